@@ -1,0 +1,1 @@
+"""How things run: the symbolic graph, one training step, kernels, devices, random numbers."""

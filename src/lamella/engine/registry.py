@@ -1,0 +1,261 @@
+"""Names to objects and back: `get('adam')`, `serialize(layer)`, `deserialize(config)`.
+
+The serialized form is Keras 3's (`{"module", "class_name", "config", "registered_name"}`), so that a
+config written by one can be read by the other.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from lamella.errors import ArgumentError, UnknownNameError, unknown_name
+
+T = TypeVar("T")
+
+
+def snake_case(name: str) -> str:
+    """`MeanSquaredError` -> `mean_squared_error`, by Keras's rule for default names.
+
+    Example:
+        >>> snake_case("Conv2D"), snake_case("MaxPooling2D"), snake_case("AUC")
+        ('conv2d', 'max_pooling2d', 'auc')
+    """
+    name = re.sub(r"\W+", "", name)
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+class Registry:
+    """The built-in objects of one kind (layers, losses, ...) by every name that they answer to.
+
+    Args:
+        kind: What one object is called in an error message, such as `"loss"`.
+        module: Keras's module name for the kind, written into configs, such as `"keras.losses"`.
+    """
+
+    def __init__(self, kind: str, module: str) -> None:
+        self.kind = kind
+        self.module = module
+        self._objects: dict[str, Any] = {}
+        _REGISTRIES[module] = self
+
+    def register(self, *aliases: str) -> Callable[[T], T]:
+        """Decorator: makes a class or function known under its own name and `aliases`.
+
+        A class is also known under its snake_case name, unless a function already has that name.
+        """
+
+        def add(obj: T) -> T:
+            name = obj.__name__  # type: ignore[attr-defined]
+            self._objects[name] = obj
+            for alias in aliases:
+                self._objects[alias] = obj
+            if inspect.isclass(obj):
+                self._objects.setdefault(snake_case(name), obj)
+            _BUILT_IN[obj] = (self.module, name)
+            return obj
+
+        return add
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._objects)
+
+    def __getitem__(self, name: str) -> Any:
+        try:
+            return self._objects[name]
+        except KeyError:
+            raise unknown_name(self.kind, name, self._objects) from None
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._objects
+
+    def get(self, identifier: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+        """The object that `identifier` stands for.
+
+        Args:
+            identifier: `None` (returned as is), a name, a config dict, a class (instantiated), or an
+                object or function (returned as is).
+            custom_objects: Further names to look up first.
+
+        Raises:
+            UnknownNameError: A string that names nothing; the message lists the nearest names.
+            ArgumentError: Something that is none of the above.
+        """
+        if identifier is None:
+            return None
+        if isinstance(identifier, dict):
+            return deserialize(identifier, custom_objects, registry=self)
+        if isinstance(identifier, str):
+            found = _custom(identifier, custom_objects)
+            identifier = self[identifier] if found is None else found
+        if inspect.isclass(identifier):
+            return identifier()
+        if callable(identifier) or hasattr(identifier, "get_config"):
+            return identifier
+        raise ArgumentError(
+            f"Cannot make a {self.kind} of {identifier!r} ({type(identifier).__name__}): give a name, "
+            f"a config dict, a class, an object or a function."
+        )
+
+
+_REGISTRIES: dict[str, Registry] = {}
+_BUILT_IN: dict[Any, tuple[str, str]] = {}
+_CUSTOM: dict[str, Any] = {}
+_CUSTOM_NAMES: dict[Any, str] = {}
+
+
+def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[T], T]:
+    """Decorator: lets a class or function of yours be written to and read from a config.
+
+    Args:
+        package: The namespace of the registered name `package>name`.
+        name: The name; the object's own by default.
+
+    Raises:
+        ArgumentError: A class without `get_config`.
+
+    Example:
+        >>> @register_keras_serializable(package="docs")
+        ... def double(x):
+        ...     return 2 * x
+        >>> get_registered_name(double)
+        'docs>double'
+    """
+
+    def add(obj: T) -> T:
+        registered = f"{package}>{name or obj.__name__}"  # type: ignore[attr-defined]
+        if inspect.isclass(obj) and not hasattr(obj, "get_config"):
+            raise ArgumentError(f"Cannot register class {obj.__name__}: it has no get_config() method.")
+        _CUSTOM[registered] = obj
+        _CUSTOM_NAMES[obj] = registered
+        return obj
+
+    return add
+
+
+def get_registered_name(obj: Any) -> str:
+    """The name that `obj` was registered under, or its own name."""
+    return _CUSTOM_NAMES.get(obj, obj.__name__)
+
+
+def get_registered_object(name: str, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The object registered under `name`, or None."""
+    return _custom(name, custom_objects)
+
+
+def get_custom_objects() -> dict[str, Any]:
+    """The live table of registered names; what you put into it can be named in configs."""
+    return _CUSTOM
+
+
+def _custom(name: str, custom_objects: Mapping[str, Any] | None) -> Any:
+    if custom_objects and name in custom_objects:
+        return custom_objects[name]
+    if name in _CUSTOM:
+        return _CUSTOM[name]
+    return _CUSTOM.get(f"Custom>{name}")
+
+
+def serialize(obj: Any) -> Any:
+    """`obj` as plain Python data (Keras 3's form): what `json.dump` can write.
+
+    Objects with `get_config` become `{"module", "class_name", "config", "registered_name"}`, built-in
+    functions their names, containers are walked.
+
+    Raises:
+        ArgumentError: An object that has no `get_config` and is no plain data.
+    """
+    if obj is None or isinstance(obj, (str, bool, int, float)):
+        return obj
+    if isinstance(obj, tuple):
+        return {"class_name": "__tuple__", "items": [serialize(item) for item in obj]}
+    if isinstance(obj, list):
+        return [serialize(item) for item in obj]
+    if isinstance(obj, dict):
+        return {key: serialize(value) for key, value in obj.items()}
+    if inspect.isfunction(obj) or inspect.isbuiltin(obj):
+        return _serialize_function(obj)
+    if hasattr(obj, "item") and getattr(obj, "ndim", None) == 0:
+        return obj.item()
+    if hasattr(obj, "get_config") and not inspect.isclass(obj):
+        cls = type(obj)
+        module, name = _BUILT_IN.get(cls, (cls.__module__, cls.__name__))
+        return {
+            "module": module,
+            "class_name": name,
+            "config": obj.get_config(),
+            "registered_name": None if cls in _BUILT_IN else get_registered_name(cls),
+        }
+    if hasattr(obj, "tolist"):
+        return obj.tolist()
+    raise ArgumentError(
+        f"Cannot write {obj!r} ({type(obj).__name__}) to a config: it has no get_config() method. "
+        f"Add one, and register the class with register_keras_serializable()."
+    )
+
+
+def _serialize_function(function: Any) -> Any:
+    if function in _BUILT_IN:
+        return _BUILT_IN[function][1]
+    name = get_registered_name(function)
+    return {"module": "builtins", "class_name": "function", "config": name, "registered_name": name}
+
+
+def deserialize(
+    config: Any, custom_objects: Mapping[str, Any] | None = None, registry: Registry | None = None
+) -> Any:
+    """The object that a config made by `serialize` (here or in Keras 3) describes. Runs no code from it.
+
+    Args:
+        config: What `serialize` returned, or JSON of it.
+        custom_objects: Further classes and functions by name.
+        registry: Where a config that names no module is looked up.
+
+    Raises:
+        UnknownNameError: A class that is neither built in nor registered.
+    """
+    if isinstance(config, list):
+        return [deserialize(item, custom_objects, registry) for item in config]
+    if not isinstance(config, dict):
+        return config
+    name = config.get("class_name")
+    if name is None:
+        return {key: deserialize(value, custom_objects, registry) for key, value in config.items()}
+    if name == "__tuple__":
+        return tuple(deserialize(item, custom_objects, registry) for item in config["items"])
+    inner = config.get("config", {})
+    if name == "function":
+        name, inner = inner, None
+    obj = _find(name, config, custom_objects, registry)
+    if inner is None or not inspect.isclass(obj):
+        return obj
+    if hasattr(obj, "from_config"):
+        parameters = inspect.signature(obj.from_config).parameters
+        if custom_objects and "custom_objects" in parameters:
+            return obj.from_config(inner, custom_objects=custom_objects)
+        return obj.from_config(inner)
+    return obj(**inner)
+
+
+def _find(name: str, config: dict[str, Any], custom: Mapping[str, Any] | None, default: Registry | None) -> Any:
+    found = _custom(config.get("registered_name") or name, custom)
+    if found is None and custom:
+        found = custom.get(name)
+    if found is not None:
+        return found
+    module = config.get("module")
+    registry = _REGISTRIES.get(module) if module else default
+    if registry is not None and name in registry:
+        return registry[name]
+    for other in _REGISTRIES.values():  # Keras moves objects between modules from release to release
+        if (module is None or module.startswith("keras")) and name in other:
+            return other[name]
+    if registry is not None:
+        raise unknown_name(registry.kind, name, registry)
+    raise UnknownNameError(
+        f"Unknown class {name!r} (module {module!r}) in a config. Pass custom_objects={{{name!r}: ...}} or "
+        f"decorate the class with @lamella.saving.register_keras_serializable()."
+    )

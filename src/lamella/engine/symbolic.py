@@ -1,0 +1,349 @@
+"""The functional graph: symbolic tensors that record what is done to them.
+
+`Input(shape=(784,))` gives a symbolic tensor. A layer called on one, or any torch function, operator,
+method or index applied to one, adds a `Node` to the graph and gives symbolic outputs. A `Graph` from some
+inputs to some outputs then computes on real tensors.
+
+Output shapes are found by running each node twice on meta tensors (which have shapes but no data). The two
+runs use different sizes in place of the unknown dimensions: an output dimension that differs between the
+runs is unknown too.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+from torch.utils import _pytree as pytree
+
+from lamella.engine.dtypes import torch_dtype
+from lamella.engine.naming import auto_name
+from lamella.errors import ArgumentError, ShapeError
+
+Shape = tuple[int | None, ...]
+
+# What stands in for an unknown dimension in each of the two runs: for the batch, and for any other axis.
+# Multiples of 64 and of 12, so that strides, poolings and reshapes divide them without a remainder.
+_BATCH = (12, 24)
+_OTHER = (192, 384)
+
+
+class OnMeta(TorchFunctionMode):
+    """Within it every tensor that a torch function gets is replaced by its meta twin: shapes, no data.
+
+    So layers with real weights run on meta inputs, and updates of their state go nowhere.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        args, kwargs = pytree.tree_map_only(torch.Tensor, _to_meta, (args, kwargs or {}))
+        return func(*args, **kwargs)
+
+
+def _to_meta(tensor: torch.Tensor) -> torch.Tensor:
+    if tensor.is_meta:
+        return tensor
+    with torch._C.DisableTorchFunction():
+        return torch.empty_like(tensor.detach(), device="meta")
+
+
+def off_meta() -> Any:
+    """Within it `OnMeta` is suspended: for making real weights while a layer runs on meta tensors."""
+    return torch._C.DisableTorchFunction()
+
+
+class Node:
+    """One recorded call: `function(*args, **kwargs)`, where some arguments are symbolic tensors."""
+
+    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.function = function
+        self.args = args
+        self.kwargs = kwargs
+        self.inputs = symbolic_leaves((args, kwargs))
+        self.outputs: Any = None
+        self.name = getattr(function, "name", None) or auto_name(_function_name(function))
+
+    @property
+    def is_layer(self) -> bool:
+        """Whether the call is of a module rather than of a function."""
+        return isinstance(self.function, torch.nn.Module)
+
+
+class SymbolicTensor:
+    """A tensor of a functional model: a shape and a data type, no values.
+
+    Any torch function, tensor method, operator or index works on it and is recorded.
+
+    Attributes:
+        shape: A tuple; None stands for a dimension that is known only when the model runs.
+        dtype: The `torch.dtype`.
+        name: A name for messages and `summary()`.
+    """
+
+    def __init__(
+        self, probes: tuple[torch.Tensor, torch.Tensor], node: Node | None = None, name: str | None = None
+    ) -> None:
+        self.probes = probes
+        self.node = node
+        self.name = name or auto_name("symbolic_tensor")
+        first, second = probes
+        self.shape: Shape = tuple(
+            a if a == b else None for a, b in zip(first.shape, second.shape, strict=True)
+        )
+        self.dtype = first.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return len(self.shape)
+
+    def dim(self) -> int:
+        """The number of dimensions."""
+        return len(self.shape)
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or one dimension of it (None where unknown)."""
+        return self.shape if dim is None else self.shape[dim]
+
+    def __repr__(self) -> str:
+        return f"<SymbolicTensor {self.name!r} shape={self.shape} dtype={str(self.dtype).split('.')[-1]}>"
+
+    @classmethod
+    def __torch_function__(
+        cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        return record(func, args, kwargs or {})
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(torch.Tensor, name, None) if not name.startswith("_") else None
+        if method is None:
+            raise AttributeError(f"A symbolic tensor has no attribute {name!r}.")
+        if not callable(method):  # a property such as x.T
+            return record(getattr, (self, name), {})
+        return lambda *args, **kwargs: record(method, (self, *args), kwargs)
+
+    def __bool__(self) -> bool:
+        raise TypeError(_no_value(self, "its truth"))
+
+    def __float__(self) -> float:
+        raise TypeError(_no_value(self, "a number"))
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        raise TypeError(_no_value(self, "a NumPy array"))
+
+    def __len__(self) -> int:
+        if not self.shape or self.shape[0] is None:
+            raise TypeError(_no_value(self, "its length"))
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[SymbolicTensor]:
+        return (self[i] for i in range(len(self)))
+
+    # == and != stay Python's: symbolic tensors are compared by identity and used as dictionary keys.
+
+
+def _operator(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda self, *args: record(function, (self, *args), {})
+
+
+def _reflected(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda self, other: record(function, (other, self), {})
+
+
+for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and_", "or_", "xor"):
+    _dunder = _name.rstrip("_")
+    setattr(SymbolicTensor, f"__{_dunder}__", _operator(getattr(operator, _name)))
+    setattr(SymbolicTensor, f"__r{_dunder}__", _reflected(getattr(operator, _name)))
+for _name in ("neg", "abs", "invert", "lt", "le", "gt", "ge", "getitem"):
+    setattr(SymbolicTensor, f"__{_name}__", _operator(getattr(operator, _name)))
+
+
+def _no_value(tensor: SymbolicTensor, wanted: str) -> str:
+    return (
+        f"Symbolic tensor {tensor.name!r} of shape {tensor.shape} has no values yet, so {wanted} cannot be read "
+        f"from it. Put code that depends on values into the call() of a Layer, or into a Lambda layer."
+    )
+
+
+def _function_name(function: Callable[..., Any]) -> str:
+    return getattr(function, "__name__", type(function).__name__).strip("_")
+
+
+def is_symbolic(x: Any) -> bool:
+    """Whether `x` is a symbolic tensor."""
+    return isinstance(x, SymbolicTensor)
+
+
+def symbolic_leaves(structure: Any) -> list[SymbolicTensor]:
+    """The symbolic tensors in nested tuples, lists and dicts, in order."""
+    return [leaf for leaf in pytree.tree_leaves(structure) if isinstance(leaf, SymbolicTensor)]
+
+
+def symbolic_input(
+    shape: Sequence[int | None], dtype: Any = None, name: str | None = None, node: Node | None = None
+) -> SymbolicTensor:
+    """A symbolic tensor that starts a graph.
+
+    Args:
+        shape: The whole shape with the batch dimension first; None for an unknown dimension.
+        dtype: The data type; `floatx()` by default.
+        name: Its name.
+        node: The node that it comes out of (that of an `InputLayer`).
+    """
+    with off_meta():
+        probes = tuple(
+            torch.empty(_probe_shape(shape, run), dtype=torch_dtype(dtype), device="meta") for run in (0, 1)
+        )
+    return SymbolicTensor(probes, node, name)  # type: ignore[arg-type]
+
+
+def _probe_shape(shape: Sequence[int | None], run: int) -> list[int]:
+    return [
+        (_OTHER[run] if axis else _BATCH[run]) if size is None else int(size) for axis, size in enumerate(shape)
+    ]
+
+
+def record(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Adds the call to the graph and returns its symbolic outputs (in the structure the call returns)."""
+    node = Node(function, args, kwargs)
+    runs = [_run_on_probes(node, run) for run in (0, 1)]
+    first, spec = pytree.tree_flatten(runs[0])
+    second = pytree.tree_leaves(runs[1])
+    if len(first) != len(second):
+        raise ArgumentError(f"{node.name!r} returns another number of tensors for another batch size.")
+    outputs = []
+    for index, (a, b) in enumerate(zip(first, second, strict=True)):
+        if isinstance(a, torch.Tensor):
+            if a.ndim != b.ndim:
+                raise ShapeError(f"{node.name!r} returns another rank for another batch size.")
+            name = node.name if len(first) == 1 else f"{node.name}_{index}"
+            outputs.append(SymbolicTensor((_bare(a), _bare(b)), node, name))
+        else:
+            outputs.append(a if a == b else None)
+    node.outputs = pytree.tree_unflatten(outputs, spec)
+    return node.outputs
+
+
+def _bare(tensor: torch.Tensor) -> torch.Tensor:
+    """The meta tensor without gradient history (a mask that it carries stays with it)."""
+    bare = tensor.detach()
+    if hasattr(tensor, "_keras_mask"):
+        bare._keras_mask = tensor._keras_mask  # type: ignore[attr-defined]
+    return bare
+
+
+def _run_on_probes(node: Node, run: int) -> Any:
+    args, kwargs = pytree.tree_map_only(SymbolicTensor, lambda t: t.probes[run], (node.args, node.kwargs))
+    with torch.no_grad(), OnMeta():
+        return node.function(*args, **kwargs)
+
+
+class Graph:
+    """The nodes between some symbolic inputs and outputs, in an order in which they can be computed.
+
+    Args:
+        inputs: Symbolic tensors in any nesting of lists, tuples and dicts.
+        outputs: Symbolic tensors in any nesting.
+
+    Raises:
+        ArgumentError: An output that cannot be computed from the inputs; the message names what is missing.
+    """
+
+    def __init__(self, inputs: Any, outputs: Any) -> None:
+        self.inputs = inputs
+        self.outputs = outputs
+        self.input_list = _all_symbolic(inputs, "inputs")
+        self.output_list = _all_symbolic(outputs, "outputs")
+        self.nodes = self._sorted_nodes()
+        self._compile()
+
+    def _sorted_nodes(self) -> list[Node]:
+        given = {id(tensor) for tensor in self.input_list}
+        done: dict[int, Node] = {}
+        stack: list[tuple[SymbolicTensor, bool]] = [(tensor, False) for tensor in reversed(self.output_list)]
+        while stack:  # depth first without recursion: a deep network would pass Python's limit
+            tensor, ready = stack.pop()
+            node = tensor.node
+            if id(tensor) in given or (node is not None and id(node) in done):
+                continue
+            if node is None or not node.inputs:
+                raise ArgumentError(
+                    f"Graph disconnected: {tensor.name!r} of shape {tensor.shape} is needed for the outputs but is "
+                    f"not among the inputs {[t.name for t in self.input_list]}. Add it to `inputs`."
+                )
+            if ready:
+                done[id(node)] = node
+                continue
+            stack.append((tensor, True))
+            stack.extend((source, False) for source in reversed(node.inputs))
+        return list(done.values())
+
+    def _compile(self) -> None:
+        """Gives each symbolic tensor a slot in a list, and each node the plan of its call."""
+        slots = {id(tensor): slot for slot, tensor in enumerate(self.input_list)}
+        self._steps: list[_Step] = []
+        for node in self.nodes:
+            out_leaves = pytree.tree_leaves(node.outputs)
+            out_slots = []
+            for leaf in out_leaves:
+                out_slots.append(slots.setdefault(id(leaf), len(slots)))
+            self._steps.append(_Step(node, slots, out_slots))
+        self._size = len(slots)
+        self._output_slots = [slots[id(tensor)] for tensor in self.output_list]
+        self._output_spec = pytree.tree_structure(self.outputs)
+        self._single_output = isinstance(self.outputs, SymbolicTensor)
+
+    def __call__(self, input_list: Sequence[torch.Tensor]) -> Any:
+        """Computes the outputs (nested as they were given) for a flat list of input tensors."""
+        values: list[Any] = [None] * self._size
+        values[: len(input_list)] = input_list
+        for step in self._steps:
+            step.run(values)
+        if self._single_output:
+            return values[self._output_slots[0]]
+        return pytree.tree_unflatten([values[slot] for slot in self._output_slots], self._output_spec)
+
+
+class _Step:
+    """How one node is computed from the list of values: the common case, one tensor in and one out, is quick."""
+
+    def __init__(self, node: Node, slots: dict[int, int], out_slots: list[int]) -> None:
+        self.function = node.function
+        self.out_slots = out_slots
+        self.out = out_slots[0]
+        simple = len(node.args) == 1 and not node.kwargs and isinstance(node.args[0], SymbolicTensor)
+        self.source = slots[id(node.args[0])] if simple else -1
+        leaves, self.spec = pytree.tree_flatten((node.args, node.kwargs))
+        self.leaves = leaves
+        self.fill = [(i, slots[id(leaf)]) for i, leaf in enumerate(leaves) if isinstance(leaf, SymbolicTensor)]
+        self.single = isinstance(node.outputs, SymbolicTensor)
+
+    def run(self, values: list[Any]) -> None:
+        if self.source >= 0:
+            result = self.function(values[self.source])
+        else:
+            leaves = list(self.leaves)
+            for position, slot in self.fill:
+                leaves[position] = values[slot]
+            args, kwargs = pytree.tree_unflatten(leaves, self.spec)
+            result = self.function(*args, **kwargs)
+        if self.single:
+            values[self.out] = result
+        else:
+            for slot, leaf in zip(self.out_slots, pytree.tree_leaves(result), strict=True):
+                values[slot] = leaf
+
+
+def _all_symbolic(structure: Any, what: str) -> list[SymbolicTensor]:
+    leaves = pytree.tree_leaves(structure)
+    for leaf in leaves:
+        if not isinstance(leaf, SymbolicTensor):
+            raise ArgumentError(
+                f"All {what} of a functional model must be symbolic tensors, made by lamella.Input or by calling "
+                f"layers on one; got {leaf!r} ({type(leaf).__name__})."
+            )
+    return leaves

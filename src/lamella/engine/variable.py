@@ -1,0 +1,70 @@
+"""Tensors that keep Keras's variable methods: `assign`, `assign_add`, `assign_sub`, `numpy`.
+
+Both classes switch `__torch_function__` off, as `torch.nn.Parameter` does, so torch treats them as plain
+tensors: every operation on one returns a `torch.Tensor` and costs nothing more.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+
+class _Assignable:
+    """In-place assignment under Keras's names; the tensor stays the same object in the same memory."""
+
+    def assign(self, value: Any) -> torch.Tensor:
+        """Copies `value` (any array or number of the same shape) into this tensor."""
+        with torch.no_grad():
+            value = torch.as_tensor(value, dtype=self.dtype, device=self.device)  # type: ignore[attr-defined]
+            return self.copy_(value)  # type: ignore[attr-defined]
+
+    def assign_add(self, value: Any) -> torch.Tensor:
+        """Adds `value` in place."""
+        with torch.no_grad():
+            return self.add_(value)  # type: ignore[attr-defined]
+
+    def assign_sub(self, value: Any) -> torch.Tensor:
+        """Subtracts `value` in place."""
+        with torch.no_grad():
+            return self.sub_(value)  # type: ignore[attr-defined]
+
+    @property
+    def value(self) -> torch.Tensor:
+        """The tensor itself."""
+        return self  # type: ignore[return-value]
+
+    def numpy(self, **kwargs: Any) -> np.ndarray:
+        """A NumPy copy-free view of the value (a copy where the tensor is not on the CPU)."""
+        return self.detach().cpu().numpy(**kwargs)  # type: ignore[attr-defined]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self.numpy(), dtype=dtype)
+
+
+class Weight(_Assignable, nn.Parameter):
+    """A trainable weight: a `torch.nn.Parameter` with Keras's variable methods."""
+
+
+class State(_Assignable, torch.Tensor):
+    """A weight that no gradient trains: a moving average, a counter, the sums of a metric."""
+
+    __torch_function__ = torch._C._disabled_torch_function_impl
+
+    def __new__(cls, data: torch.Tensor) -> State:
+        return torch.Tensor._make_subclass(cls, data.detach(), False)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> State:
+        if id(self) not in memo:
+            memo[id(self)] = State(self.detach().clone(memory_format=torch.preserve_format))
+        return memo[id(self)]
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return _rebuild_state, (self.detach().as_subclass(torch.Tensor),)
+
+
+def _rebuild_state(data: torch.Tensor) -> State:
+    return State(data)

@@ -1,0 +1,613 @@
+"""`Layer`: Keras's layer as a plain `torch.nn.Module`.
+
+A layer is configuration (`__init__`), weights (`build`, at the first call) and a formula (`call`). The
+rest of this file is what makes that enough: names, symbolic calls, masks, training mode, configs.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils import _pytree as pytree
+
+from lamella import constraints, initializers, regularizers
+from lamella.engine import masking
+from lamella.engine.device import default_device
+from lamella.engine.dtypes import dtype_name, torch_dtype
+from lamella.engine.naming import auto_name
+from lamella.engine.registry import Registry, serialize
+from lamella.engine.symbolic import Node, Shape, SymbolicTensor, off_meta, record, symbolic_input, symbolic_leaves
+from lamella.engine.variable import State, Weight
+from lamella.errors import ArgumentError, LamellaError, NotBuiltError, ShapeError
+from lamella.layers.input_spec import InputSpec, check_input
+from lamella.layers.tracking import TrackedDict, TrackedList, tracked
+
+registry = Registry("layer", "keras.layers")
+
+_BASE_ARGUMENTS = ("name", "trainable", "dtype")
+
+
+class Layer(nn.Module):
+    """The base of every layer. Subclass it, and write `call` (and `build` where it has weights) in torch.
+
+    Args:
+        activity_regularizer: A regularizer of the layer's output, added to the loss.
+        trainable: Whether the weights are trained.
+        dtype: The data type of the weights and of the computation; `floatx()` by default.
+        autocast: Whether floating-point inputs of another type are cast to `dtype`.
+        name: A unique name; `dense`, `dense_1`, ... by default.
+        **kwargs: `input_shape` (a tuple without the batch) or `input_dim`, for the first layer of a
+            `Sequential` model in the older form.
+
+    Example:
+        >>> import torch
+        >>> from lamella.layers import Layer
+        >>> class Scale(Layer):
+        ...     def build(self, input_shape):
+        ...         self.factor = self.add_weight(shape=(input_shape[-1],), initializer="ones", name="factor")
+        ...     def call(self, inputs):
+        ...         return inputs * self.factor
+        >>> Scale()(torch.ones(2, 3)).shape
+        torch.Size([2, 3])
+    """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Layer:
+        layer = super().__new__(cls)
+        object.__setattr__(layer, "_init_arguments", (args, kwargs))  # for get_config
+        return layer
+
+    def __init__(
+        self,
+        *,
+        activity_regularizer: Any = None,
+        trainable: bool = True,
+        dtype: Any = None,
+        autocast: bool = True,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__()
+        self.training = False  # calling a layer is inference; `fit` trains
+        input_shape = kwargs.pop("input_shape", None)
+        input_dim = kwargs.pop("input_dim", None)
+        if kwargs:
+            raise ArgumentError(
+                f"{type(self).__name__} has no argument {', '.join(map(repr, kwargs))}. "
+                f"Its arguments: {', '.join(_parameters(type(self)))}."
+            )
+        if name is not None and (not isinstance(name, str) or "/" in name):
+            raise ArgumentError(f"A layer's name must be a string without '/'; got {name!r}.")
+        self.name = name or auto_name(type(self).__name__)
+        self.autocast = autocast
+        self.activity_regularizer = regularizers.get(activity_regularizer)
+        self.supports_masking = False
+        self.input_spec: Any = None
+        self.built = False
+        self.declared_input_shape = _declared(input_shape, input_dim)
+        self._trainable = bool(trainable)
+        self._dtype = dtype_name(dtype)
+        self._float = torch_dtype(self._dtype)
+        self._regularizers: dict[str, Any] = {}
+        self._constraints: dict[str, Any] = {}
+        self._added_losses: list[torch.Tensor] = []
+        self._nodes: list[Node] = []
+        self._quick = False
+        self._call_takes = frozenset(inspect.signature(self.call).parameters)
+        self._pass_training = "training" in self._call_takes
+
+    # -- to be written by subclasses ----------------------------------------------------------------
+
+    def build(self, input_shape: Any) -> None:
+        """Makes the weights for inputs of `input_shape` (None where a dimension is unknown)."""
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Computes the outputs."""
+        raise NotImplementedError(f"{type(self).__name__} has no call(): write it, in torch.")
+
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+        """The mask of the outputs, given that of the inputs."""
+        return previous_mask if self.supports_masking else None
+
+    # -- weights ------------------------------------------------------------------------------------
+
+    def add_weight(
+        self,
+        shape: Sequence[int] | int | None = None,
+        initializer: Any = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
+        aggregation: str = "none",
+        name: str | None = None,
+        memory_order: Sequence[int] | None = None,
+    ) -> torch.Tensor:
+        """Makes a weight and registers it: a parameter if `trainable`, else a buffer.
+
+        Args:
+            shape: Its shape; a single number by default.
+            initializer: How it is filled; glorot_uniform by default for floats, zeros for others.
+            dtype: The layer's by default.
+            trainable: False for what no gradient changes, such as moving averages.
+            autocast: Kept for Keras's signature.
+            regularizer: A penalty added to the loss.
+            constraint: A projection applied after each update.
+            aggregation: Kept for Keras's signature.
+            name: The attribute name it is registered under; `weight`, `weight_1`, ... by default.
+            memory_order: The axes from the slowest to the quickest varying in memory; the kernel of a
+                convolution uses it to lie as its fastest implementation wants it.
+
+        Returns:
+            The weight: a `torch.Tensor` with Keras's `assign` and `numpy` besides.
+        """
+        shape = () if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
+        if any(not isinstance(size, (int, np.integer)) for size in shape):
+            raise ShapeError(
+                f"Layer {self.name!r} cannot make a weight of shape {shape}: every dimension must be known. "
+                f"Give the sizes that are None in Input(shape=...)."
+            )
+        kind = torch_dtype(dtype or self._dtype)
+        if initializer is None:
+            initializer = "glorot_uniform" if kind.is_floating_point else "zeros"
+        name = (name or "weight").replace(".", "_").replace("/", "_")
+        if name in self._parameters or name in self._buffers:
+            name = next(f"{name}_{i}" for i in range(1, 10**6) if f"{name}_{i}" not in self._parameters)
+        with off_meta(), torch.no_grad():
+            value = torch.as_tensor(initializers.get(initializer)(shape, dtype=kind))
+            value = _in_memory_order(value.to(default_device(), kind), memory_order)
+        if trainable and kind.is_floating_point:
+            weight: torch.Tensor = Weight(value, requires_grad=self._trainable)
+            self.__dict__.pop(name, None)
+            self.register_parameter(name, weight)  # type: ignore[arg-type]
+        else:
+            weight = State(value)
+            self.__dict__.pop(name, None)
+            self.register_buffer(name, weight)
+        if regularizer is not None:
+            self._regularizers[name] = regularizers.get(regularizer)
+        if constraint is not None:
+            self._constraints[name] = constraints.get(constraint)
+        return weight
+
+    def add_variable(self, shape: Any, initializer: Any, **kwargs: Any) -> torch.Tensor:
+        """`add_weight` under its other Keras name."""
+        return self.add_weight(shape, initializer, **kwargs)
+
+    def add_loss(self, loss: Any) -> None:
+        """Adds a scalar (or a list of them) to the loss of the model that this layer is in."""
+        self._quick = False
+        self._added_losses.extend(loss if isinstance(loss, (list, tuple)) else [loss])
+
+    @property
+    def losses(self) -> list[torch.Tensor]:
+        """The penalties of the regularizers and what `add_loss` added in the last call, sublayers' included."""
+        found: list[torch.Tensor] = []
+        for layer in self._flatten_layers():
+            found.extend(layer._added_losses)
+            for name, regularizer in layer._regularizers.items():
+                weight = layer._parameters.get(name)
+                if weight is not None and weight.requires_grad:
+                    found.append(regularizer(weight))
+        return found
+
+    def _flatten_layers(self) -> Iterator[Layer]:
+        return (module for module in self.modules() if isinstance(module, Layer))
+
+    @property
+    def trainable(self) -> bool:
+        """Whether the weights are trained. Setting it sets it for every sublayer: False freezes them all."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        value = bool(value)
+        for module in self.modules():
+            if isinstance(module, Layer):
+                module._trainable = value
+            for parameter in module._parameters.values():
+                if parameter is not None and parameter.is_floating_point():
+                    parameter.requires_grad_(value)
+
+    @property
+    def weights(self) -> list[torch.Tensor]:
+        """All weights, a layer's own first: parameters, then buffers."""
+        found: dict[int, torch.Tensor] = {}
+        _collect_weights(self, found)
+        return list(found.values())
+
+    @property
+    def variables(self) -> list[torch.Tensor]:
+        """The same as `weights`."""
+        return self.weights
+
+    @property
+    def trainable_weights(self) -> list[torch.Tensor]:
+        """The weights that training changes."""
+        return [weight for weight in self.weights if weight.requires_grad]
+
+    @property
+    def non_trainable_weights(self) -> list[torch.Tensor]:
+        """The weights that training leaves alone: buffers, and everything frozen."""
+        return [weight for weight in self.weights if not weight.requires_grad]
+
+    trainable_variables = trainable_weights
+    non_trainable_variables = non_trainable_weights
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Copies of all weights as NumPy arrays."""
+        return [weight.detach().cpu().numpy().copy() for weight in self.weights]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Copies arrays into the weights, in the order of `get_weights`. Nothing changes on an error.
+
+        Raises:
+            ShapeError: Another number of arrays, or an array of another shape.
+        """
+        own = self.weights
+        if len(weights) != len(own):
+            raise ShapeError(
+                f"Layer {self.name!r} has {len(own)} weights, but {len(weights)} arrays were given. "
+                + ("It is not built yet: call it on data first." if not self.built else "")
+            )
+        for i, (weight, value) in enumerate(zip(own, weights, strict=True)):
+            if tuple(weight.shape) != tuple(np.shape(value)):
+                raise ShapeError(
+                    f"Weight {i} of layer {self.name!r} has shape {tuple(weight.shape)}; the array given for it "
+                    f"has shape {tuple(np.shape(value))}."
+                )
+        with torch.no_grad():
+            for weight, value in zip(own, weights, strict=True):
+                weight.copy_(torch.as_tensor(value))
+
+    def count_params(self) -> int:
+        """The number of numbers in the weights.
+
+        Raises:
+            NotBuiltError: The weights do not exist yet.
+        """
+        if not self.built and not self.weights:
+            raise NotBuiltError(
+                f"Layer {self.name!r} has no weights yet, so they cannot be counted. Call it on data, or build() it."
+            )
+        return sum(weight.numel() for weight in self.weights)
+
+    # -- calling ------------------------------------------------------------------------------------
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """`call`, with everything around it. `layer(x)` comes here by way of `torch.nn.Module`."""
+        if self._quick and len(args) == 1 and not kwargs and not masking.in_use:
+            x = args[0]
+            if type(x) is torch.Tensor and (x.dtype is self._float or not x.is_floating_point()):
+                try:
+                    return self.call(x, training=self.training) if self._pass_training else self.call(x)
+                except (RuntimeError, IndexError, ValueError, TypeError) as error:
+                    raise self._explained(error, args, kwargs)
+        return self._forward(args, kwargs)
+
+    def _forward(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        args, kwargs = pytree.tree_map(self._to_tensor, (args, kwargs), is_leaf=_is_number_list)
+        if symbolic_leaves((args, kwargs)):
+            return self._call_symbolic(args, kwargs)
+        if not self.built:
+            with off_meta():
+                self._build(args, kwargs)
+        kwargs = dict(kwargs)
+        training = kwargs.pop("training", None)
+        if training is not None and bool(training) != self.training:
+            with _mode(self, bool(training)):
+                return self._call(args, kwargs)
+        return self._call(args, kwargs)
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if self._pass_training:
+            kwargs["training"] = self.training
+        mask = masking.of(args[0]) if args and masking.in_use else None
+        if mask is not None and "mask" in self._call_takes and kwargs.get("mask") is None:
+            kwargs["mask"] = mask
+        try:
+            outputs = self.call(*args, **kwargs)
+        except (RuntimeError, IndexError, ValueError, TypeError) as error:
+            raise self._explained(error, args, kwargs)
+        if self._makes_masks or mask is not None:
+            self._attach_masks(args, mask if mask is not None else kwargs.get("mask"), outputs)
+        if self.activity_regularizer is not None:
+            for output in pytree.tree_leaves(outputs):  # per sample, as in Keras
+                self.add_loss(self.activity_regularizer(output) / output.shape[0])
+        return outputs
+
+    @property
+    def _makes_masks(self) -> bool:
+        return type(self).compute_mask is not Layer.compute_mask
+
+    def _attach_masks(self, args: tuple[Any, ...], mask: Any, outputs: Any) -> None:
+        computed = self.compute_mask(args[0] if args else None, mask)
+        if isinstance(outputs, torch.Tensor):
+            if computed is not None and not hasattr(outputs, "_keras_mask"):
+                masking.set_mask(outputs, computed)
+        elif isinstance(computed, (list, tuple)):
+            for output, each in zip(pytree.tree_leaves(outputs), computed, strict=False):
+                if each is not None:
+                    masking.set_mask(output, each)
+
+    def _call_symbolic(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if not self.built:
+            self._build(args, kwargs)
+        check_input(self, args[0] if args else next(iter(kwargs.values())))
+        before = len(self._added_losses)
+        outputs = record(self, args, kwargs)
+        del self._added_losses[before:]  # those were of meta tensors
+        node = symbolic_leaves(outputs)[0].node
+        assert node is not None
+        self._nodes.append(node)
+        return outputs
+
+    def _to_tensor(self, x: Any) -> Any:
+        if isinstance(x, (np.ndarray, np.generic)) or _is_number_list(x):
+            x = torch.as_tensor(np.asarray(x), device=self._device())
+        if (
+            isinstance(x, torch.Tensor)
+            and self.autocast
+            and x.dtype is not self._float
+            and x.is_floating_point()
+        ):
+            mask = masking.of(x)
+            x = x.to(self._float)
+            if mask is not None:
+                masking.set_mask(x, mask)
+        return x
+
+    def _device(self) -> torch.device:
+        for weight in self.parameters():
+            return weight.device
+        return default_device()
+
+    def _build(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Calls `build` with the shape (or nested shapes) of the inputs, by the parameters that it takes."""
+        inputs = dict(zip(self._call_names(), args, strict=False)) | kwargs
+        shapes = {
+            name: _shapes_of(value) for name, value in inputs.items() if _has_tensors(value)
+        }
+        if not shapes:
+            shapes = {"inputs": None}
+        wanted = list(inspect.signature(self.build).parameters)
+        if len(wanted) > 1 and all(f"{name}_shape" in wanted for name in shapes):
+            self.build(**{f"{name}_shape": shape for name, shape in shapes.items()})
+        else:
+            check_input(self, next(iter(inputs.values()), None))
+            self.build(next(iter(shapes.values())))
+        self._mark_built()
+
+    def _mark_built(self) -> None:
+        self.built = True
+        self._quick = self._can_be_quick()
+
+    def _can_be_quick(self) -> bool:
+        """Whether a call on one plain tensor may go straight to `call`."""
+        return self.activity_regularizer is None and not self._makes_masks
+
+    def _call_names(self) -> list[str]:
+        return list(inspect.signature(self.call).parameters)
+
+    def _explained(self, error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Exception:
+        """The error of a call, with the layer's name; a wrong input shape as a `ShapeError` of its own."""
+        if getattr(error, "_lamella_layer", None) is not None or isinstance(error, LamellaError):
+            return error
+        try:
+            check_input(self, args[0] if args else None)
+        except LamellaError as clear:
+            clear.__cause__ = error
+            return clear
+        shapes = [tuple(leaf.shape) for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
+        error.add_note(f"In layer {self.name!r} ({type(self).__name__}), called on inputs of shape {shapes}.")
+        error._lamella_layer = self.name  # type: ignore[attr-defined]
+        return error
+
+    # -- the functional graph -------------------------------------------------------------------------
+
+    @property
+    def input(self) -> Any:
+        """The symbolic input of the layer's first call."""
+        return self._node("input").args[0]
+
+    @property
+    def output(self) -> Any:
+        """The symbolic output of the layer's first call: `Model(base.input, base.get_layer("x").output)`."""
+        return self._node("output").outputs
+
+    def _node(self, what: str) -> Node:
+        if not self._nodes:
+            raise NotBuiltError(
+                f"Layer {self.name!r} has no symbolic {what}: it was never called on an Input. "
+                f"Build the model with an Input, or call the layer on one."
+            )
+        return self._nodes[0]
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The shape of the outputs for inputs of `input_shape`, found by running `call` on meta tensors."""
+        inputs = _map_shapes(lambda shape: symbolic_input(shape, self._dtype), input_shape)
+        outputs = self(inputs)
+        self._nodes.pop()
+        return pytree.tree_map_only(SymbolicTensor, lambda tensor: tensor.shape, outputs)
+
+    # -- configuration --------------------------------------------------------------------------------
+
+    @property
+    def dtype(self) -> str:
+        """The name of the data type of the weights."""
+        return self._dtype
+
+    @property
+    def path(self) -> str:
+        """The layer's name."""
+        return self.name
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make this layer again, as plain data, with Keras's keys.
+
+        Each argument of `__init__` is read from the attribute of the same name; where there is none, it is
+        what was passed to `__init__`.
+        """
+        config: dict[str, Any] = {
+            "name": self.name,
+            "trainable": self._trainable,
+            "dtype": {
+                "module": "keras",
+                "class_name": "DTypePolicy",
+                "config": {"name": self._dtype},
+                "registered_name": None,
+            },
+        }
+        passed = self._passed_arguments()
+        own = inspect.signature(type(self).__init__).parameters
+        for name in _parameters(type(self)):
+            if name in _BASE_ARGUMENTS or not (hasattr(self, name) or name in passed):
+                continue
+            value = getattr(self, name, passed.get(name))
+            if value is not None or name in own:  # a base's argument that was never given is left out
+                config[name] = _plain(value)
+        return config
+
+    def _passed_arguments(self) -> dict[str, Any]:
+        args, kwargs = self._init_arguments
+        try:
+            bound = inspect.signature(type(self).__init__).bind(self, *args, **kwargs)
+        except TypeError:
+            return dict(kwargs)
+        passed = dict(bound.arguments)
+        passed.pop("self", None)
+        for parameter in inspect.signature(type(self).__init__).parameters.values():
+            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+                passed |= passed.pop(parameter.name, {})
+        return passed
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Layer:
+        """The layer that `get_config` (here or in Keras) described."""
+        known = _parameters(cls)
+        return cls(**{key: value for key, value in config.items() if value is not None or key in known})
+
+    # -- torch.nn.Module ------------------------------------------------------------------------------
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if type(value) is list or type(value) is dict:
+            if not name.startswith("_"):
+                value = tracked(value)
+                self._modules.pop(name, None)
+                self._modules[name] = value.container
+                object.__setattr__(self, name, value)
+                return
+        elif name == "trainable" or name == "training":
+            object.__setattr__(self, name, value)
+            return
+        elif name in self.__dict__ and isinstance(self.__dict__[name], (TrackedList, TrackedDict)):
+            self._modules.pop(name, None)
+        super().__setattr__(name, value)
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Layer:
+        super()._apply(fn, recurse)
+        for name, buffer in self._buffers.items():  # moving a State gives a plain tensor
+            if buffer is not None and not isinstance(buffer, State):
+                self._buffers[name] = State(buffer)
+        return self
+
+    def extra_repr(self) -> str:
+        return f"name={self.name!r}"
+
+
+def _collect_weights(module: nn.Module, found: dict[int, torch.Tensor]) -> None:
+    for parameter in module._parameters.values():
+        if parameter is not None:
+            found.setdefault(id(parameter), parameter)
+    for name, buffer in module._buffers.items():
+        if buffer is not None and name not in module._non_persistent_buffers_set:
+            found.setdefault(id(buffer), buffer)
+    for child in module._modules.values():
+        if child is not None:
+            _collect_weights(child, found)
+
+
+class _mode:
+    """Within it a module and everything in it trains, or infers; then each is as it was before."""
+
+    def __init__(self, module: nn.Module, training: bool) -> None:
+        self.before = [(child, child.training) for child in module.modules()]
+        self.training = training
+
+    def __enter__(self) -> None:
+        for child, _ in self.before:
+            child.training = self.training
+
+    def __exit__(self, *exception: Any) -> None:
+        for child, training in self.before:
+            child.training = training
+
+
+def _in_memory_order(value: torch.Tensor, order: Sequence[int] | None) -> torch.Tensor:
+    if order is None:
+        return value
+    inverse = [order.index(axis) for axis in range(len(order))]
+    return value.permute(*order).contiguous().permute(*inverse)
+
+
+def _declared(input_shape: Any, input_dim: int | None) -> Shape | None:
+    if input_dim is not None:
+        return (int(input_dim),)
+    if input_shape is None:
+        return None
+    return (input_shape,) if isinstance(input_shape, int) else tuple(input_shape)
+
+
+def _parameters(cls: type) -> list[str]:
+    """The names of the arguments of a layer class, its bases' included where it passes **kwargs on."""
+    names: list[str] = []
+    for base in cls.__mro__:
+        if "__init__" not in vars(base):
+            continue
+        parameters = inspect.signature(base.__init__).parameters.values()
+        for parameter in parameters:
+            keyword = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+            if keyword and parameter.name not in ("self", "autocast", *names):
+                names.append(parameter.name)
+        if base is Layer or not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return [name for name in names if name not in ("input_shape", "input_dim")]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (tuple, TrackedList)):
+        return type(value)(_plain(item) for item in value) if isinstance(value, tuple) else [_plain(v) for v in value]
+    return serialize(value)
+
+
+def _is_number_list(x: Any) -> bool:
+    """Whether `x` is a (nested) list of numbers, as in `layer([[1.0, 2.0]])`."""
+    while type(x) in (list, tuple) and x:
+        x = x[0]
+        if isinstance(x, (bool, int, float)):
+            return True
+    return False
+
+
+def _has_tensors(value: Any) -> bool:
+    return any(isinstance(leaf, (torch.Tensor, SymbolicTensor)) for leaf in pytree.tree_leaves(value))
+
+
+def _shapes_of(value: Any) -> Any:
+    return pytree.tree_map_only((torch.Tensor, SymbolicTensor), lambda tensor: tuple(tensor.shape), value)
+
+
+def _map_shapes(function: Callable[[Any], Any], shapes: Any) -> Any:
+    if isinstance(shapes, dict):
+        return {key: _map_shapes(function, value) for key, value in shapes.items()}
+    if isinstance(shapes, (list, tuple)) and any(isinstance(item, (list, tuple)) for item in shapes):
+        return [_map_shapes(function, item) for item in shapes]
+    return function(tuple(shapes))
+
+
+__all__ = ["InputSpec", "Layer", "registry"]

@@ -1,0 +1,109 @@
+"""`Dense`: every output from every input."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from lamella import activations, constraints, initializers, regularizers
+from lamella.errors import ArgumentError
+from lamella.layers.base import InputSpec, Layer, registry
+
+
+@registry.register()
+class Dense(Layer):
+    """activation(inputs @ kernel + bias), along the last axis.
+
+    Args:
+        units: The number of outputs.
+        activation: A name or function; none by default.
+        use_bias: Whether to add a bias.
+        kernel_initializer: Where the kernel starts.
+        bias_initializer: Where the bias starts.
+        kernel_regularizer: A penalty on the kernel.
+        bias_regularizer: A penalty on the bias.
+        activity_regularizer: A penalty on the output.
+        kernel_constraint: A projection of the kernel after each update.
+        bias_constraint: A projection of the bias.
+        **kwargs: `name`, `trainable`, `dtype`, `input_shape`, as for every layer.
+
+    Shapes: (batch, ..., in) -> (batch, ..., units). Weights: kernel (in, units), bias (units,).
+
+    Raises:
+        ArgumentError: `units` is not a positive whole number.
+        ShapeError: An input whose last axis has another size than the kernel was built for.
+
+    Example:
+        >>> import torch
+        >>> from lamella.layers import Dense
+        >>> Dense(3, kernel_initializer="ones")(torch.ones(1, 2))
+        tensor([[2., 2., 2.]], grad_fn=<AddmmBackward0>)
+    """
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        self.units = positive_int(self, "units", units)
+        self.activation = activations.get(activation)
+        self.use_bias = use_bias
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
+        self.input_spec = InputSpec(min_ndim=2)
+        self.supports_masking = True
+        self.bias = None
+
+    def build(self, input_shape: Any) -> None:
+        size = input_shape[-1]
+        self.kernel = self.add_weight(
+            (size, self.units),
+            self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+            name="kernel",
+            memory_order=(1, 0),  # as torch.nn.Linear keeps it: the quicker order for its backward pass
+        )
+        if self.use_bias:
+            self.bias = self.add_weight(
+                (self.units,),
+                self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+                name="bias",
+            )
+        self.input_spec = InputSpec(min_ndim=2, axes={-1: size})
+
+    def call(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self.activation(self.before_activation(inputs))
+
+    def before_activation(self, inputs: torch.Tensor) -> torch.Tensor:
+        """inputs @ kernel + bias."""
+        if not inputs.is_floating_point():
+            inputs = inputs.to(self._float)
+        return F.linear(inputs, self.kernel.t(), self.bias)
+
+
+def positive_int(layer: Layer, name: str, value: Any) -> int:
+    """`value`, if it is a positive whole number; else an error that names the layer."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
+        raise ArgumentError(
+            f"{type(layer).__name__} {layer.name!r}: `{name}` must be a positive whole number; got {value!r}."
+        )
+    return int(value)

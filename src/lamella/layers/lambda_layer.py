@@ -1,0 +1,63 @@
+"""`Lambda`: any function as a layer."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from lamella.layers.base import Layer, registry
+
+
+@registry.register()
+class Lambda(Layer):
+    """Calls a function of the inputs.
+
+    For more than a line, or for weights of its own, subclass `Layer`: that can also be saved.
+
+    Args:
+        function: Takes the inputs (and `mask` and `training`, if it has such arguments).
+        output_shape: Kept for Keras's signature; the shape is found by running the function.
+        mask: The mask of the output, or a function (inputs, mask) that gives it.
+        arguments: Further keyword arguments of the function.
+        **kwargs: As for every layer.
+
+    Example:
+        >>> import torch
+        >>> from lamella.layers import Lambda
+        >>> Lambda(lambda x: x**2)(torch.tensor([3.0]))
+        tensor([9.])
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        output_shape: Any = None,
+        mask: Any = None,
+        arguments: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.function = function
+        self.output_shape = output_shape
+        self._mask = mask
+        self._arguments = dict(arguments or {})
+        self.supports_masking = mask is not None
+        self._takes = frozenset(inspect.signature(function).parameters)
+        self.built = True
+
+    def call(self, inputs: Any, mask: Any = None, training: bool | None = None) -> Any:
+        arguments = dict(self._arguments)
+        if "mask" in self._takes:
+            arguments["mask"] = mask
+        if "training" in self._takes:
+            arguments["training"] = training
+        return self.function(inputs, **arguments)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        return self._mask(inputs, previous_mask) if callable(self._mask) else self._mask
+
+    def get_config(self) -> dict[str, Any]:
+        config = {**super().get_config(), "arguments": self._arguments}
+        config.pop("mask", None)
+        return config

@@ -1,0 +1,110 @@
+"""`LayerNormalization`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from lamella import constraints, initializers, regularizers
+from lamella.errors import ShapeError
+from lamella.layers.base import Layer, registry
+
+
+@registry.register()
+class LayerNormalization(Layer):
+    """Brings each sample to mean 0 and variance 1 along `axis`, then scales and shifts it.
+
+    Args:
+        axis: The axis (or axes) of one sample's features.
+        epsilon: Added to the variance.
+        center: Whether to add `beta`.
+        scale: Whether to multiply by `gamma`.
+        beta_initializer: Where beta starts.
+        gamma_initializer: Where gamma starts.
+        beta_regularizer: A penalty on beta.
+        gamma_regularizer: A penalty on gamma.
+        beta_constraint: A projection of beta after each update.
+        gamma_constraint: A projection of gamma.
+        **kwargs: As for every layer.
+
+    Weights: gamma, beta, with the sizes of the axes.
+
+    Raises:
+        ShapeError: An axis that the input does not have, or of unknown size.
+
+    Source: Ba et al., 2016.
+
+    Example:
+        >>> import torch
+        >>> from lamella.layers import LayerNormalization
+        >>> y = LayerNormalization()(torch.tensor([[1.0, 3.0]]))
+        >>> [round(v, 3) for v in y.flatten().tolist()]
+        [-1.0, 1.0]
+    """
+
+    def __init__(
+        self,
+        axis: int | Sequence[int] = -1,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.axis = axis if isinstance(axis, int) else tuple(axis)
+        self.epsilon = epsilon
+        self.center = center
+        self.scale = scale
+        self.beta_initializer = initializers.get(beta_initializer)
+        self.gamma_initializer = initializers.get(gamma_initializer)
+        self.beta_regularizer = regularizers.get(beta_regularizer)
+        self.gamma_regularizer = regularizers.get(gamma_regularizer)
+        self.beta_constraint = constraints.get(beta_constraint)
+        self.gamma_constraint = constraints.get(gamma_constraint)
+        self.supports_masking = True
+        self.gamma = None
+        self.beta = None
+
+    def build(self, input_shape: Any) -> None:
+        rank = len(input_shape)
+        axes = [self.axis] if isinstance(self.axis, int) else list(self.axis)
+        if any(not -rank <= axis < rank or input_shape[axis] is None for axis in axes):
+            raise ShapeError(
+                f"LayerNormalization {self.name!r}: axis {self.axis} must be in the input and of known size; "
+                f"got {tuple(input_shape)}."
+            )
+        self._axes = [axis % rank for axis in axes]
+        self._shape = [input_shape[axis] for axis in self._axes]
+        self._is_last = self._axes == list(range(rank - len(axes), rank))
+        if self.scale:
+            self.gamma = self.add_weight(
+                self._shape,
+                self.gamma_initializer,
+                regularizer=self.gamma_regularizer,
+                constraint=self.gamma_constraint,
+                name="gamma",
+            )
+        if self.center:
+            self.beta = self.add_weight(
+                self._shape,
+                self.beta_initializer,
+                regularizer=self.beta_regularizer,
+                constraint=self.beta_constraint,
+                name="beta",
+            )
+
+    def call(self, inputs: torch.Tensor) -> torch.Tensor:
+        if self._is_last:
+            return F.layer_norm(inputs, self._shape, self.gamma, self.beta, self.epsilon)
+        last = list(range(-len(self._axes), 0))
+        moved = inputs.movedim(self._axes, last)
+        return F.layer_norm(moved, self._shape, self.gamma, self.beta, self.epsilon).movedim(last, self._axes)

@@ -1,0 +1,267 @@
+"""Layers that make one tensor of several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from lamella.errors import ArgumentError, ShapeError
+from lamella.layers.base import Layer, registry
+
+
+class Merge(Layer):
+    """The base: checks that there are several inputs, and lines up their ranks."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def build(self, input_shape: Any) -> None:
+        if not isinstance(input_shape, (list, tuple)) or not input_shape or not isinstance(input_shape[0], (list, tuple)):
+            raise ShapeError(
+                f"{type(self).__name__} {self.name!r} takes a list of inputs, as in {type(self).__name__}()([a, b]); "
+                f"got one input of shape {input_shape}."
+            )
+
+    def merge(self, inputs: list[torch.Tensor]) -> torch.Tensor:
+        """The formula, on inputs of equal rank."""
+        raise NotImplementedError
+
+    def call(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
+        rank = max(x.ndim for x in inputs)
+        # A missing axis goes after the batch, as in Keras, where torch would put it before.
+        return self.merge([_expanded(x, rank) for x in inputs])
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        masks = [mask for mask in previous_mask or () if mask is not None]
+        if not masks or len(masks) < len(inputs):
+            return None
+        return reduce(torch.logical_and, masks)
+
+
+def _expanded(x: torch.Tensor, rank: int) -> torch.Tensor:
+    return x if x.ndim == rank else x.reshape(x.shape[0], *(1,) * (rank - x.ndim), *x.shape[1:])
+
+
+@registry.register()
+class Add(Merge):
+    """The sum of the inputs.
+
+    Example:
+        >>> import torch
+        >>> from lamella.layers import Add
+        >>> Add()([torch.ones(1, 2), torch.ones(1, 2)])
+        tensor([[2., 2.]])
+    """
+
+    def merge(self, inputs: list[torch.Tensor]) -> torch.Tensor:
+        return reduce(torch.add, inputs)
+
+
+@registry.register()
+class Subtract(Merge):
+    """The first input minus the second.
+
+    Example:
+        >>> import torch
+        >>> from lamella.layers import Subtract
+        >>> Subtract()([torch.ones(1, 2), torch.ones(1, 2)])
+        tensor([[0., 0.]])
+    """
+
+    def build(self, input_shape: Any) -> None:
+        super().build(input_shape)
+        if len(input_shape) != 2:
+            raise ShapeError(f"Subtract {self.name!r} takes two inputs; got {len(input_shape)}.")
+
+    def merge(self, inputs: list[torch.Tensor]) -> torch.Tensor:
+        return inputs[0] - inputs[1]
+
+
+@registry.register()
+class Multiply(Merge):
+    """The product of the inputs, element by element.
+
+    Example:
+        >>> import torch
+        >>> from lamella.layers import Multiply
+        >>> Multiply()([torch.full((1, 2), 2.0), torch.full((1, 2), 3.0)])
+        tensor([[6., 6.]])
+    """
+
+    def merge(self, inputs: list[torch.Tensor]) -> torch.Tensor:
+        return reduce(torch.mul, inputs)
+
+
+@registry.register()
+class Average(Merge):
+    """The mean of the inputs.
+
+    Example:
+        >>> import torch
+        >>> from lamella.layers import Average
+        >>> Average()([torch.zeros(1, 2), torch.ones(1, 2)])
+        tensor([[0.5000, 0.5000]])
+    """
+
+    def merge(self, inputs: list[torch.Tensor]) -> torch.Tensor:
+        return reduce(torch.add, inputs) / len(inputs)
+
+
+@registry.register()
+class Maximum(Merge):
+    """The largest of the inputs, element by element.
+
+    Example:
+        >>> import torch
+        >>> from lamella.layers import Maximum
+        >>> Maximum()([torch.zeros(1, 2), torch.ones(1, 2)])
+        tensor([[1., 1.]])
+    """
+
+    def merge(self, inputs: list[torch.Tensor]) -> torch.Tensor:
+        return reduce(torch.maximum, inputs)
+
+
+@registry.register()
+class Minimum(Merge):
+    """The smallest of the inputs, element by element.
+
+    Example:
+        >>> import torch
+        >>> from lamella.layers import Minimum
+        >>> Minimum()([torch.zeros(1, 2), torch.ones(1, 2)])
+        tensor([[0., 0.]])
+    """
+
+    def merge(self, inputs: list[torch.Tensor]) -> torch.Tensor:
+        return reduce(torch.minimum, inputs)
+
+
+@registry.register()
+class Concatenate(Merge):
+    """The inputs one after the other along `axis`.
+
+    Raises:
+        ShapeError: Inputs that differ in another axis.
+
+    Example:
+        >>> import torch
+        >>> from lamella.layers import Concatenate
+        >>> Concatenate()([torch.zeros(1, 2), torch.ones(1, 3)]).shape
+        torch.Size([1, 5])
+    """
+
+    def __init__(self, axis: int = -1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.axis = axis
+
+    def build(self, input_shape: Any) -> None:
+        super().build(input_shape)
+        ranks = {len(shape) for shape in input_shape}
+        axis = self.axis % len(input_shape[0])
+        others = [[size for i, size in enumerate(shape) if i != axis] for shape in input_shape]
+        clash = len(ranks) > 1 or any(len(set(sizes) - {None}) > 1 for sizes in zip(*others, strict=True))
+        if clash:
+            raise ShapeError(
+                f"Concatenate {self.name!r} joins along axis {self.axis}; in every other axis its inputs must "
+                f"have equal sizes. Got shapes {[tuple(shape) for shape in input_shape]}."
+            )
+
+    def call(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
+        return torch.cat(list(inputs), dim=self.axis)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        masks = list(previous_mask or ())
+        if all(mask is None for mask in masks):
+            return None
+        rank = inputs[0].ndim
+        axis = self.axis % rank
+        filled = [torch.ones(x.shape[:-1], dtype=torch.bool, device=x.device) if mask is None else mask
+                  for x, mask in zip(inputs, masks, strict=True)]
+        if axis == rank - 1:
+            return reduce(torch.logical_and, filled)
+        return torch.cat(filled, dim=axis)
+
+
+@registry.register()
+class Dot(Merge):
+    """The products of two inputs, summed along an axis of each.
+
+    Args:
+        axes: The axis of both, or a pair of axes.
+        normalize: Whether to scale to norm one along it first: cosine proximity.
+        **kwargs: As for every layer.
+
+    Example:
+        >>> import torch
+        >>> from lamella.layers import Dot
+        >>> Dot(axes=1)([torch.ones(2, 3), torch.ones(2, 3)])
+        tensor([[3.],
+                [3.]])
+    """
+
+    def __init__(self, axes: int | Sequence[int], normalize: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        pair = isinstance(axes, (list, tuple)) and len(axes) == 2 and all(isinstance(a, int) for a in axes)
+        if not isinstance(axes, int) and not pair:
+            raise ArgumentError(f"Dot {self.name!r}: `axes` must be a whole number or two of them; got {axes!r}.")
+        self.axes = axes if isinstance(axes, int) else tuple(axes)
+        self.normalize = normalize
+
+    def build(self, input_shape: Any) -> None:
+        super().build(input_shape)
+        if len(input_shape) != 2:
+            raise ShapeError(f"Dot {self.name!r} takes two inputs; got {len(input_shape)}.")
+        a, b = input_shape
+        first, second = self._axes(len(a), len(b))
+        if a[first] != b[second]:
+            raise ShapeError(
+                f"Dot {self.name!r} sums along axis {first} of its first input and axis {second} of its second; "
+                f"their sizes must be equal. Got shapes {tuple(a)} and {tuple(b)}."
+            )
+
+    def _axes(self, rank_a: int, rank_b: int) -> tuple[int, int]:
+        first, second = (self.axes, self.axes) if isinstance(self.axes, int) else self.axes
+        return first % rank_a, second % rank_b
+
+    def call(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
+        a, b = inputs
+        first, second = self._axes(a.ndim, b.ndim)
+        if self.normalize:
+            a, b = F.normalize(a, dim=first), F.normalize(b, dim=second)
+        a, b = a.movedim(first, -1), b.movedim(second, -1)
+        rest_a, rest_b = a.shape[1:-1], b.shape[1:-1]
+        product = torch.bmm(a.reshape(a.shape[0], -1, a.shape[-1]), b.reshape(b.shape[0], -1, b.shape[-1]).mT)
+        shape = (*rest_a, *rest_b)
+        return product.reshape(a.shape[0], *(shape or (1,)))
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        return None
+
+
+def _function(cls: type[Layer], name: str) -> Callable[..., Any]:
+    def function(inputs: Any, **kwargs: Any) -> Any:
+        return cls(**kwargs)(inputs)
+
+    function.__name__ = name
+    function.__doc__ = f"`{cls.__name__}(**kwargs)(inputs)`."
+    return function
+
+
+add = _function(Add, "add")
+subtract = _function(Subtract, "subtract")
+multiply = _function(Multiply, "multiply")
+average = _function(Average, "average")
+maximum = _function(Maximum, "maximum")
+minimum = _function(Minimum, "minimum")
+concatenate = _function(Concatenate, "concatenate")
+
+
+def dot(inputs: Any, axes: int | Sequence[int] = -1, **kwargs: Any) -> Any:
+    """`Dot(axes, **kwargs)(inputs)`."""
+    return Dot(axes, **kwargs)(inputs)

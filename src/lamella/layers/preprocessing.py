@@ -1,0 +1,155 @@
+"""Layers that bring numbers to a good scale."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from lamella.errors import ArgumentError, ShapeError
+from lamella.layers.base import Layer, registry
+
+_EPSILON = 1e-7
+
+
+@registry.register()
+class Rescaling(Layer):
+    """inputs * scale + offset, as in `Rescaling(1 / 255)`.
+
+    Example:
+        >>> import torch
+        >>> from lamella.layers import Rescaling
+        >>> Rescaling(0.5, offset=-1.0)(torch.tensor([4, 6]))
+        tensor([1., 2.])
+    """
+
+    def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.scale = scale
+        self.offset = offset
+        self.supports_masking = True
+        self._mark_built()
+
+    def call(self, inputs: torch.Tensor) -> torch.Tensor:
+        return inputs.to(self._float) * self._as_tensor(self.scale, inputs) + self._as_tensor(self.offset, inputs)
+
+    def _as_tensor(self, value: Any, like: torch.Tensor) -> Any:
+        if isinstance(value, (int, float)):
+            return value
+        return torch.as_tensor(value, dtype=self._float, device=like.device)
+
+
+@registry.register()
+class Normalization(Layer):
+    """(inputs - mean) / sqrt(variance), both given or learnt by `adapt(data)` (before that: 0 and 1).
+
+    Args:
+        axis: The axes that keep a mean and a variance each; None for one mean of everything.
+        mean: The mean, if known.
+        variance: The variance, if known.
+        invert: Whether to undo the normalization instead.
+        **kwargs: As for every layer.
+
+    Raises:
+        ArgumentError: Only one of `mean` and `variance`.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import Normalization
+        >>> layer = Normalization()
+        >>> layer.adapt(np.array([[1.0], [3.0]]))
+        >>> layer(np.array([[1.0], [5.0]]))
+        tensor([[-1.],
+                [ 3.]])
+    """
+
+    def __init__(
+        self,
+        axis: int | Sequence[int] | None = -1,
+        mean: Any = None,
+        variance: Any = None,
+        invert: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if (mean is None) != (variance is None):
+            raise ArgumentError(f"Normalization {self.name!r}: give both `mean` and `variance`, or neither.")
+        if mean is not None and np.shape(mean) != np.shape(variance):
+            raise ArgumentError(
+                f"Normalization {self.name!r}: `mean` has shape {np.shape(mean)} and `variance` has shape "
+                f"{np.shape(variance)}; they must be equal."
+            )
+        self.axis = () if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
+        self.input_mean = mean
+        self.input_variance = variance
+        self.invert = invert
+        self.supports_masking = True
+
+    def build(self, input_shape: Any) -> None:
+        rank = len(input_shape)
+        keep = sorted(axis % rank for axis in self.axis)
+        if any(input_shape[axis] is None for axis in keep):
+            raise ShapeError(
+                f"Normalization {self.name!r} keeps axes {self.axis}, whose sizes must be known; got {input_shape}."
+            )
+        self._reduced = [axis for axis in range(rank) if axis not in keep]
+        self._broadcast = [input_shape[axis] if axis in keep else 1 for axis in range(rank)]
+        shape = [input_shape[axis] for axis in keep]
+        self.mean = self.add_weight(shape, "zeros", trainable=False, name="mean")
+        self.variance = self.add_weight(shape, "ones", trainable=False, name="variance")
+        self.count = self.add_weight((), "zeros", dtype="int64", trainable=False, name="count")
+        if self.input_mean is not None:
+            expand = [1] * (len(shape) - np.ndim(self.input_mean)) + list(np.shape(self.input_mean))
+            self.mean.copy_(torch.as_tensor(self.input_mean).reshape(expand).expand(shape))
+            self.variance.copy_(torch.as_tensor(self.input_variance).reshape(expand).expand(shape))
+
+    def adapt(self, data: Any) -> None:
+        """Learns mean and variance from `data`: an array, a tensor, or an iterable of batches."""
+        if self.input_mean is not None:
+            raise ArgumentError(f"Normalization {self.name!r} was given its mean and variance: there is nothing to adapt.")
+        batches: Iterable[Any] = [data] if hasattr(data, "shape") else data
+        count, mean, squares = 0, None, None
+        for batch in batches:
+            batch = batch[0] if isinstance(batch, (tuple, list)) else batch
+            values = torch.as_tensor(np.asarray(batch) if not isinstance(batch, torch.Tensor) else batch)
+            if not self.built:
+                self.build((None, *values.shape[1:]) if 0 not in self.axis else tuple(values.shape))
+                self._mark_built()
+            # Float64 and a merge of means and squared deviations (Chan et al., 1979) keep this exact for
+            # data of any offset and any number of batches.
+            values = values.to("cpu", torch.float64)
+            size = int(np.prod([values.shape[axis] for axis in self._reduced])) if self._reduced else 1
+            batch_mean = values.mean(dim=self._reduced) if self._reduced else values
+            centred = values - batch_mean.reshape(_like(self._broadcast, values))
+            batch_squares = centred.square().sum(dim=self._reduced) if self._reduced else torch.zeros_like(values)
+            if mean is None or squares is None:
+                count, mean, squares = size, batch_mean, batch_squares
+            else:
+                delta, total = batch_mean - mean, count + size
+                mean = mean + delta * size / total
+                squares = squares + batch_squares + delta.square() * count * size / total
+                count = total
+        if mean is None or squares is None:
+            raise ArgumentError(f"Normalization {self.name!r}: adapt() got no data.")
+        self.mean.copy_(mean)
+        self.variance.copy_(squares / max(count, 1))
+        self.count.fill_(count)
+
+    def call(self, inputs: torch.Tensor) -> torch.Tensor:
+        inputs = inputs.to(self._float)
+        mean = self.mean.reshape(self._broadcast)
+        deviation = self.variance.reshape(self._broadcast).sqrt().clamp(min=_EPSILON)
+        return inputs * deviation + mean if self.invert else (inputs - mean) / deviation
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        mean, variance = self.input_mean, self.input_variance
+        config["mean"] = None if mean is None else np.asarray(mean).tolist()
+        config["variance"] = None if variance is None else np.asarray(variance).tolist()
+        return config
+
+
+def _like(broadcast: list[int], values: torch.Tensor) -> list[int]:
+    return [size if size == own else 1 for size, own in zip(broadcast, values.shape, strict=True)]

@@ -1,0 +1,153 @@
+"""Layers that change the shape and nothing else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from lamella.errors import ArgumentError, ShapeError
+from lamella.layers.base import InputSpec, Layer, registry
+
+
+def image_data_format() -> str:
+    """The order of image axes that layers use by default: `"channels_last"`."""
+    return "channels_last"
+
+
+def check_data_format(layer: Layer, value: str | None) -> str:
+    """`value`, or the default for None; an error that names the layer for anything but Keras's two."""
+    value = value or image_data_format()
+    if value not in ("channels_last", "channels_first"):
+        raise ArgumentError(
+            f"{type(layer).__name__} {layer.name!r}: `data_format` must be 'channels_last' or 'channels_first'; "
+            f"got {value!r}."
+        )
+    return value
+
+
+@registry.register()
+class Flatten(Layer):
+    """(batch, a, b, ...) -> (batch, a * b * ...).
+
+    Args:
+        data_format: `"channels_last"` or `"channels_first"` (then channels are moved last first).
+        **kwargs: As for every layer.
+
+    Example:
+        >>> import torch
+        >>> from lamella.layers import Flatten
+        >>> Flatten()(torch.ones(2, 28, 28)).shape
+        torch.Size([2, 784])
+    """
+
+    def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.data_format = check_data_format(self, data_format)
+        self.input_spec = InputSpec(min_ndim=1)
+        self._mark_built()
+
+    def call(self, inputs: torch.Tensor) -> torch.Tensor:
+        if self.data_format == "channels_first" and inputs.ndim > 2:
+            inputs = inputs.movedim(1, -1)
+        return inputs.reshape(inputs.shape[0], -1) if inputs.numel() else inputs.flatten(1)
+
+
+@registry.register()
+class Reshape(Layer):
+    """(batch, ...) -> (batch, *target_shape); one size may be -1.
+
+    Raises:
+        ShapeError: The sizes do not multiply to the size of a sample.
+
+    Example:
+        >>> import torch
+        >>> from lamella.layers import Reshape
+        >>> Reshape((28, 28))(torch.ones(2, 784)).shape
+        torch.Size([2, 28, 28])
+    """
+
+    def __init__(self, target_shape: Sequence[int], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.target_shape = tuple(target_shape)
+        if sum(size == -1 for size in self.target_shape) > 1:
+            raise ArgumentError(f"Reshape {self.name!r}: only one size may be -1; got {self.target_shape}.")
+        self._mark_built()
+
+    def call(self, inputs: torch.Tensor) -> torch.Tensor:
+        size = math.prod(inputs.shape[1:])
+        known = math.prod(target for target in self.target_shape if target != -1)
+        if size != known and (-1 not in self.target_shape or known == 0 or size % known):
+            raise ShapeError(
+                f"Reshape {self.name!r} cannot make {self.target_shape} of a sample of shape "
+                f"{tuple(inputs.shape[1:])}: {known} is not {size}. The sizes must multiply to the same number."
+            )
+        return inputs.reshape(inputs.shape[0], *self.target_shape)
+
+
+@registry.register()
+class Permute(Layer):
+    """Reorders the axes; `dims` counts from 1, the batch stays first.
+
+    Example:
+        >>> import torch
+        >>> from lamella.layers import Permute
+        >>> Permute((2, 1))(torch.ones(5, 10, 64)).shape
+        torch.Size([5, 64, 10])
+    """
+
+    def __init__(self, dims: Sequence[int], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dims = tuple(dims)
+        if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
+            raise ArgumentError(f"Permute {self.name!r}: `dims` must name each of 1..n once; got {self.dims}.")
+        self.input_spec = InputSpec(ndim=len(self.dims) + 1)
+        self._mark_built()
+
+    def call(self, inputs: torch.Tensor) -> torch.Tensor:
+        return inputs.permute(0, *self.dims)
+
+
+@registry.register()
+class RepeatVector(Layer):
+    """(batch, features) -> (batch, n, features).
+
+    Example:
+        >>> import torch
+        >>> from lamella.layers import RepeatVector
+        >>> RepeatVector(3)(torch.ones(2, 4)).shape
+        torch.Size([2, 3, 4])
+    """
+
+    def __init__(self, n: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if isinstance(n, bool) or not isinstance(n, int):
+            raise ArgumentError(f"RepeatVector {self.name!r}: `n` must be a whole number; got {n!r}.")
+        self.n = n
+        self.input_spec = InputSpec(ndim=2)
+        self._mark_built()
+
+    def call(self, inputs: torch.Tensor) -> torch.Tensor:
+        return inputs.unsqueeze(1).expand(-1, self.n, -1)
+
+
+@registry.register()
+class Identity(Layer):
+    """Hands its input on.
+
+    Example:
+        >>> import torch
+        >>> from lamella.layers import Identity
+        >>> Identity()(torch.ones(2))
+        tensor([1., 1.])
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.supports_masking = True
+        self._mark_built()
+
+    def call(self, inputs: Any) -> Any:
+        return inputs
