@@ -58,7 +58,7 @@ def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
         ['adam', 'adamw']
     """
     lowered: dict[str, str] = {}
-    for candidate in known:
+    for candidate in sorted(known, key=lambda each: each.islower() != name.islower()):
         lowered.setdefault(candidate.lower(), candidate)
     return [lowered[match] for match in difflib.get_close_matches(name.lower(), lowered, count, 0.5)]
 

@@ -12,6 +12,7 @@ runs is unknown too.
 from __future__ import annotations
 
 import operator
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -248,18 +249,20 @@ class Graph:
     Args:
         inputs: Symbolic tensors in any nesting of lists, tuples and dicts.
         outputs: Symbolic tensors in any nesting.
+        fuse: Given two functions of which the second alone uses the first's result, one that computes
+            both quicker, or None.
 
     Raises:
         ArgumentError: An output that cannot be computed from the inputs; the message names what is missing.
     """
 
-    def __init__(self, inputs: Any, outputs: Any) -> None:
+    def __init__(self, inputs: Any, outputs: Any, fuse: Callable[[Any, Any], Any] | None = None) -> None:
         self.inputs = inputs
         self.outputs = outputs
         self.input_list = _all_symbolic(inputs, "inputs")
         self.output_list = _all_symbolic(outputs, "outputs")
         self.nodes = self._sorted_nodes()
-        self._compile()
+        self._compile(fuse)
 
     def _sorted_nodes(self) -> list[Node]:
         given = {id(tensor) for tensor in self.input_list}
@@ -282,20 +285,34 @@ class Graph:
             stack.extend((source, False) for source in reversed(node.inputs))
         return list(done.values())
 
-    def _compile(self) -> None:
+    def _compile(self, fuse: Callable[[Any, Any], Any] | None) -> None:
         """Gives each symbolic tensor a slot in a list, and each node the plan of its call."""
         slots = {id(tensor): slot for slot, tensor in enumerate(self.input_list)}
-        self._steps: list[_Step] = []
+        steps: dict[int, _Step] = {}
         for node in self.nodes:
-            out_leaves = pytree.tree_leaves(node.outputs)
-            out_slots = []
-            for leaf in out_leaves:
-                out_slots.append(slots.setdefault(id(leaf), len(slots)))
-            self._steps.append(_Step(node, slots, out_slots))
+            out_slots = [slots.setdefault(id(leaf), len(slots)) for leaf in pytree.tree_leaves(node.outputs)]
+            steps[id(node)] = _Step(node, slots, out_slots)
+        if fuse is not None:
+            self._fuse(steps, fuse)
+        self._steps = list(steps.values())
         self._size = len(slots)
         self._output_slots = [slots[id(tensor)] for tensor in self.output_list]
         self._output_spec = pytree.tree_structure(self.outputs)
         self._single_output = isinstance(self.outputs, SymbolicTensor)
+
+    def _fuse(self, steps: dict[int, _Step], fuse: Callable[[Any, Any], Any]) -> None:
+        uses = Counter(id(tensor) for node in self.nodes for tensor in node.inputs)
+        uses.update(id(tensor) for tensor in self.output_list)
+        for node in self.nodes:
+            step = steps[id(node)]
+            before = node.inputs[0].node if step.source >= 0 else None
+            if before is None or id(before) not in steps or uses[id(node.inputs[0])] != 1:
+                continue
+            first = steps[id(before)]
+            together = fuse(first.function, step.function) if first.source >= 0 and first.single else None
+            if together is not None:
+                step.function, step.source = together, first.source
+                del steps[id(before)]
 
     def __call__(self, input_list: Sequence[torch.Tensor]) -> Any:
         """Computes the outputs (nested as they were given) for a flat list of input tensors."""

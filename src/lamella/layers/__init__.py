@@ -44,6 +44,7 @@ from lamella.layers.pooling import (
 )
 from lamella.layers.preprocessing import Normalization, Rescaling
 from lamella.layers.reshaping import Flatten, Identity, Permute, RepeatVector, Reshape
+from lamella.layers.torch_module import TorchModule
 
 __all__ = [
     "ELU",
@@ -88,6 +89,7 @@ __all__ = [
     "Reshape",
     "Softmax",
     "Subtract",
+    "TorchModule",
     "add",
     "average",
     "concatenate",

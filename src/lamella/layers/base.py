@@ -182,6 +182,7 @@ class Layer(nn.Module):
     def add_loss(self, loss: Any) -> None:
         """Adds a scalar (or a list of them) to the loss of the model that this layer is in."""
         self._quick = False
+        _WITH_LOSSES.append(self)
         self._added_losses.extend(loss if isinstance(loss, (list, tuple)) else [loss])
 
     @property
@@ -339,9 +340,8 @@ class Layer(nn.Module):
         if not self.built:
             self._build(args, kwargs)
         check_input(self, args[0] if args else next(iter(kwargs.values())))
-        before = len(self._added_losses)
         outputs = record(self, args, kwargs)
-        del self._added_losses[before:]  # those were of meta tensors
+        pop_added_losses()  # those were of meta tensors
         node = symbolic_leaves(outputs)[0].node
         assert node is not None
         self._nodes.append(node)
@@ -518,6 +518,19 @@ class Layer(nn.Module):
 
     def extra_repr(self) -> str:
         return f"name={self.name!r}"
+
+
+_WITH_LOSSES: list[Layer] = []
+
+
+def pop_added_losses() -> list[torch.Tensor]:
+    """What `add_loss` added since the last call of this, in every layer; the layers forget it."""
+    found: list[torch.Tensor] = []
+    for layer in _WITH_LOSSES:
+        found.extend(layer._added_losses)
+        layer._added_losses.clear()
+    _WITH_LOSSES.clear()
+    return found
 
 
 def _collect_weights(module: nn.Module, found: dict[int, torch.Tensor]) -> None:

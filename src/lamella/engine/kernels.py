@@ -1,0 +1,104 @@
+"""Which kernel multiplies float32 matrices on this CPU.
+
+torch's MKL runs at half speed on AMD processors; its oneDNN does not, and is reached by
+`torch.backends.mkldnn.matmul.fp32_precision = "bf16"`. On a processor with bf16 matrix units (AMX) that
+setting really rounds to bf16; without them oneDNN computes in float32. So it is chosen only after a check:
+the processor has no AMX, the result is as accurate as float32 is, and it is faster for the sizes at hand.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+import torch
+
+ACCURACY = 2e-6
+"""The largest relative error (norm of the difference over the norm) that counts as float32-accurate."""
+
+
+@cache
+def cpu_flags() -> frozenset[str]:
+    """The features that the processor reports (empty where that cannot be read)."""
+    try:
+        with open("/proc/cpuinfo") as file:
+            for line in file:
+                if line.startswith("flags"):
+                    return frozenset(line.split(":", 1)[1].split())
+    except OSError:
+        pass
+    return frozenset()
+
+
+@cache
+def is_amd() -> bool:
+    """Whether the processor is made by AMD."""
+    try:
+        with open("/proc/cpuinfo") as file:
+            return any("AuthenticAMD" in line for line in file)
+    except OSError:
+        return "AuthenticAMD" in platform.processor()
+
+
+def _settings() -> object | None:
+    mkldnn = getattr(torch.backends, "mkldnn", None)
+    matmul = getattr(mkldnn, "matmul", None)
+    return matmul if hasattr(matmul, "fp32_precision") and mkldnn.is_available() else None
+
+
+@cache
+def onednn_is_accurate() -> bool:
+    """Whether oneDNN's product is float32-accurate on this processor; found by computing one, once."""
+    settings = _settings()
+    if settings is None or any(flag.startswith("amx") for flag in cpu_flags()):
+        return False
+    source = torch.Generator().manual_seed(0)
+    a, b = (torch.randn(192, 192, generator=source) for _ in range(2))
+    with _precision("bf16"):
+        product = a @ b
+    exact = a.double() @ b.double()
+    return bool((product - exact).norm() / exact.norm() < ACCURACY)
+
+
+@cache
+def onednn_is_faster() -> bool:
+    """Whether oneDNN multiplies middle-sized matrices faster than the default here; measured once."""
+    source = torch.Generator().manual_seed(0)
+    a, b = (torch.randn(384, 384, generator=source) for _ in range(2))
+    best = {"bf16": float("inf"), "none": float("inf")}
+    for _ in range(4):
+        for precision in best:
+            with _precision(precision):
+                start = time.perf_counter()
+                a @ b
+                best[precision] = min(best[precision], time.perf_counter() - start)
+    return best["bf16"] < 0.9 * best["none"]
+
+
+@contextmanager
+def _precision(value: str) -> Iterator[None]:
+    settings = _settings()
+    before = settings.fp32_precision  # type: ignore[union-attr]
+    settings.fp32_precision = value  # type: ignore[union-attr]
+    try:
+        yield
+    finally:
+        settings.fp32_precision = before  # type: ignore[union-attr]
+
+
+@contextmanager
+def best_matmul(device: torch.device) -> Iterator[None]:
+    """Within it, float32 products run on the CPU's faster library, where accuracy is kept.
+
+    A setting that the user made is left alone.
+    """
+    settings = _settings()
+    untouched = settings is not None and settings.fp32_precision == "none"  # type: ignore[attr-defined]
+    if device.type == "cpu" and untouched and is_amd() and onednn_is_accurate() and onednn_is_faster():
+        with _precision("bf16"):
+            yield
+    else:
+        yield

@@ -1,0 +1,35 @@
+"""Two layers as one, where that is quicker and gives the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from lamella import activations
+
+
+def fused(first: Any, second: Any) -> Callable[[torch.Tensor], torch.Tensor] | None:
+    """relu then max-pooling as max-pooling then relu: the relu sees a quarter of the numbers.
+
+    The two commute exactly, values and gradients. Hooks on the layers between are respected: where there
+    is one, the layers run one after the other.
+
+    Returns:
+        A function that computes both, or None where there is nothing to gain.
+    """
+    relu_last = getattr(first, "activation", None) is activations.relu and hasattr(first, "before_activation")
+    if not relu_last or not getattr(second, "commutes_with_relu", False):
+        return None
+    if not first._can_be_quick() or not second._can_be_quick():
+        return None
+
+    def both(x: torch.Tensor) -> torch.Tensor:
+        hooked = first._forward_hooks or first._forward_pre_hooks or second._forward_hooks or second._forward_pre_hooks
+        if hooked or not (first._quick and second._quick) or type(x) is not torch.Tensor:
+            return second(first(x))
+        return F.relu(second.call(first.before_activation(x)))
+
+    return both

@@ -1,0 +1,197 @@
+"""Losses: what training makes small. Keras's names, arguments and numerics."""
+
+from collections.abc import Mapping
+from inspect import isfunction
+from typing import Any
+
+from lamella.engine import registry as _names
+from lamella.errors import ArgumentError
+from lamella.losses.base import Loss, LossFunctionWrapper, registry
+from lamella.losses.circle import Circle, circle
+from lamella.losses.crossentropy import (
+    BinaryCrossentropy,
+    BinaryFocalCrossentropy,
+    CategoricalCrossentropy,
+    CategoricalFocalCrossentropy,
+    CategoricalGeneralizedCrossEntropy,
+    SparseCategoricalCrossentropy,
+    binary_crossentropy,
+    binary_focal_crossentropy,
+    categorical_crossentropy,
+    categorical_focal_crossentropy,
+    categorical_generalized_cross_entropy,
+    sparse_categorical_crossentropy,
+)
+from lamella.losses.ctc import CTC, ctc
+from lamella.losses.divergence import KLDivergence, Poisson, kl_divergence, poisson
+from lamella.losses.hinge import (
+    CategoricalHinge,
+    Hinge,
+    SquaredHinge,
+    categorical_hinge,
+    hinge,
+    squared_hinge,
+)
+from lamella.losses.overlap import Dice, Tversky, dice, tversky
+from lamella.losses.regression import (
+    CosineSimilarity,
+    Huber,
+    LogCosh,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredError,
+    MeanSquaredLogarithmicError,
+    cosine_similarity,
+    huber,
+    log_cosh,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_error,
+    mean_squared_logarithmic_error,
+)
+
+__all__ = [
+    "CTC",
+    "BinaryCrossentropy",
+    "BinaryFocalCrossentropy",
+    "CategoricalCrossentropy",
+    "CategoricalFocalCrossentropy",
+    "CategoricalGeneralizedCrossEntropy",
+    "CategoricalHinge",
+    "Circle",
+    "CosineSimilarity",
+    "Dice",
+    "Hinge",
+    "Huber",
+    "KLDivergence",
+    "LogCosh",
+    "Loss",
+    "LossFunctionWrapper",
+    "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
+    "MeanSquaredError",
+    "MeanSquaredLogarithmicError",
+    "Poisson",
+    "SparseCategoricalCrossentropy",
+    "SquaredHinge",
+    "Tversky",
+    "as_loss",
+    "binary_crossentropy",
+    "binary_focal_crossentropy",
+    "categorical_crossentropy",
+    "categorical_focal_crossentropy",
+    "categorical_generalized_cross_entropy",
+    "categorical_hinge",
+    "circle",
+    "cosine_similarity",
+    "ctc",
+    "deserialize",
+    "dice",
+    "get",
+    "hinge",
+    "huber",
+    "kl_divergence",
+    "log_cosh",
+    "mean_absolute_error",
+    "mean_absolute_percentage_error",
+    "mean_squared_error",
+    "mean_squared_logarithmic_error",
+    "poisson",
+    "registry",
+    "serialize",
+    "sparse_categorical_crossentropy",
+    "squared_hinge",
+    "tversky",
+]
+
+
+def get(identifier: Any) -> Any:
+    """The loss for a name, a config, a class, an object or a function; None for None.
+
+    A name gives a function (`"mse"`, `"mean_squared_error"`) or, of a class, an object (`"MeanSquaredError"`).
+
+    Raises:
+        UnknownNameError: A name that is not known; the message lists the nearest.
+        ArgumentError: Something that cannot be called.
+
+    Example:
+        >>> get("mse") is mean_squared_error
+        True
+        >>> get("MeanSquaredError").name
+        'mean_squared_error'
+    """
+    found = deserialize(identifier)
+    if found is None or callable(found):
+        return found
+    raise ArgumentError(f"A loss must be callable; got {found!r}.")
+
+
+_CLASSES: dict[Any, type[Loss]] = {
+    binary_crossentropy: BinaryCrossentropy,
+    binary_focal_crossentropy: BinaryFocalCrossentropy,
+    categorical_crossentropy: CategoricalCrossentropy,
+    categorical_focal_crossentropy: CategoricalFocalCrossentropy,
+    categorical_hinge: CategoricalHinge,
+    circle: Circle,
+    cosine_similarity: CosineSimilarity,
+    ctc: CTC,
+    dice: Dice,
+    hinge: Hinge,
+    huber: Huber,
+    kl_divergence: KLDivergence,
+    log_cosh: LogCosh,
+    mean_absolute_error: MeanAbsoluteError,
+    mean_absolute_percentage_error: MeanAbsolutePercentageError,
+    mean_squared_error: MeanSquaredError,
+    mean_squared_logarithmic_error: MeanSquaredLogarithmicError,
+    poisson: Poisson,
+    sparse_categorical_crossentropy: SparseCategoricalCrossentropy,
+    squared_hinge: SquaredHinge,
+    tversky: Tversky,
+}
+
+
+def as_loss(identifier: Any) -> Loss:
+    """The loss object for whatever `compile(loss=...)` takes.
+
+    A built-in function becomes its class, whose mean is one kernel where torch has one and which can check
+    targets; any other function is wrapped.
+
+    Raises:
+        UnknownNameError: A name that is not known; the message lists the nearest.
+        ArgumentError: Something that cannot be called.
+
+    Example:
+        >>> type(as_loss("mse")).__name__, as_loss(lambda y_true, y_pred: y_pred.mean(-1)).reduction
+        ('MeanSquaredError', 'sum_over_batch_size')
+    """
+    found = get(identifier)
+    if isinstance(found, Loss):
+        return found
+    if isfunction(found) and found in _CLASSES:
+        return _CLASSES[found]()
+    if callable(found):
+        return LossFunctionWrapper(found)
+    raise ArgumentError(f"A loss is a name, a function or a Loss; got {identifier!r}.")
+
+
+def serialize(loss: Any) -> Any:
+    """The config of a loss, in Keras's form; the name of a built-in function.
+
+    Example:
+        >>> serialize(MeanSquaredError())["class_name"]
+        'MeanSquaredError'
+    """
+    return _names.serialize(loss)
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The loss that `serialize` described, here or in Keras.
+
+    Example:
+        >>> deserialize(serialize(MeanSquaredError(reduction="sum"))).reduction
+        'sum'
+    """
+    if isinstance(config, dict) and config.get("class_name") == "function":
+        config = {**config, "module": None}  # Keras says "builtins" of its own functions too
+    return registry.get(config, custom_objects)

@@ -1,0 +1,65 @@
+"""Optimizers: how weights change, given their gradients. Keras's names, defaults and numbers."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from lamella.engine import registry as _names
+from lamella.errors import ArgumentError
+from lamella.optimizers import schedules
+from lamella.optimizers.adam import Adam, Adamax, AdamW, Lamb, Lion, Nadam
+from lamella.optimizers.adaptive import Adadelta, Adafactor, Adagrad, Ftrl, RMSprop
+from lamella.optimizers.base import Optimizer, registry
+from lamella.optimizers.loss_scale import LossScaleOptimizer
+from lamella.optimizers.sgd import SGD
+
+__all__ = [
+    "SGD",
+    "Adadelta",
+    "Adafactor",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Ftrl",
+    "Lamb",
+    "Lion",
+    "LossScaleOptimizer",
+    "Nadam",
+    "Optimizer",
+    "RMSprop",
+    "deserialize",
+    "get",
+    "schedules",
+    "serialize",
+]
+
+
+def get(identifier: Any) -> Optimizer:
+    """The optimizer for a name (in any case), a config, a class or an object.
+
+    Raises:
+        UnknownNameError: A name that is not known; the message lists the nearest.
+        ArgumentError: Something that is no optimizer.
+
+    Example:
+        >>> get("adam").learning_rate
+        0.001
+    """
+    if isinstance(identifier, str) and identifier.lower() in registry:
+        identifier = identifier.lower()
+    optimizer = registry.get(identifier)
+    if not hasattr(optimizer, "apply"):
+        raise ArgumentError(
+            f"An optimizer is a name such as 'adam' or an object from lamella.optimizers; got {identifier!r}."
+        )
+    return optimizer
+
+
+def serialize(optimizer: Any) -> Any:
+    """The config of an optimizer, in Keras's form."""
+    return _names.serialize(optimizer)
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The optimizer that `serialize` described."""
+    return registry.get(config, custom_objects)

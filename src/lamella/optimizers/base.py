@@ -1,0 +1,404 @@
+"""`Optimizer`: everything around the formula: the learning rate, clipping, decay, averages, accumulation.
+
+An optimizer names its slots and writes `update(weights, gradients, rate)` over whole lists of tensors, with
+torch's multi-tensor operations: one call for all weights, in place.
+"""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+
+from lamella.engine.registry import Registry, serialize
+from lamella.engine.variable import State
+from lamella.errors import ArgumentError, NotBuiltError
+from lamella.optimizers.schedules import LearningRateSchedule
+from lamella.optimizers.schedules import registry as schedules
+
+registry = Registry("optimizer", "keras.optimizers")
+Tensors = list[torch.Tensor]
+
+
+@registry.register()
+class Optimizer:
+    """The base of optimizers.
+
+    Args:
+        learning_rate: A number, a schedule, or a function without arguments.
+        weight_decay: Each step takes this share, times the rate, off the weights (decoupled).
+        clipnorm: The greatest norm of one weight's gradient.
+        clipvalue: The greatest absolute value in a gradient.
+        global_clipnorm: The greatest norm of all gradients together.
+        use_ema: Whether to keep a moving average of the weights.
+        ema_momentum: How slowly it follows.
+        ema_overwrite_frequency: After so many steps the weights become their average; None: at the end.
+        loss_scale_factor: The loss is multiplied by it, the gradients divided: for float16.
+        gradient_accumulation_steps: Update once in so many steps, with the mean gradient.
+        name: A name.
+
+    An optimizer of your own defines `update_step(gradient, variable, learning_rate)` for one weight, with
+    slots from `add_variable_from_reference` made in `build`.
+
+    Example:
+        >>> import torch
+        >>> from lamella.optimizers import Optimizer
+        >>> class Signs(Optimizer):
+        ...     def update_step(self, gradient, variable, learning_rate):
+        ...         variable.sub_(gradient.sign() * learning_rate)
+        >>> w = torch.nn.Parameter(torch.tensor([1.0]))
+        >>> Signs(0.5).apply([torch.tensor([3.0])], [w])
+        >>> w.detach()
+        tensor([0.5000])
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.01,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if kwargs:
+            raise ArgumentError(f"{type(self).__name__} has no argument {', '.join(map(repr, kwargs))}.")
+        clipping = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
+        given = {key: value for key, value in clipping.items() if value is not None}
+        if len(given) > 1:
+            raise ArgumentError(f"Only one kind of clipping at a time; got {' and '.join(given)}.")
+        for key, value in given.items():
+            if value < 0:
+                raise ArgumentError(f"`{key}` must be 0 or more; got {value}.")
+        if use_ema and not 0 <= ema_momentum <= 1:
+            raise ArgumentError(f"`ema_momentum` must be from 0 to 1; got {ema_momentum}.")
+        if ema_overwrite_frequency is not None and (not isinstance(ema_overwrite_frequency, int) or ema_overwrite_frequency < 1):
+            raise ArgumentError(f"`ema_overwrite_frequency` must be a whole number, 1 or more; got {ema_overwrite_frequency}.")
+        if gradient_accumulation_steps is not None and gradient_accumulation_steps < 2:
+            raise ArgumentError(f"`gradient_accumulation_steps` must be 2 or more; got {gradient_accumulation_steps}.")
+        self.name = name or type(self).__name__.lower()
+        self.weight_decay = weight_decay
+        self.clipnorm = clipnorm
+        self.clipvalue = clipvalue
+        self.global_clipnorm = global_clipnorm
+        self.use_ema = use_ema
+        self.ema_momentum = ema_momentum
+        self.ema_overwrite_frequency = ema_overwrite_frequency if use_ema else None
+        self.loss_scale_factor = loss_scale_factor
+        self.gradient_accumulation_steps = gradient_accumulation_steps
+        self._learning_rate = self._checked_rate(learning_rate)
+        self.built = False
+        self._steps = 0
+        self._weights: Tensors = []
+        self._slots: dict[str, Tensors] = {}
+        self._index: dict[int, int] = {}
+        self._not_decayed: set[int] = set()
+        self._undecayed_names: list[str] = []
+        self._extra: Tensors = []
+
+    def _checked_rate(self, rate: Any) -> Any:
+        if isinstance(rate, dict):
+            rate = schedules.get(rate)
+        if isinstance(rate, LearningRateSchedule) or callable(rate):
+            return rate
+        if isinstance(rate, str) or float(rate) < 0:
+            raise ArgumentError(f"`learning_rate` must be a number of 0 or more, or a schedule; got {rate!r}.")
+        return float(rate)
+
+    # -- to be written by subclasses ------------------------------------------------------------------
+
+    def slot_values(self) -> dict[str, float]:
+        """The names of the tensors kept for each weight, and what they start from."""
+        return {}
+
+    def update(self, weights: Tensors, gradients: Tensors, rate: float, **slots: Tensors) -> None:
+        """Changes the weights in place. By default calls `update_step` for each."""
+        for weight, gradient in zip(weights, gradients, strict=True):
+            self.update_step(gradient, weight, rate)
+
+    def update_step(self, gradient: torch.Tensor, variable: torch.Tensor, learning_rate: float) -> None:
+        """Changes one weight in place: Keras's form, for optimizers of users."""
+        raise NotImplementedError(f"{type(self).__name__} has no update() or update_step().")
+
+    # -- slots ----------------------------------------------------------------------------------------
+
+    def build(self, variables: Iterable[torch.Tensor]) -> None:
+        """Makes the slots for these weights."""
+        self._weights = list(variables)
+        self._index = {id(weight): i for i, weight in enumerate(self._weights)}
+        values = dict(self.slot_values())
+        if self.use_ema:
+            values["ema"] = 0.0
+        if self.gradient_accumulation_steps:
+            values["accumulated"] = 0.0
+        self._slots = {
+            name: [torch.full_like(w, value, requires_grad=False, memory_format=torch.preserve_format) for w in self._weights]
+            for name, value in values.items()
+        }
+        self._extra = []
+        names = self._undecayed_names
+        self._not_decayed |= {
+            id(w) for w in self._weights if any(name in getattr(w, "name", "") or "" for name in names)
+        }
+        self.built = True
+
+    def add_variable_from_reference(
+        self, reference_variable: torch.Tensor, name: str | None = None, initializer: str = "zeros"
+    ) -> State:
+        """A slot of the shape of a weight, for optimizers of users."""
+        make = torch.ones_like if initializer == "ones" else torch.zeros_like
+        slot = State(make(reference_variable.detach(), memory_format=torch.preserve_format))
+        self._extra.append(slot)
+        return slot
+
+    def add_variable(self, shape: Any, initializer: str = "zeros", dtype: Any = None, name: str | None = None) -> State:
+        """A slot of any shape, for optimizers of users."""
+        device = self._weights[0].device if self._weights else "cpu"
+        slot = State(torch.ones(shape, device=device) if initializer == "ones" else torch.zeros(shape, device=device))
+        self._extra.append(slot)
+        return slot
+
+    def _get_variable_index(self, variable: torch.Tensor) -> int:
+        return self._index[id(variable)]
+
+    @property
+    def variables(self) -> Tensors:
+        """The step, the learning rate, and all slots."""
+        slots = [tensor for tensors in self._slots.values() for tensor in tensors]
+        return [torch.tensor(self._steps), torch.tensor(self.learning_rate), *slots, *self._extra]
+
+    @property
+    def iterations(self) -> torch.Tensor:
+        """How many updates there were."""
+        return torch.tensor(self._updates())
+
+    @iterations.setter
+    def iterations(self, value: Any) -> None:
+        self._steps = int(value) * (self.gradient_accumulation_steps or 1)
+
+    def _updates(self) -> int:
+        return self._steps // (self.gradient_accumulation_steps or 1)
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the next step; settable unless it is a schedule."""
+        if isinstance(self._learning_rate, LearningRateSchedule):
+            return float(self._learning_rate(self._steps))
+        return float(self._learning_rate()) if callable(self._learning_rate) else self._learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: Any) -> None:
+        if isinstance(self._learning_rate, LearningRateSchedule) and not callable(value):
+            raise TypeError(
+                "This optimizer follows a learning-rate schedule, so its rate cannot be set. Make the optimizer with a "
+                "number as learning_rate to set it later."
+            )
+        self._learning_rate = self._checked_rate(value)
+
+    # -- the step ---------------------------------------------------------------------------------------
+
+    @property
+    def scales_loss(self) -> bool:
+        """Whether `scale_loss` changes anything."""
+        return self.loss_scale_factor is not None
+
+    def scale_loss(self, loss: torch.Tensor) -> torch.Tensor:
+        """The loss times the loss scale."""
+        return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
+
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, torch.Tensor]]) -> torch.Tensor:
+        """`apply`, for pairs of a gradient and its weight."""
+        gradients, weights = zip(*grads_and_vars, strict=True)
+        self.apply(gradients, weights)
+        return self.iterations
+
+    @torch.no_grad()
+    def apply(self, grads: Sequence[torch.Tensor | None], trainable_variables: Sequence[torch.Tensor] | None = None) -> None:
+        """One step: changes the weights, given their gradients (None: that weight is left alone).
+
+        Raises:
+            NotBuiltError: No weights given, and none before.
+            ArgumentError: Another number of gradients than weights, a weight that is not this optimizer's, or
+                no gradient at all.
+        """
+        if trainable_variables is not None and not self.built:
+            self.build(trainable_variables)
+        if not self.built:
+            raise NotBuiltError("The optimizer has no weights yet: pass them to apply(grads, weights), or build() it.")
+        weights = self._weights
+        index: list[int] | None = None
+        if trainable_variables is not None and trainable_variables is not weights:
+            weights = list(trainable_variables)
+            try:
+                index = [self._index[id(weight)] for weight in weights]
+            except KeyError:
+                raise ArgumentError(
+                    "The optimizer was built for other weights. Make a new optimizer (compile() the model again) for these."
+                ) from None
+        if len(grads) != len(weights):
+            raise ArgumentError(f"There are {len(grads)} gradients for {len(weights)} weights.")
+        if any(g is None for g in grads):
+            index = index if index is not None else list(range(len(weights)))
+            kept = [i for i, g in enumerate(grads) if g is not None]
+            if not kept:
+                raise ArgumentError("No weight has a gradient: does the loss depend on the model's output?")
+            _warn_missing(len(grads) - len(kept), len(grads))
+            weights, index = [weights[i] for i in kept], [index[i] for i in kept]
+            grads = [grads[i] for i in kept]
+        slots = self._slots
+        if index is not None and index != list(range(len(self._weights))):
+            slots = {name: [tensors[i] for i in index] for name, tensors in slots.items()}
+        self._step(weights, [_laid_out(g, w) for g, w in zip(grads, weights, strict=True)], slots)  # type: ignore[arg-type]
+        self._steps += 1
+
+    def _step(self, weights: Tensors, gradients: Tensors, slots: dict[str, Tensors]) -> None:
+        if self.loss_scale_factor is not None:
+            gradients = torch._foreach_div(gradients, self.loss_scale_factor)  # type: ignore[assignment]
+        if self.gradient_accumulation_steps:
+            sums = slots["accumulated"]
+            torch._foreach_add_(sums, gradients)
+            if (self._steps + 1) % self.gradient_accumulation_steps:
+                self._follow_average(slots)
+                return
+            gradients = torch._foreach_div(sums, self.gradient_accumulation_steps)  # type: ignore[assignment]
+            torch._foreach_zero_(sums)
+        rate = self.learning_rate
+        gradients = self._clipped(gradients)
+        self._decay(weights, rate)
+        own = {name: tensors for name, tensors in slots.items() if name not in ("ema", "accumulated")}
+        self.update(weights, gradients, rate, **own)
+        self._follow_average(slots)
+
+    def _clipped(self, gradients: Tensors) -> Tensors:
+        if self.clipvalue is not None and self.clipvalue > 0:
+            low = torch._foreach_clamp_min(gradients, -self.clipvalue)
+            return list(torch._foreach_clamp_max(low, self.clipvalue))
+        if self.clipnorm is not None and self.clipnorm > 0:
+            norms = torch._foreach_norm(gradients)
+            scales = [self.clipnorm / norm.clamp(min=self.clipnorm) for norm in norms]
+            return list(torch._foreach_mul(gradients, scales))
+        if self.global_clipnorm is not None and self.global_clipnorm > 0:
+            norm = torch.stack(torch._foreach_norm(gradients)).norm()
+            return list(torch._foreach_mul(gradients, self.global_clipnorm / norm.clamp(min=self.global_clipnorm)))
+        return gradients
+
+    def _decay(self, weights: Tensors, rate: float) -> None:
+        if self.weight_decay is None:
+            return
+        if self._not_decayed:
+            weights = [weight for weight in weights if id(weight) not in self._not_decayed]
+        if weights:
+            torch._foreach_mul_(weights, 1.0 - self.weight_decay * rate)
+
+    def exclude_from_weight_decay(self, var_list: Sequence[torch.Tensor] | None = None, var_names: Sequence[str] | None = None) -> None:
+        """Names weights that weight decay leaves alone; before `build`.
+
+        Args:
+            var_list: The weights.
+            var_names: Parts of their names.
+        """
+        self._not_decayed |= {id(weight) for weight in var_list or ()}
+        self._undecayed_names += list(var_names or ())
+
+    # -- the moving average -------------------------------------------------------------------------------
+
+    def _follow_average(self, slots: dict[str, Tensors]) -> None:
+        if not self.use_ema:
+            return
+        averages = self._slots["ema"]
+        momentum = self.ema_momentum if self._updates() else 0.0
+        torch._foreach_lerp_(averages, self._weights, 1.0 - momentum)
+        if self.ema_overwrite_frequency and (self._updates() + 1) % self.ema_overwrite_frequency == 0:
+            torch._foreach_copy_(self._weights, averages)
+
+    @torch.no_grad()
+    def finalize_variable_values(self, var_list: Sequence[torch.Tensor]) -> None:
+        """At the end of training: the weights become their average, if there is one."""
+        if self.use_ema and self._slots:
+            for weight in var_list:
+                weight.copy_(self._slots["ema"][self._index[id(weight)]])
+
+    # -- saving ---------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a later run needs to go on exactly: the step, the rate and the slots."""
+        rate = None if callable(self._learning_rate) else self._learning_rate
+        return {
+            "steps": self._steps,
+            "learning_rate": rate,
+            "slots": {name: [t.clone() for t in tensors] for name, tensors in self._slots.items()},
+            "extra": [t.clone() for t in self._extra],
+            "scalars": self._scalars(),
+        }
+
+    @torch.no_grad()
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes back to what `state_dict` described; the optimizer must be built for the same weights."""
+        if {name: len(t) for name, t in state["slots"].items()} != {n: len(t) for n, t in self._slots.items()}:
+            raise ArgumentError("The state is of another optimizer, or of other weights.")
+        self._steps = state["steps"]
+        if state["learning_rate"] is not None:
+            self._learning_rate = state["learning_rate"]
+        for name, tensors in state["slots"].items():
+            torch._foreach_copy_(self._slots[name], tensors)
+        for own, saved in zip(self._extra, state["extra"], strict=True):
+            own.copy_(saved)
+        vars(self).update(state["scalars"])
+
+    def _scalars(self) -> dict[str, float]:
+        """Numbers that change from step to step, besides the slots."""
+        return {}
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make this optimizer again."""
+        rate = self._learning_rate
+        config: dict[str, Any] = {
+            "name": self.name,
+            "learning_rate": serialize(rate) if isinstance(rate, LearningRateSchedule) else float(self.learning_rate),
+            "weight_decay": self.weight_decay,
+            "clipnorm": self.clipnorm,
+            "global_clipnorm": self.global_clipnorm,
+            "clipvalue": self.clipvalue,
+            "use_ema": self.use_ema,
+            "ema_momentum": self.ema_momentum,
+            "ema_overwrite_frequency": self.ema_overwrite_frequency,
+            "loss_scale_factor": self.loss_scale_factor,
+            "gradient_accumulation_steps": self.gradient_accumulation_steps,
+        }
+        own = [name for name in inspect.signature(type(self).__init__).parameters if name not in ("self", "options")]
+        return config | {name: getattr(self, name) for name in own if name not in config and hasattr(self, name)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Optimizer:
+        """The optimizer that `get_config` described."""
+        return cls(**config)
+
+
+def _laid_out(gradient: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """The gradient in the memory order of its weight: fused kernels walk both as they lie in memory."""
+    if gradient.stride() == weight.stride() and gradient.dtype is weight.dtype:
+        return gradient
+    return torch.empty_like(weight, requires_grad=False, memory_format=torch.preserve_format).copy_(gradient)
+
+
+_warned: set[tuple[int, int]] = set()
+
+
+def _warn_missing(missing: int, total: int) -> None:
+    if (missing, total) not in _warned:
+        _warned.add((missing, total))
+        warnings.warn(
+            f"{missing} of {total} weights have no gradient: the loss does not depend on them. They stay as they are.",
+            stacklevel=4,
+        )
+
+

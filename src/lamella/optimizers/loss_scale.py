@@ -1,0 +1,115 @@
+"""`LossScaleOptimizer`: keeps float16 gradients from vanishing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+
+from lamella.engine.registry import serialize
+from lamella.errors import ArgumentError
+from lamella.optimizers.base import Optimizer, registry
+
+
+@registry.register("lossscaleoptimizer")
+class LossScaleOptimizer(Optimizer):
+    """Multiplies the loss by a scale that adapts: doubled after many good steps, halved at an overflow.
+
+    A step whose gradients are not finite is left out. Looking at them waits for the device once a step.
+
+    Args:
+        inner_optimizer: The optimizer that makes the steps.
+        initial_scale: The scale at first.
+        dynamic_growth_steps: Good steps until the scale is doubled.
+        name: A name.
+
+    Source: Micikevicius et al., 2018.
+
+    Example:
+        >>> from lamella.optimizers import SGD, LossScaleOptimizer
+        >>> LossScaleOptimizer(SGD(0.1)).initial_scale
+        32768.0
+    """
+
+    def __init__(
+        self,
+        inner_optimizer: Any,
+        initial_scale: float = 2.0**15,
+        dynamic_growth_steps: int = 2000,
+        name: str | None = None,
+        **options: Any,
+    ) -> None:
+        if isinstance(inner_optimizer, dict):
+            inner_optimizer = registry.get(inner_optimizer)
+        if not isinstance(inner_optimizer, Optimizer):
+            raise ArgumentError(f"LossScaleOptimizer wraps an optimizer; got {inner_optimizer!r}.")
+        options.pop("learning_rate", None)
+        if any(value for value in options.values()):
+            raise ArgumentError(f"Set {', '.join(options)} on the inner optimizer, not on LossScaleOptimizer.")
+        super().__init__(0.0, name=name)
+        self.inner_optimizer = inner_optimizer
+        self.initial_scale = initial_scale
+        self.dynamic_growth_steps = dynamic_growth_steps
+        self.dynamic_scale = float(initial_scale)
+        self._good_steps = 0
+        inner_optimizer.loss_scale_factor = None
+
+    def build(self, variables: Iterable[torch.Tensor]) -> None:
+        super().build(variables)
+        self.inner_optimizer.build(self._weights)
+
+    @property
+    def scales_loss(self) -> bool:
+        return True
+
+    def scale_loss(self, loss: torch.Tensor) -> torch.Tensor:
+        return loss * self.dynamic_scale
+
+    @torch.no_grad()
+    def apply(self, grads: Sequence[torch.Tensor | None], trainable_variables: Sequence[torch.Tensor] | None = None) -> None:
+        if not self.built and trainable_variables is not None:
+            self.build(trainable_variables)
+        there = [g for g in grads if g is not None]
+        finite = bool(torch.isfinite(torch.stack(torch._foreach_norm(there))).all())
+        if finite:
+            unscaled = iter(torch._foreach_div(there, self.dynamic_scale))
+            self.inner_optimizer.apply([None if g is None else next(unscaled) for g in grads], trainable_variables)
+            self._good_steps += 1
+            if self._good_steps == self.dynamic_growth_steps:
+                self.dynamic_scale *= 2.0
+                self._good_steps = 0
+        else:
+            self.dynamic_scale /= 2.0
+            self._good_steps = 0
+        self._steps += 1
+
+    @property
+    def learning_rate(self) -> float:
+        """The inner optimizer's."""
+        return self.inner_optimizer.learning_rate if hasattr(self, "inner_optimizer") else 0.0
+
+    @learning_rate.setter
+    def learning_rate(self, value: Any) -> None:
+        self.inner_optimizer.learning_rate = value
+
+    def finalize_variable_values(self, var_list: Sequence[torch.Tensor]) -> None:
+        self.inner_optimizer.finalize_variable_values(var_list)
+
+    def _scalars(self) -> dict[str, Any]:
+        return {"dynamic_scale": self.dynamic_scale, "_good_steps": self._good_steps}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "inner": self.inner_optimizer.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.inner_optimizer.load_state_dict(state["inner"])
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "inner_optimizer": serialize(self.inner_optimizer),
+            "initial_scale": self.initial_scale,
+            "dynamic_growth_steps": self.dynamic_growth_steps,
+        }

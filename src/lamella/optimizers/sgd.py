@@ -1,0 +1,70 @@
+"""Gradient descent, with and without momentum."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from lamella.errors import ArgumentError
+from lamella.optimizers.base import Optimizer, Tensors, registry
+
+
+@registry.register("sgd")
+class SGD(Optimizer):
+    """w -= rate * g; with momentum: v = momentum * v - rate * g, w += v.
+
+    Batch, stochastic and mini-batch gradient descent are this optimizer with three batch sizes: all samples,
+    one sample, a few.
+
+    Args:
+        learning_rate: The rate.
+        momentum: The share of the last step that goes into the next one.
+        nesterov: Whether the gradient counts as if taken one step ahead.
+        **options: As for every optimizer: `weight_decay`, `clipnorm`, `use_ema`, ...
+
+    Source: Robbins and Monro, 1951; Polyak, 1964; Nesterov, 1983.
+
+    Example:
+        >>> import torch
+        >>> from lamella.optimizers import SGD
+        >>> x = torch.arange(8.0).reshape(8, 1) / 8
+        >>> y = 3 * x
+        >>> def descend(batch_size):
+        ...     w = torch.nn.Parameter(torch.zeros(1, 1))
+        ...     optimizer = SGD(0.5)
+        ...     for epoch in range(60):
+        ...         for first in range(0, 8, batch_size):
+        ...             part = slice(first, first + batch_size)
+        ...             loss = (x[part] @ w - y[part]).square().mean()
+        ...             optimizer.apply(torch.autograd.grad(loss, [w]), [w])
+        ...     return round(w.item(), 3), int(optimizer.iterations)
+        >>> descend(8)   # batch: one sure step an epoch
+        (3.0, 60)
+        >>> descend(1)   # stochastic: eight quick ones
+        (3.0, 480)
+        >>> descend(4)   # mini-batch: between the two
+        (3.0, 120)
+    """
+
+    def __init__(self, learning_rate: Any = 0.01, momentum: float = 0.0, nesterov: bool = False, **options: Any) -> None:
+        super().__init__(learning_rate, **options)
+        if not isinstance(momentum, (int, float)) or not 0 <= momentum <= 1:
+            raise ArgumentError(f"SGD: `momentum` must be from 0 to 1; got {momentum!r}.")
+        self.momentum = momentum
+        self.nesterov = nesterov
+
+    def slot_values(self) -> dict[str, float]:
+        return {"velocity": 0.0} if self.momentum else {}
+
+    def update(self, weights: Tensors, gradients: Tensors, rate: float, velocity: Tensors | None = None) -> None:  # type: ignore[override]
+        if velocity is None:
+            torch._foreach_add_(weights, gradients, alpha=-rate)
+            return
+        torch._foreach_mul_(velocity, self.momentum)
+        torch._foreach_add_(velocity, gradients, alpha=-rate)
+        if self.nesterov:
+            torch._foreach_add_(weights, velocity, alpha=self.momentum)
+            torch._foreach_add_(weights, gradients, alpha=-rate)
+        else:
+            torch._foreach_add_(weights, velocity)

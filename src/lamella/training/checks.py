@@ -1,0 +1,98 @@
+"""What is refused before training starts, and what went wrong when a loss is no number."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils import _pytree as pytree
+
+from lamella import losses, metrics
+from lamella.errors import ArgumentError, DataError, NonFiniteError
+
+
+def known_loss(loss: Any) -> None:
+    """Raises UnknownNameError for a name that is no loss."""
+    if loss is not None:
+        losses.as_loss(loss)
+
+
+def known_metrics(names: Any) -> None:
+    """Raises UnknownNameError for a name, anywhere in the structure, that is no metric."""
+    for leaf in pytree.tree_leaves(names):
+        if isinstance(leaf, str) and leaf not in ("accuracy", "acc", "crossentropy", "ce"):
+            metrics.get(leaf)
+
+
+def whole_number(name: str, value: Any, least: int) -> None:
+    """Raises ArgumentError for anything but a whole number of at least `least`."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value < least:
+        raise ArgumentError(f"`{name}` must be a whole number, {least} or more; got {value!r}.")
+
+
+def needs_targets(model: Any) -> None:
+    """Raises DataError where a loss is to be computed without targets."""
+    raise DataError("There are no targets: pass y to fit(), or let the data set give (x, y) pairs.")
+
+
+def input_fits(model: Any, x: Any) -> Any:
+    """Runs the model on one sample; a wrong shape gives the layer's own error. Returns the prediction."""
+    sample = pytree.tree_map_only(torch.Tensor, lambda tensor: tensor[:2], x)
+    with torch.no_grad():
+        return model(sample)
+
+
+def loss_is_finite(model: Any, logs: dict[str, Any], x: Any) -> None:
+    """Raises NonFiniteError if the loss so far is no number (found when metrics are read)."""
+    loss = logs.get("loss")
+    if isinstance(loss, float) and not math.isfinite(loss) and not model._accept_bad_loss:
+        bad_loss(model, loss, x)
+
+
+def bad_loss(model: Any, loss: Any, x: Any) -> None:
+    """Raises NonFiniteError naming the first layer whose output is not finite, unless the user stops quietly."""
+    if model._accept_bad_loss:
+        model.stop_training = True
+        return
+    with torch.no_grad():
+        where = first_non_finite(model, x)
+    rate = float(model.optimizer.learning_rate)
+    raise NonFiniteError(
+        f"The loss became {float(loss)} at step {int(model.optimizer.iterations) + 1}. {where} "
+        f"The weights are those before this step. Often the learning rate ({rate:g}) is too large: try a tenth of it, "
+        f"clip the gradients (clipnorm=1.0), or scale the inputs. To stop quietly instead, pass the callback "
+        f"TerminateOnNaN()."
+    )
+
+
+def first_non_finite(model: Any, x: Any) -> str:
+    """In words: where, from the inputs on, the first value is NaN or infinite."""
+    if _bad(x):
+        return "The inputs of this batch already have NaN or infinite values."
+    for name, parameter in model.named_parameters():
+        if _bad(parameter):
+            return f"The weight {name!r} has NaN or infinite values."
+    found: list[str] = []
+
+    def look(module: nn.Module, inputs: Any, output: Any) -> None:
+        if not found and _bad(output):
+            name = getattr(module, "name", type(module).__name__)
+            found.append(f"The first layer with NaN or infinite outputs is {name!r} ({type(module).__name__}).")
+
+    leaves = [module for module in model.modules() if not any(module.children())]
+    handles = [module.register_forward_hook(look) for module in leaves]
+    try:
+        model(x)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found[0] if found else "Every layer's output is finite: it is the loss itself (a logarithm of 0, or an overflow)."
+
+
+def _bad(structure: Any) -> bool:
+    return any(
+        isinstance(leaf, torch.Tensor) and leaf.is_floating_point() and not bool(torch.isfinite(leaf).all())
+        for leaf in pytree.tree_leaves(structure)
+    )

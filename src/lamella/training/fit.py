@@ -1,0 +1,162 @@
+"""The training loop, and those of evaluation and prediction. Read it from top to bottom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils import _pytree as pytree
+
+from lamella.training import checks
+from lamella.training.callbacks import CallbackList, has_terminate_on_nan
+from lamella.training.progress import Progress
+
+
+def fit_epochs(
+    model: Any,
+    source: Any,
+    validation: Any,
+    callbacks: CallbackList,
+    epochs: Sequence[int],
+    verbose: int,
+    validation_freq: int | Iterable[int],
+) -> None:
+    """Trains for the epochs given; Ctrl-C ends it cleanly."""
+    model.stop_training = False
+    callbacks.call("on_train_begin", None)
+    logs: dict[str, Any] = {}
+    try:
+        for epoch in epochs:
+            callbacks.call("on_epoch_begin", epoch, None)
+            progress = Progress(verbose, source.num_batches, f"Epoch {epoch + 1}/{epochs[-1] + 1}")
+            try:
+                logs = train_epoch(model, source, callbacks, progress)
+                if validation is not None and _validates(epoch, validation_freq):
+                    found = evaluate_batches(model, validation, callbacks, Progress(0, None))
+                    logs |= {f"val_{name}": value for name, value in found.items()}
+                progress.finish(logs)
+            finally:
+                progress.close()
+            callbacks.call("on_epoch_end", epoch, logs)
+            if model.stop_training:
+                break
+    except KeyboardInterrupt:
+        print("\nInterrupted: training ends here; the history and the weights so far are kept.")
+        model.stop_training = True
+    finally:
+        model.eval()
+    if hasattr(model.optimizer, "finalize_variable_values"):
+        model.optimizer.finalize_variable_values(model.trainable_weights)
+    callbacks.call("on_train_end", logs)
+
+
+def train_epoch(model: Any, source: Any, callbacks: CallbackList, progress: Progress) -> dict[str, Any]:
+    """One pass over the data; the metrics of it."""
+    step = model._train_function
+    begins = callbacks.listeners("on_train_batch_begin") + callbacks.listeners("on_batch_begin")
+    ends = callbacks.listeners("on_train_batch_end") + callbacks.listeners("on_batch_end")
+    quiet_nan = has_terminate_on_nan(callbacks)
+    model._last_logs = None
+    model._accept_bad_loss = quiet_nan
+    model.reset_metrics()
+    model.train()
+    index = 0
+    try:
+        for x, y, weight in source.batches():
+            if begins:
+                callbacks.call("on_train_batch_begin", index, None)
+                callbacks.call("on_batch_begin", index, None)
+            step(x, y, weight)
+            if progress.step(_length(x)):
+                logs = read_metrics(model)
+                checks.loss_is_finite(model, logs, x)
+                progress.show(logs)
+            if ends:
+                logs = read_metrics(model)
+                callbacks.call("on_train_batch_end", index, logs)
+                callbacks.call("on_batch_end", index, logs)
+            index += 1
+            if model.stop_training:
+                break
+    finally:
+        model.eval()
+    logs = read_metrics(model)
+    if index:
+        checks.loss_is_finite(model, logs, x)
+    return logs
+
+
+def evaluate_batches(model: Any, source: Any, callbacks: CallbackList, progress: Progress) -> dict[str, Any]:
+    """The metrics over all batches of the source."""
+    step = model._test_function()
+    ends = callbacks.listeners("on_test_batch_end")
+    begins = callbacks.listeners("on_test_batch_begin")
+    model._last_logs = None
+    model.reset_metrics()
+    callbacks.call("on_test_begin", None)
+    try:
+        with torch.no_grad():
+            for index, (x, y, weight) in enumerate(source.batches()):
+                if begins:
+                    callbacks.call("on_test_batch_begin", index, None)
+                step(x, y, weight)
+                if progress.step(_length(x)):
+                    progress.show(read_metrics(model))
+                if ends:
+                    callbacks.call("on_test_batch_end", index, read_metrics(model))
+        logs = read_metrics(model)
+        progress.finish(logs)
+    finally:
+        progress.close()
+    callbacks.call("on_test_end", logs)
+    return logs
+
+
+def predict_batches(model: Any, source: Any, callbacks: CallbackList, progress: Progress) -> Any:
+    """The outputs for all batches of the source, joined, as NumPy arrays."""
+    own_step = type(model).predict_step is not _base_predict_step(model)
+    ends = callbacks.listeners("on_predict_batch_end")
+    callbacks.call("on_predict_begin", None)
+    parts: list[Any] = []
+    try:
+        with torch.no_grad():
+            for index, (x, _, _) in enumerate(source.batches()):
+                output = model.predict_step((x,)) if own_step else model(x)
+                parts.append(output)
+                progress.step(_length(x))
+                if ends:
+                    callbacks.call("on_predict_batch_end", index, {"outputs": output})
+        progress.finish({})
+    finally:
+        progress.close()
+    callbacks.call("on_predict_end", None)
+    leaves = [pytree.tree_leaves(part) for part in parts]
+    spec = pytree.tree_structure(parts[0])
+    return pytree.tree_unflatten([_joined(column) for column in zip(*leaves, strict=True)], spec)
+
+
+def _base_predict_step(model: Any) -> Any:
+    return next(vars(base)["predict_step"] for base in reversed(type(model).__mro__) if "predict_step" in vars(base))
+
+
+def _joined(tensors: Sequence[torch.Tensor]) -> np.ndarray:
+    return (torch.cat(list(tensors)) if len(tensors) > 1 else tensors[0]).detach().cpu().numpy()
+
+
+def read_metrics(model: Any) -> dict[str, Any]:
+    """The metrics so far as Python numbers (this waits for the device)."""
+    from lamella.training.trainer import host_values
+
+    return host_values(model._last_logs if model._last_logs is not None else model.get_metrics_result())
+
+
+def _validates(epoch: int, frequency: int | Iterable[int]) -> bool:
+    if isinstance(frequency, int):
+        return (epoch + 1) % frequency == 0
+    return epoch + 1 in frequency
+
+
+def _length(x: Any) -> int:
+    return len(x) if isinstance(x, torch.Tensor) else len(pytree.tree_leaves(x)[0])

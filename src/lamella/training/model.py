@@ -1,0 +1,288 @@
+"""`Model`: layers with an input, an output and a training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils import _pytree as pytree
+
+from lamella.engine.symbolic import Graph, SymbolicTensor
+from lamella.errors import ArgumentError, NotBuiltError, ShapeError, nearest
+from lamella.layers.base import Layer, pop_added_losses, registry
+from lamella.layers.fusion import fused
+from lamella.training.summary import print_summary
+from lamella.training.trainer import Trainer
+
+_inside_a_model = False
+
+
+@registry.register("Functional")
+class Model(Trainer, Layer):
+    """A model, in either of two forms.
+
+    Functional: `Model(inputs, outputs)`, from symbolic tensors. Subclassed: layers are made in `__init__`, and
+    `call` uses them.
+
+    Args:
+        inputs: Symbolic tensors, in any nesting of lists and dicts.
+        outputs: What was computed from them.
+        name: A name.
+        **kwargs: As for every layer.
+
+    Example:
+        >>> import lamella
+        >>> inputs = lamella.Input((4,))
+        >>> model = lamella.Model(inputs, lamella.layers.Dense(3)(inputs))
+        >>> model.output_shape
+        (None, 3)
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        arguments = dict(zip(("inputs", "outputs", "name"), args, strict=False)) | kwargs
+        inputs, outputs = arguments.pop("inputs", None), arguments.pop("outputs", None)
+        if (inputs is None) != (outputs is None):
+            raise ArgumentError("A functional model needs both `inputs` and `outputs`.")
+        super().__init__(**arguments)
+        self._init_trainer()
+        self._graph: Graph | None = None
+        self.supports_masking = True
+        if inputs is not None:
+            self._set_graph(Graph(inputs, outputs, fused))
+
+    # -- the functional form ------------------------------------------------------------------------------
+
+    def _set_graph(self, graph: Graph) -> None:
+        self._graph = graph
+        self._graph_layers = self._register_layers(graph)
+        self._input_dtypes = [tensor.dtype for tensor in graph.input_list]
+        self._single_input = isinstance(graph.inputs, SymbolicTensor)
+        self.input_names = [tensor.name for tensor in graph.input_list]
+        self.output_names = self._names(graph)
+        self._call_takes = frozenset({"inputs", "training", "mask"})
+        self._pass_training = False
+        self._mark_built()
+
+    def _register_layers(self, graph: Graph) -> list[Layer]:
+        layers: dict[int, Layer] = {}
+        for tensor in graph.input_list:
+            if tensor.node is not None and not tensor.node.inputs:
+                layers.setdefault(id(tensor.node.function), tensor.node.function)  # type: ignore[arg-type]
+        for node in graph.nodes:
+            if isinstance(node.function, Layer):
+                layers.setdefault(id(node.function), node.function)
+        names = [layer.name for layer in layers.values()]
+        for name in names:
+            if names.count(name) > 1:
+                raise ArgumentError(f"Two layers of the model are named {name!r}; every name must be unique.")
+        for layer in layers.values():
+            self._modules[layer.name.replace(".", "_")] = layer
+        for node in graph.nodes:  # weights that stand in an operation directly, as in torch.matmul(h, weight)
+            for leaf in pytree.tree_leaves((node.args, node.kwargs)):
+                if isinstance(leaf, nn.Parameter):
+                    self._parameters[f"parameter_{id(leaf)}"] = leaf
+        return list(layers.values())
+
+    def _names(self, graph: Graph) -> list[str]:
+        if isinstance(graph.outputs, dict):
+            return list(graph.outputs)
+        return [tensor.node.name if tensor.node is not None else tensor.name for tensor in graph.output_list]
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """Computes the outputs. Subclasses write their own."""
+        if self._graph is None:
+            raise NotImplementedError(
+                f"{type(self).__name__} has no call(): write it, or make the model as Model(inputs, outputs)."
+            )
+        return self._graph(self._as_input_list(inputs))
+
+    def _as_input_list(self, inputs: Any) -> list[torch.Tensor]:
+        assert self._graph is not None
+        if self._single_input and isinstance(inputs, torch.Tensor):
+            tensors = [inputs]
+        elif isinstance(inputs, dict) and not isinstance(self._graph.inputs, dict):
+            missing = [name for name in self.input_names if name not in inputs]
+            if missing:
+                raise ArgumentError(
+                    f"Model {self.name!r} needs the inputs {self.input_names}; the dict given lacks {missing} "
+                    f"(it has {list(inputs)})."
+                )
+            tensors = [inputs[name] for name in self.input_names]
+        elif isinstance(inputs, dict) and isinstance(self._graph.inputs, dict):
+            tensors = [inputs[key] for key in self._graph.inputs]
+        else:
+            tensors = pytree.tree_leaves(inputs)
+        wanted = self._graph.input_list
+        if len(tensors) != len(wanted):
+            raise ShapeError(f"Model {self.name!r} takes {len(wanted)} inputs {self.input_names}, but got {len(tensors)}.")
+        return [
+            self._fitted(x, symbolic, dtype)
+            for x, symbolic, dtype in zip(tensors, wanted, self._input_dtypes, strict=True)
+        ]
+
+    def _fitted(self, x: torch.Tensor, wanted: SymbolicTensor, dtype: torch.dtype) -> torch.Tensor:
+        if x.dtype is not dtype:
+            x = x.to(dtype)
+        if x.ndim == len(wanted.shape) - 1 and wanted.shape[-1] == 1:
+            x = x.unsqueeze(-1)
+        if x.ndim != len(wanted.shape) or any(
+            own is not None and axis and size != own
+            for axis, (size, own) in enumerate(zip(x.shape, wanted.shape, strict=True))
+        ):
+            raise ShapeError(
+                f"Model {self.name!r}: input {wanted.name!r} must have shape {wanted.shape}, but the data have shape "
+                f"{(None, *x.shape[1:])}. Reshape the data, or change Input(shape=...)."
+            )
+        return x
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Runs the model. At the outermost call, what `add_loss` kept from the last one is forgotten."""
+        global _inside_a_model
+        if _inside_a_model:
+            return super().forward(*args, **kwargs)
+        _inside_a_model = True
+        try:
+            pop_added_losses()
+            return super().forward(*args, **kwargs)
+        finally:
+            _inside_a_model = False
+
+    def _build(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        super()._build(args, kwargs)
+        self._quick = False
+
+    def build(self, input_shape: Any = None) -> None:
+        """Makes the weights for inputs of `input_shape` (batch first), by a run on meta tensors."""
+        if self._graph is not None or self.built or input_shape is None:
+            return
+        if type(self).call is not Model.call and not _inside_a_model:
+            from lamella.engine.symbolic import symbolic_input
+
+            self.built = True  # the run below must not come back here
+            try:
+                self(symbolic_input(tuple(input_shape), self._dtype))
+            except Exception:
+                self.built = False
+                raise
+
+    # -- what the model is made of --------------------------------------------------------------------------
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, in the order in which they were made or called."""
+        if self._graph is not None:
+            return list(self._graph_layers)
+        return [child for child in _children(self) if isinstance(child, Layer)]
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """The layer of a name, or at an index.
+
+        Raises:
+            ArgumentError: There is none; the message lists the nearest names.
+        """
+        layers = self.layers
+        if index is not None:
+            if not -len(layers) <= index < len(layers):
+                raise ArgumentError(f"Model {self.name!r} has {len(layers)} layers; there is none at index {index}.")
+            return layers[index]
+        for layer in layers:
+            if layer.name == name:
+                return layer
+        names = [layer.name for layer in layers]
+        raise ArgumentError(
+            f"Model {self.name!r} has no layer {name!r}. Nearest: {nearest(str(name), names) or names}."
+        )
+
+    @property
+    def inputs(self) -> list[SymbolicTensor]:
+        """The symbolic inputs, as a flat list."""
+        return self._require_graph().input_list
+
+    @property
+    def outputs(self) -> list[SymbolicTensor]:
+        """The symbolic outputs, as a flat list."""
+        return self._require_graph().output_list
+
+    @property
+    def input(self) -> Any:
+        """The symbolic input, in the nesting it was given in."""
+        return self._require_graph().inputs
+
+    @property
+    def output(self) -> Any:
+        """The symbolic output, in the nesting it was given in."""
+        return self._require_graph().outputs
+
+    @property
+    def input_shape(self) -> Any:
+        """The shape of the input, None where unknown."""
+        return pytree.tree_map_only(SymbolicTensor, lambda t: t.shape, self.input)
+
+    @property
+    def output_shape(self) -> Any:
+        """The shape of the output, None where unknown."""
+        return pytree.tree_map_only(SymbolicTensor, lambda t: t.shape, self.output)
+
+    def _require_graph(self) -> Graph:
+        if self._graph is None:
+            raise NotBuiltError(
+                f"Model {self.name!r} has no symbolic inputs and outputs: it is subclassed, or not built yet. "
+                f"Add an Input(shape=...) at its start."
+            )
+        return self._graph
+
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: Sequence[float] | None = None,
+        print_fn: Callable[[str], None] | None = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range: Sequence[str] | None = None,
+    ) -> None:
+        """Prints the layers with their output shapes and numbers of weights.
+
+        Args:
+            line_length: The width; found from the contents by default.
+            positions: Kept for Keras's signature.
+            print_fn: Gets the lines in place of `print`.
+            expand_nested: Whether the layers of nested models are shown.
+            show_trainable: Whether a column says which layers are trained.
+            layer_range: The names of the first and the last layer to show.
+        """
+        print_summary(self, print_fn or print, expand_nested, show_trainable, layer_range, line_length)
+
+    # -- weights in files ------------------------------------------------------------------------------------
+
+    def save_weights(self, filepath: str | Path, overwrite: bool = True) -> None:
+        """Writes the weights to a `.safetensors` file.
+
+        Raises:
+            ArgumentError: Another ending, or the file exists and `overwrite` is False.
+        """
+        from lamella.saving.safetensors import save_weights
+
+        save_weights(self, filepath, overwrite)
+
+    def load_weights(self, filepath: str | Path) -> None:
+        """Reads the weights from a `.safetensors` file. The model is unchanged if that fails.
+
+        Raises:
+            DataError: A damaged file, or weights that are not this model's.
+        """
+        from lamella.saving.safetensors import load_weights
+
+        load_weights(self, filepath)
+
+
+def _children(module: nn.Module) -> list[nn.Module]:
+    """The children of a module, those in tracked lists and dicts among them."""
+    found: list[nn.Module] = []
+    for child in module._modules.values():
+        if child is None:
+            continue
+        found.extend([child] if isinstance(child, Layer) else _children(child) if not list(child.parameters(recurse=False)) else [child])
+    return found

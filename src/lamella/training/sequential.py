@@ -1,0 +1,146 @@
+"""`Sequential`: one layer after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import nn
+
+from lamella.engine.symbolic import Graph, SymbolicTensor, off_meta
+from lamella.errors import ArgumentError
+from lamella.layers.base import Layer, registry
+from lamella.layers.fusion import fused
+from lamella.layers.input_layer import Input, InputLayer
+from lamella.layers.torch_module import TorchModule
+from lamella.training.model import Model
+
+
+@registry.register()
+class Sequential(Model):
+    """A model whose layers are called one after the other.
+
+    Args:
+        layers: Layers, models or `torch.nn.Module`s; an `Input(shape)` may come first.
+        trainable: Whether the weights are trained.
+        name: A name.
+
+    With an `Input` (or a first layer with `input_shape=...`) the weights are made at once; otherwise at the
+    first data.
+
+    Example:
+        >>> import lamella
+        >>> from lamella.layers import Dense
+        >>> model = lamella.Sequential([lamella.Input((2,)), Dense(3, "relu"), Dense(1)])
+        >>> model.count_params()
+        13
+    """
+
+    def __init__(self, layers: Iterable[Any] | None = None, trainable: bool = True, name: str | None = None) -> None:
+        super().__init__(trainable=trainable, name=name)
+        self._chain: list[Layer] = []
+        self._start: SymbolicTensor | None = None
+        self._plan: list[Any] = []
+        for layer in layers or ():
+            self._append(layer)
+        self._rebuild()
+
+    def add(self, layer: Any, rebuild: bool = True) -> None:
+        """Adds a layer at the end."""
+        self._append(layer)
+        if rebuild:
+            self._rebuild()
+
+    def pop(self, rebuild: bool = True) -> Layer:
+        """Removes the last layer and returns it."""
+        if not self._chain:
+            raise ArgumentError(f"Sequential {self.name!r} has no layer to remove.")
+        layer = self._chain.pop()
+        del self._modules[layer.name.replace(".", "_")]
+        self._graph = None
+        self.built = False
+        if rebuild:
+            self._rebuild()
+        return layer
+
+    def _append(self, layer: Any) -> None:
+        if isinstance(layer, SymbolicTensor):
+            if self._chain or self._start is not None:
+                raise ArgumentError(f"Sequential {self.name!r}: an Input can only come first.")
+            self._start = layer
+            return
+        if isinstance(layer, InputLayer):
+            self._append(layer.input)
+            return
+        if not isinstance(layer, Layer):
+            if not isinstance(layer, nn.Module):
+                raise ArgumentError(
+                    f"Sequential {self.name!r} takes layers and torch modules; got {layer!r} ({type(layer).__name__})."
+                )
+            layer = TorchModule(layer)
+        key = layer.name.replace(".", "_")
+        if key in self._modules:
+            raise ArgumentError(f"Sequential {self.name!r} already has a layer named {layer.name!r}; names must be unique.")
+        if not self._chain and self._start is None and layer.declared_input_shape is not None:
+            self._start = Input(layer.declared_input_shape)
+        elif not self._chain and self._start is None and isinstance(layer, Model) and layer._graph is not None:
+            self._start = Input(batch_shape=layer.input_shape)
+        self._chain.append(layer)
+        self._modules[key] = layer
+
+    def _rebuild(self) -> None:
+        self._plan = _with_fused_pairs(self._chain)
+        if self._start is not None and self._chain:
+            self._trace(self._start)
+
+    def _trace(self, start: SymbolicTensor) -> None:
+        """Runs the layers on a symbolic input: makes their weights and finds the shapes."""
+        x: Any = start
+        for layer in self._chain:
+            x = layer(x)
+        self._set_graph(Graph(start, x))
+
+    def _register_layers(self, graph: Graph) -> list[Layer]:
+        return list(self._chain)
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, without the input."""
+        return list(self._chain)
+
+    def build(self, input_shape: Any = None) -> None:
+        """Makes the weights for inputs of `input_shape` (batch first; the batch size is ignored)."""
+        if self._graph is None and input_shape is not None:
+            with off_meta():
+                self._start = Input(batch_shape=(None, *input_shape[1:]))
+                self._trace(self._start)
+
+    def _build(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        x = args[0] if args else next(iter(kwargs.values()))
+        if not self._chain:
+            raise ArgumentError(f"Sequential {self.name!r} has no layers: add() some.")
+        if isinstance(x, (torch.Tensor, SymbolicTensor)):
+            dtype = None if x.dtype.is_floating_point else x.dtype
+            with off_meta():
+                self._start = Input(batch_shape=(None, *x.shape[1:]), dtype=dtype)
+                self._trace(self._start)
+        else:
+            self._mark_built()
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        x = self._as_input_list(inputs)[0] if self._graph is not None else inputs
+        for layer in self._plan:
+            x = layer(x)
+        return x
+
+
+def _with_fused_pairs(layers: list[Layer]) -> list[Any]:
+    plan: list[Any] = []
+    for layer in layers:
+        pair = fused(plan[-1], layer) if plan and isinstance(plan[-1], Layer) else None
+        if pair is not None:
+            plan[-1] = pair
+        else:
+            plan.append(layer)
+    return plan

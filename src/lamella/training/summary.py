@@ -1,0 +1,87 @@
+"""`summary()`: the layers of a model as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from torch.utils import _pytree as pytree
+
+from lamella.engine.symbolic import SymbolicTensor
+
+Row = tuple[str, ...]
+
+
+def print_summary(
+    model: Any,
+    print_fn: Callable[[str], None],
+    expand_nested: bool,
+    show_trainable: bool,
+    layer_range: Sequence[str] | None,
+    line_length: int | None,
+) -> None:
+    """Prints a row for each layer, then the numbers of weights."""
+    header: Row = ("Layer (type)", "Output shape", "Weights")
+    if show_trainable:
+        header += ("Trained",)
+    rows = [row for row in _rows(model, expand_nested, show_trainable, 0)]
+    if layer_range is not None:
+        names = [row[0].split(" ")[0] for row in rows]
+        first, last = names.index(layer_range[0]), names.index(layer_range[1])
+        rows = rows[first : last + 1]
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    if line_length is not None:
+        widths[0] += max(0, line_length - sum(widths) - 3 * len(widths) - 1)
+    print_fn(f'Model: "{model.name}"')
+    print_fn(_line(widths, "┏", "┳", "┓", "━"))
+    print_fn(_row(header, widths, "┃"))
+    print_fn(_line(widths, "┡", "╇", "┩", "━"))
+    for row in rows:
+        print_fn(_row(row, widths, "│"))
+    print_fn(_line(widths, "└", "┴", "┘", "─"))
+    total, trained = _count(model.weights), _count(model.trainable_weights)
+    size = sum(weight.numel() * weight.element_size() for weight in model.weights)
+    print_fn(f"Total weights: {total:,} ({_bytes(size)})")
+    print_fn(f"Trained: {trained:,}   Not trained: {total - trained:,}")
+    if not model.built:
+        print_fn("The model is not built yet: call it on data, or start it with an Input, to see the shapes.")
+
+
+def _rows(model: Any, expand: bool, show_trainable: bool, depth: int) -> Iterator[Row]:
+    for layer in model.layers:
+        row: Row = (
+            f"{'  ' * depth}{layer.name} ({type(layer).__name__})",
+            _output_shape(layer),
+            f"{_count(layer.weights):,}" if layer.built else "not built",
+        )
+        yield row + (("yes" if layer.trainable else "no"),) if show_trainable else row
+        if expand and hasattr(layer, "layers"):
+            yield from _rows(layer, expand, show_trainable, depth + 1)
+
+
+def _output_shape(layer: Any) -> str:
+    if not layer._nodes:
+        return "?"
+    shapes = [leaf.shape for leaf in pytree.tree_leaves(layer._nodes[-1].outputs) if isinstance(leaf, SymbolicTensor)]
+    return ", ".join(str(shape) for shape in shapes)
+
+
+def _count(weights: Any) -> int:
+    return sum(weight.numel() for weight in weights)
+
+
+def _bytes(size: float) -> str:
+    for unit in ("B", "KB", "MB"):
+        if size < 1024:
+            return f"{size:.2f} {unit}"
+        size /= 1024
+    return f"{size:.2f} GB"
+
+
+def _line(widths: list[int], left: str, middle: str, right: str, fill: str) -> str:
+    return left + middle.join(fill * (width + 2) for width in widths) + right
+
+
+def _row(cells: Row, widths: list[int], bar: str) -> str:
+    padded = [cell.ljust(width) if i < 2 else cell.rjust(width) for i, (cell, width) in enumerate(zip(cells, widths, strict=True))]
+    return f"{bar} " + f" {bar} ".join(padded) + f" {bar}"

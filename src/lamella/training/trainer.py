@@ -1,0 +1,620 @@
+"""`compile`, `fit`, `evaluate`, `predict`: the part of a model that trains it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils import _pytree as pytree
+
+from lamella import metrics as metrics_module
+from lamella import optimizers
+from lamella.data.adapters import make_source, train_validation_split, unpack_x_y_sample_weight
+from lamella.engine import step as engine_step
+from lamella.engine.device import device_of
+from lamella.engine.kernels import best_matmul
+from lamella.errors import ArgumentError, NotBuiltError, NotCompiledError
+from lamella.layers.base import Layer, pop_added_losses
+from lamella.metrics import Metric
+from lamella.training import checks
+from lamella.training.callbacks import CallbackList, History
+from lamella.training.compiled import CompiledLoss, CompiledMetrics
+from lamella.training.fit import evaluate_batches, fit_epochs, predict_batches
+from lamella.training.progress import Progress, resolve_verbose
+
+
+class Trainer:
+    """What makes a `Layer` trainable. `Model` is a `Trainer` and a `Layer`."""
+
+    stop_training: bool
+    optimizer: Any
+    compiled: bool
+    output_names: list[str]
+
+    def _init_trainer(self) -> None:
+        self.compiled = False
+        self.optimizer = None
+        self.loss: Any = None
+        self.history: Any = None
+        self.stop_training = False
+        self._compile_arguments: dict[str, Any] = {}
+        self._compiled_loss: CompiledLoss | None = None
+        self._compiled_metrics: CompiledMetrics | None = None
+        self._loss_tracker = metrics_module.Mean(name="loss")
+        self._own_metrics: list[Metric] = []
+        self._train_function: Any = None
+        self._trained_with: list[int] = []
+
+    # -- compile ------------------------------------------------------------------------------------
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: str | bool | None = "auto",
+        auto_scale_loss: bool = True,
+    ) -> None:
+        """Says how to train: with which optimizer, loss and metrics.
+
+        Args:
+            optimizer: A name (`"adam"`) or an optimizer object.
+            loss: A name, a loss, a function (y_true, y_pred), or a list or dict of them for several outputs.
+            loss_weights: The weight of each output's loss.
+            metrics: Names, metrics or functions; a list of lists or a dict for several outputs.
+            weighted_metrics: Metrics that count samples by `sample_weight` and `class_weight`.
+            run_eagerly: Kept for Keras's signature: a step always runs eagerly unless `jit_compile`.
+            steps_per_execution: Kept for Keras's signature; steps are never waited for.
+            jit_compile: True runs the forward pass and the loss through `torch.compile`.
+            auto_scale_loss: Whether a float16 model gets loss scaling.
+
+        Raises:
+            UnknownNameError: A name that is not known; the message lists the nearest.
+        """
+        loss_names = loss if isinstance(loss, (list, tuple)) else list(loss.values()) if _is_dict_of_losses(loss) else [loss]
+        for each in loss_names:  # every name is checked here, before any data
+            checks.known_loss(each)
+        checks.known_metrics(metrics)
+        checks.known_metrics(weighted_metrics)
+        self.optimizer = optimizers.get(optimizer)
+        self.loss = loss
+        self._compile_arguments = {
+            "loss_weights": loss_weights,
+            "metrics": metrics,
+            "weighted_metrics": weighted_metrics,
+        }
+        self.run_eagerly = run_eagerly
+        self.steps_per_execution = steps_per_execution
+        self.jit_compile = jit_compile is True and not run_eagerly
+        self._compiled_loss = None
+        self._compiled_metrics = None
+        self._train_function = None
+        self.stop_training = False
+        self.compiled = True
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """The loss tracker, the metrics of `compile`, and metrics that are attributes of the model."""
+        found: list[Metric] = []
+        if self.compiled and self.loss is not None:
+            found.append(self._loss_tracker)
+        if self._compiled_loss is not None:
+            found.extend(self._compiled_loss.trackers)
+        if self._compiled_metrics is not None:
+            found.extend(self._compiled_metrics.all)
+        for layer in self._flatten_layers():  # type: ignore[attr-defined]
+            found.extend(metric for metric in vars(layer).values() if isinstance(metric, Metric))
+        found.extend(self._own_metrics)
+        return list({id(metric): metric for metric in found}.values())
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """The names of the metrics."""
+        return [metric.name for metric in self.metrics]
+
+    def add_metric(self, metric: Metric) -> Metric:
+        """Adds a metric that the model updates itself (in `call` or `train_step`)."""
+        self._own_metrics.append(metric)
+        return metric
+
+    def reset_metrics(self) -> None:
+        """Starts every metric afresh."""
+        for metric in self.metrics:
+            metric.reset_state()
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        """The value of each metric so far, as tensors."""
+        results: dict[str, Any] = {}
+        for metric in self.metrics:
+            value = metric.result()
+            results.update(value if isinstance(value, dict) else {metric.name: value})
+        return results
+
+    # -- one step, as users override it -----------------------------------------------------------------
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """Trains on one batch; override it for a training algorithm of your own, in torch.
+
+        Args:
+            data: `(x, y)` or `(x, y, sample_weight)`, as `fit` was given, as tensors.
+
+        Returns:
+            The metrics by name.
+        """
+        x, y, weight = unpack_x_y_sample_weight(data)
+        y_pred = self(x, training=True)  # type: ignore[operator]
+        loss = self.compute_loss(x, y, y_pred, weight)
+        if loss is None:
+            raise NotCompiledError("There is nothing to train: compile() gave no loss, and no layer adds one.")
+        self._loss_tracker.update_state(loss.detach(), sample_weight=_batch_size(x))
+        parameters = self.trainable_weights  # type: ignore[attr-defined]
+        self.optimizer.apply(torch.autograd.grad(self.optimizer.scale_loss(loss), parameters, allow_unused=True), parameters)
+        with torch.no_grad():
+            return self.compute_metrics(x, y, y_pred, weight)
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        """Evaluates one batch; override it together with `train_step`."""
+        x, y, weight = unpack_x_y_sample_weight(data)
+        y_pred = self(x, training=False)  # type: ignore[operator]
+        loss = self.compute_loss(x, y, y_pred, weight, training=False)
+        if loss is not None:
+            self._loss_tracker.update_state(loss, sample_weight=_batch_size(x))
+        return self.compute_metrics(x, y, y_pred, weight)
+
+    def predict_step(self, data: Any) -> Any:
+        """Predicts one batch."""
+        x, _, _ = unpack_x_y_sample_weight(data)
+        return self(x, training=False)  # type: ignore[operator]
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> torch.Tensor | None:
+        """The loss of `compile`, with the penalties of regularizers and of `add_loss`."""
+        total = None
+        if self.loss is not None and y is not None:
+            total = self._losses(y_pred)(y, y_pred, sample_weight)
+        extra = self.losses  # type: ignore[attr-defined]
+        if extra:
+            total = sum(extra) if total is None else total + sum(extra)
+        pop_added_losses()
+        return total
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+        """Adds a batch to the metrics of `compile`; their values so far."""
+        if y is not None:
+            self._metrics(y, y_pred).update(y, y_pred, sample_weight)
+        return self.get_metrics_result()
+
+    def stateless_compute_loss(self, *args: Any, **kwargs: Any) -> Any:
+        """`compute_loss` under its other Keras name."""
+        return self.compute_loss(*args, **kwargs)
+
+    def _losses(self, y_pred: Any) -> CompiledLoss:
+        if self._compiled_loss is None:
+            names = self._names_of_outputs(y_pred)
+            self._compiled_loss = CompiledLoss(self.loss, self._compile_arguments["loss_weights"], names)
+            for tracker in self._compiled_loss.trackers:
+                tracker.to(device_of(self))  # type: ignore[arg-type]
+        return self._compiled_loss
+
+    def _metrics(self, y: Any, y_pred: Any) -> CompiledMetrics:
+        if self._compiled_metrics is None:
+            arguments = self._compile_arguments
+            self._compiled_metrics = CompiledMetrics(
+                arguments.get("metrics"), arguments.get("weighted_metrics"), self._names_of_outputs(y_pred), y, y_pred
+            )
+        return self._compiled_metrics
+
+    def _names_of_outputs(self, y_pred: Any) -> list[str]:
+        names = getattr(self, "output_names", None)
+        if isinstance(y_pred, Mapping):
+            return list(y_pred)
+        count = len(y_pred) if isinstance(y_pred, (list, tuple)) else 1
+        return list(names) if names and len(names) == count else [f"output_{i}" for i in range(count)]
+
+    # -- fit, evaluate, predict -----------------------------------------------------------------------
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: str | int = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: Mapping[int, float] | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int | Sequence[int] = 1,
+    ) -> History:
+        """Trains the model.
+
+        Args:
+            x: Inputs: arrays, tensors, data frames, lists or dicts of them; or a generator, `DataLoader` or
+                `PyDataset` that gives `(x, y)` or `(x, y, sample_weight)`.
+            y: Targets, one for each sample of `x`.
+            batch_size: Samples in one step; 32 by default. 1 is stochastic, all samples is batch gradient descent.
+            epochs: The epoch to train up to.
+            verbose: 0 silent, 1 a progress bar, 2 a line an epoch.
+            callbacks: Callback objects.
+            validation_split: The share of the last samples that is kept for validation.
+            validation_data: `(x, y)`, `(x, y, sample_weight)`, or a stream as for `x`.
+            shuffle: Whether samples come in a new order each epoch.
+            class_weight: A weight for each class.
+            sample_weight: A weight for each sample.
+            initial_epoch: The epoch to go on from.
+            steps_per_epoch: Batches in an epoch; all by default.
+            validation_steps: Batches in a validation.
+            validation_batch_size: Samples in one batch of it.
+            validation_freq: Validate after every n epochs, or after those listed.
+
+        Returns:
+            The history: a number for each metric and epoch. Ctrl-C ends training early and keeps what there is.
+
+        Raises:
+            NotCompiledError: `compile` was not called.
+            DataError: Data that cannot be used: lengths that differ, NaN, labels out of range, ...
+            ShapeError: Data that do not fit the model.
+            NonFiniteError: The loss became NaN; the message names the first layer concerned.
+        """
+        self._require_compiled("fit")
+        checks.whole_number("epochs", epochs, 0)
+        if validation_split and validation_data is None:
+            (x, y, sample_weight), validation_data = train_validation_split((x, y, sample_weight), validation_split)
+        device = device_of(self)  # type: ignore[arg-type]
+        source = make_source(
+            x,
+            y,
+            sample_weight,
+            batch_size=batch_size,
+            steps=steps_per_epoch,
+            shuffle=shuffle,
+            class_weight=class_weight,
+            device=device,
+        )
+        validation = None
+        if validation_data is not None:
+            validation = self._validation_source(validation_data, validation_batch_size or batch_size, validation_steps)
+        self._prepare(source, training=True)
+        if validation is not None:
+            self._check_validation(validation)
+        run = CallbackList(callbacks, self, {"epochs": epochs, "steps": source.num_batches, "verbose": resolve_verbose(verbose)})
+        self.history = History()
+        self.history.set_model(self)
+        run.callbacks.append(self.history)
+        with best_matmul(device):
+            fit_epochs(
+                self,
+                source,
+                validation,
+                run,
+                range(initial_epoch, epochs),
+                resolve_verbose(verbose),
+                validation_freq,
+            )
+        return self.history
+
+    def _validation_source(self, data: Any, batch_size: int | None, steps: int | None) -> Any:
+        x, y, weight = unpack_x_y_sample_weight(data) if isinstance(data, (tuple, list)) else (data, None, None)
+        streams = y is None and not hasattr(x, "shape")
+        return make_source(
+            x,
+            y,
+            weight,
+            batch_size=None if streams else batch_size,
+            steps=steps,
+            device=device_of(self),  # type: ignore[arg-type]
+        )
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """The loss and the metrics on data that the model does not train on.
+
+        Args:
+            x: As for `fit`.
+            y: As for `fit`.
+            batch_size: Samples in one batch; 32 by default.
+            verbose: 0 silent, 1 a progress bar, 2 a line.
+            sample_weight: A weight for each sample.
+            steps: Batches to evaluate; all by default.
+            callbacks: Callback objects.
+            return_dict: Whether to return a dict by name rather than a list.
+
+        Returns:
+            The loss, or `[loss, *metrics]` (or a dict of them), as Python numbers.
+        """
+        if kwargs:
+            raise ArgumentError(f"evaluate() has no argument {', '.join(map(repr, kwargs))}.")
+        self._require_compiled("evaluate")
+        device = device_of(self)  # type: ignore[arg-type]
+        source = make_source(x, y, sample_weight, batch_size=batch_size, steps=steps, device=device)
+        self._prepare(source, training=False)
+        run = CallbackList(callbacks, self, {"steps": source.num_batches, "verbose": resolve_verbose(verbose)})
+        progress = Progress(resolve_verbose(verbose), source.num_batches)
+        with best_matmul(device):
+            logs = evaluate_batches(self, source, run, progress)
+        if return_dict:
+            return logs
+        values = list(logs.values())
+        return values[0] if len(values) == 1 else values
+
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> Any:
+        """The model's outputs, as NumPy arrays (in the structure of the model's output).
+
+        Args:
+            x: Inputs, as for `fit`, or a stream of them.
+            batch_size: Samples in one batch; 32 by default.
+            verbose: 0 silent, 1 a progress bar, 2 a line.
+            steps: Batches to predict; all by default.
+            callbacks: Callback objects.
+        """
+        device = device_of(self)  # type: ignore[arg-type]
+        source = make_source(x, batch_size=batch_size, steps=steps, device=device)
+        self._build_from(source.peek()[0])
+        checks.input_fits(self, source.peek()[0])
+        run = CallbackList(callbacks, self, {"steps": source.num_batches, "verbose": resolve_verbose(verbose)})
+        progress = Progress(resolve_verbose(verbose), source.num_batches)
+        with best_matmul(device):
+            return predict_batches(self, source, run, progress)
+
+    def train_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
+    ) -> Any:
+        """One step on one batch; the metrics of it."""
+        self._require_compiled("train_on_batch")
+        source = self._one_batch(x, y, sample_weight, class_weight)
+        self._prepare(source, training=True)
+        self.reset_metrics()
+        self.train()  # type: ignore[attr-defined]
+        try:
+            self._train_function(*next(iter(source.batches())))
+        finally:
+            self.eval()  # type: ignore[attr-defined]
+        return self._as_numbers(return_dict)
+
+    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
+        """The metrics of one batch."""
+        self._require_compiled("test_on_batch")
+        source = self._one_batch(x, y, sample_weight, None)
+        self._prepare(source, training=False)
+        self.reset_metrics()
+        with torch.no_grad():
+            self._test_function()(*next(iter(source.batches())))
+        return self._as_numbers(return_dict)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """The outputs for one batch, as NumPy arrays."""
+        source = self._one_batch(x, None, None, None)
+        batch = source.peek()
+        self._build_from(batch[0])
+        with torch.no_grad():
+            return pytree.tree_map(lambda t: t.cpu().numpy(), self(batch[0]))  # type: ignore[operator]
+
+    def _one_batch(self, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> Any:
+        first = pytree.tree_leaves(x)[0]
+        size = max(len(first), 1)
+        device = device_of(self)  # type: ignore[arg-type]
+        return make_source(x, y, sample_weight, batch_size=size, class_weight=class_weight, device=device)
+
+    def _as_numbers(self, return_dict: bool) -> Any:
+        logs = host_values(self.get_metrics_result())
+        if return_dict:
+            return logs
+        values = list(logs.values())
+        return values[0] if len(values) == 1 else values
+
+    # -- preparation -----------------------------------------------------------------------------------
+
+    def _require_compiled(self, what: str) -> None:
+        if not self.compiled:
+            raise NotCompiledError(
+                f"{what}() needs to know the optimizer and the loss: call compile() first, for instance "
+                f"model.compile('adam', 'mse')."
+            )
+
+    def _build_from(self, x: Any) -> None:
+        """Makes the weights, if they do not exist yet, for inputs such as `x`."""
+        if not self.built:  # type: ignore[has-type]
+            with torch.no_grad():
+                self(pytree.tree_map_only(torch.Tensor, lambda t: t[:1], x))  # type: ignore[operator]
+
+    def _prepare(self, source: Any, training: bool) -> None:
+        """Builds what is not built yet and refuses data that cannot be right, before anything changes."""
+        x, y, weight = source.peek()
+        self._build_from(x)
+        own_step = type(self).train_step is not Trainer.train_step if training else type(self).test_step is not Trainer.test_step
+        device = device_of(self)  # type: ignore[arg-type]
+        if not own_step:
+            y_pred = checks.input_fits(self, x)
+            if y is None and self.loss is not None:
+                checks.needs_targets(self)
+            if y is not None and self.loss is not None:
+                losses = self._losses(y_pred)
+                shapes = pytree.tree_map_only(torch.Tensor, lambda t: (None, *t.shape[1:]), y_pred)
+                shapes = list(shapes.values()) if isinstance(shapes, dict) else list(shapes) if isinstance(shapes, list) else shapes
+                losses.check_targets(source.targets(), shapes)
+            if y is not None:
+                self._metrics(y, y_pred)
+        for metric in self.metrics:
+            metric.to(device)
+        if training:
+            self._prepare_optimizer()
+            self._train_function = self._make_train_function()
+
+    def _prepare_optimizer(self) -> None:
+        weights = self.trainable_weights  # type: ignore[attr-defined]
+        if not weights:
+            raise NotBuiltError(
+                "There is nothing to train: the model has no trainable weights. Is every layer frozen "
+                "(trainable = False)?"
+            )
+        identity = [id(weight) for weight in weights]
+        if not self.optimizer.built or identity != self._trained_with:
+            self.optimizer.build(weights)
+            self._trained_with = identity
+
+    def _make_train_function(self) -> Any:
+        cls = type(self)
+        lean = (
+            cls.train_step is Trainer.train_step
+            and cls.compute_loss is Trainer.compute_loss
+            and cls.compute_metrics is Trainer.compute_metrics
+        )
+        if not lean:
+            return self._own_step(self.train_step)
+        parameters = self.trainable_weights  # type: ignore[attr-defined]
+        constraints = self._constrained_weights()
+        observe = self._observer()
+        step = engine_step.train_step(
+            self._forward_function(),
+            self._loss_function(),
+            parameters,
+            self.optimizer,
+            observe,
+            lambda loss, x, y, weight: checks.bad_loss(self, loss, x),
+        )
+        if not constraints:
+            return step
+
+        def constrained(x: Any, y: Any, weight: Any) -> None:
+            step(x, y, weight)
+            with torch.no_grad():
+                for parameter, constraint in constraints:
+                    parameter.copy_(constraint(parameter))
+
+        return constrained
+
+    def _forward_function(self) -> Any:
+        return torch.compile(self) if self.jit_compile else self  # type: ignore[call-overload]
+
+    def _loss_function(self) -> Any:
+        """(x, y, y_pred, weight) -> the total loss, without a look at what this model does not have."""
+        losses = self._compiled_loss
+        penalties = [
+            (layer._parameters[name], regularizer)
+            for layer in self._flatten_layers()  # type: ignore[attr-defined]
+            for name, regularizer in layer._regularizers.items()
+            if layer._parameters.get(name) is not None and layer._parameters[name].requires_grad
+        ]
+
+        def loss(x: Any, y: Any, y_pred: Any, weight: Any) -> torch.Tensor:
+            total = losses(y, y_pred, weight) if losses is not None and y is not None else None
+            for parameter, regularizer in penalties:
+                penalty = regularizer(parameter)
+                total = penalty if total is None else total + penalty
+            for added in pop_added_losses():
+                total = added if total is None else total + added
+            if total is None:
+                raise NotCompiledError("There is nothing to train: compile() gave no loss, and no layer adds one.")
+            return total
+
+        return loss
+
+    def _observer(self) -> Any:
+        tracker, metrics = self._loss_tracker, self._compiled_metrics
+        if metrics is not None and not metrics.all:
+            metrics = None
+
+        def observe(loss: Any, y: Any, y_pred: Any, weight: Any) -> None:
+            if loss is not None:
+                size = len(y_pred) if isinstance(y_pred, torch.Tensor) else _batch_size(y_pred)
+                tracker.update_state(loss.detach(), sample_weight=size)
+            if metrics is not None and y is not None:
+                metrics.update(y, y_pred, weight)
+
+        return observe
+
+    def _test_function(self) -> Any:
+        cls = type(self)
+        if (
+            cls.test_step is not Trainer.test_step
+            or cls.compute_loss is not Trainer.compute_loss
+            or cls.compute_metrics is not Trainer.compute_metrics
+        ):
+            return self._own_step(self.test_step)
+        loss = self._loss_function() if self._compiled_loss is not None else None
+        return engine_step.test_step(self, loss, self._observer())  # type: ignore[arg-type]
+
+    def _own_step(self, step: Any) -> Any:
+        """A user's `train_step` or `test_step` as a function of (x, y, weight) that keeps what it returns."""
+
+        def run(x: Any, y: Any, weight: Any) -> None:
+            pop_added_losses()
+            self._last_logs = step(_packed(x, y, weight))
+
+        return run
+
+    def _constrained_weights(self) -> list[tuple[torch.Tensor, Any]]:
+        return [
+            (layer._parameters[name], constraint)
+            for layer in self._flatten_layers()  # type: ignore[attr-defined]
+            for name, constraint in layer._constraints.items()
+            if layer._parameters.get(name) is not None
+        ]
+
+    def _check_validation(self, source: Any) -> None:
+        if type(self).test_step is not Trainer.test_step:
+            return
+        x, y, _ = source.peek()
+        y_pred = checks.input_fits(self, x)
+        if y is not None and self._compiled_loss is not None:
+            shapes = pytree.tree_map_only(torch.Tensor, lambda t: (None, *t.shape[1:]), y_pred)
+            shapes = list(shapes.values()) if isinstance(shapes, dict) else list(shapes) if isinstance(shapes, list) else shapes
+            self._compiled_loss.check_targets(source.targets(), shapes)
+
+
+def host_values(logs: Mapping[str, Any]) -> dict[str, Any]:
+    """Metrics as Python numbers (this waits for the device)."""
+    return {
+        name: (value.item() if value.ndim == 0 else value.tolist()) if isinstance(value, torch.Tensor)
+        else float(value) if isinstance(value, np.generic) else value
+        for name, value in logs.items()
+    }
+
+
+def _packed(x: Any, y: Any, weight: Any) -> Any:
+    if weight is not None:
+        return (x, y, weight)
+    if y is not None:
+        return (x, y)
+    return (x,) if isinstance(x, (list, tuple)) else x
+
+
+def _batch_size(structure: Any) -> int:
+    return len(next(leaf for leaf in pytree.tree_leaves(structure) if isinstance(leaf, torch.Tensor)))
+
+
+def _is_dict_of_losses(loss: Any) -> bool:
+    return isinstance(loss, dict) and "class_name" not in loss
+
+
+__all__ = ["Layer", "Trainer", "host_values"]
