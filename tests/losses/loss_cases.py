@@ -55,7 +55,9 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     ("CTC", {}, "ctc"),
 ]
 IDS = [f"{name}-{'-'.join(f'{k}={v}' for k, v in kwargs.items())}-{kind}" for name, kwargs, kind in CASES]
-FLAT_ONLY = {"embedding", "ctc"}
+SEQUENCES = [
+    (case, name) for case, name in zip(CASES, IDS, strict=True) if case[2] not in ("embedding", "ctc")
+]
 
 
 def softmax(x: np.ndarray, axis: int = -1) -> np.ndarray:
@@ -78,6 +80,8 @@ def inputs(kind: str, shape: tuple[int, ...] = (6, 4), seed: int = 0) -> tuple[n
         )
     if kind == "embedding":
         return rng.integers(0, 3, shape[0]), real / np.linalg.norm(real, axis=-1, keepdims=True)
+    if kind == "real_probability":
+        return softmax(real, 1), logits
     if kind == "sparse_missing":
         labels = np.where(rng.random(labels.shape) < 0.4, -1, labels)
         return labels, logits
@@ -88,7 +92,6 @@ def inputs(kind: str, shape: tuple[int, ...] = (6, 4), seed: int = 0) -> tuple[n
         "real": (real, logits),
         "positive": (np.abs(real).round(1), np.abs(logits) + 0.1),
         "probability": (softmax(real), softmax(logits)),
-        "real_probability": (softmax(real, 1), logits),
         "binary": (bits, 1 / (1 + np.exp(-logits))),
         "binary_logits": (bits, logits),
         "signs": (2 * bits - 1, logits),

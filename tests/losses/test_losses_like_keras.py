@@ -7,7 +7,7 @@ import inspect
 import numpy as np
 import pytest
 import torch
-from loss_cases import CASES, FLAT_ONLY, IDS, inputs
+from loss_cases import CASES, IDS, SEQUENCES, inputs
 
 from lamella import losses
 from lamella.engine import masking
@@ -35,13 +35,19 @@ def assert_same(ours, theirs, rtol=1e-5, atol=1e-6):
         torch.testing.assert_close(mine, reference, rtol=rtol, atol=atol)
 
 
-def compare(case, y_true, y_pred, *args, mask=None, **kwargs):
+def compare(case, y_true, y_pred, weight=None, mask=None, **kwargs):
     name, arguments, kind = case
     ours = getattr(losses, name)(**arguments, **kwargs)
     theirs = getattr(keras.losses, name)(**arguments, **kwargs)
+    weight_in_full = weight
+    if weight is not None and (mask is not None or kind == "embedding" or "ignore_class" in arguments):
+        # Keras on torch multiplies weights by the mask in place: they must have its shape, and are spoiled.
+        shape = y_pred.shape[:-1] if mask is None else mask.shape
+        if np.ndim(weight) in (0, len(shape)):
+            weight_in_full = np.broadcast_to(np.float32(weight), shape).copy()
     assert_same(
-        value_and_gradient(ours, y_true, y_pred, *args, mask=mask, set_mask=masking.set_mask),
-        value_and_gradient(theirs, y_true, y_pred, *args, mask=mask, set_mask=set_keras_mask),
+        value_and_gradient(ours, y_true, y_pred, weight, mask=mask, set_mask=masking.set_mask),
+        value_and_gradient(theirs, y_true, y_pred, weight_in_full, mask=mask, set_mask=set_keras_mask),
         # exponents of 80 times a distance lose digits, in Keras and here
         rtol=1e-3 if kind == "embedding" else 1e-5,
         atol=1e-4 if kind == "embedding" else 1e-6,
@@ -71,9 +77,7 @@ def test_sample_weights(case, reduction):
 
 
 @pytest.mark.parametrize("reduction", ["sum_over_batch_size", "sum", "mean_with_sample_weight", "none"])
-@pytest.mark.parametrize(
-    "case", [case for case in CASES if case[2] not in FLAT_ONLY], ids=[i for i in IDS if "axis" or i][: len(CASES) - 3]
-)
+@pytest.mark.parametrize("case", [case for case, _ in SEQUENCES], ids=[name for _, name in SEQUENCES])
 def test_more_axes(case, reduction):
     """Sequences: values of shape (batch, time), weights of that shape and of (batch, 1), and masks."""
     y_true, y_pred = inputs(case[2], (3, 5, 4))
@@ -110,7 +114,11 @@ def test_functions(case):
 def test_circle_with_references():
     y, x = inputs("embedding")
     ref_y, ref_x = inputs("embedding", (9, 4), seed=1)
-    kwargs = {"ref_labels": torch.tensor(ref_y), "ref_embeddings": torch.tensor(ref_x), "remove_diagonal": False}
+    kwargs = {
+        "ref_labels": torch.tensor(ref_y),
+        "ref_embeddings": torch.tensor(ref_x),
+        "remove_diagonal": False,
+    }
     assert_same(
         value_and_gradient(lambda a, b: losses.circle(a, b, **kwargs), y, x),
         value_and_gradient(lambda a, b: keras.losses.circle(a, b, **kwargs), y, x),
@@ -156,7 +164,9 @@ ONE_SHORT = ["MeanSquaredError", "MeanAbsoluteError", "Huber", "LogCosh", "Hinge
 
 
 @pytest.mark.parametrize("name", ONE_SHORT)
-@pytest.mark.parametrize(("true", "pred"), [((5,), (5, 1)), ((5, 1), (5,)), ((5,), (5,)), ((5, 3), (5, 3, 1))])
+@pytest.mark.parametrize(
+    ("true", "pred"), [((5,), (5, 1)), ((5, 1), (5,)), ((5,), (5,)), ((5, 3), (5, 3, 1))]
+)
 @pytest.mark.parametrize("reduction", ["sum_over_batch_size", "none"])
 def test_last_axis_of_one_may_miss(name, true, pred, reduction):
     y_true, y_pred = inputs("binary", (5, 3))
@@ -188,7 +198,7 @@ class TestOwnLosses:
                 return (y_true - y_pred).abs().mean(-1)
 
         assert Own()([[1]], [[3.0]]).item() == 2.0
-        assert Own().name == "own_1"
+        assert Own().name.startswith("own")
 
     def test_nested_structures(self):
         class Own(losses.Loss):
@@ -260,13 +270,12 @@ class TestLogitsOfASoftmax:
     def test_value_and_gradient(self, name, activation, shape):
         from lamella import activations
 
-        kind = "sparse_logits" if name.startswith("Sparse") else "one_hot_logits"
+        y_true, logits = inputs("sparse_logits" if name.startswith("Sparse") else "one_hot_logits", shape)
         ours, theirs = getattr(losses, name)(), getattr(keras.losses, name)()
+        reference = (lambda p: p.softmax(-1)) if activation == "softmax" else torch.sigmoid
         assert_same(
-            value_and_gradient(lambda y, p: ours(y, getattr(activations, activation)(p)), *inputs(kind, shape)),
-            value_and_gradient(lambda y, p: theirs(y, getattr(torch, activation)(p, *axis)), *inputs(kind, shape))
-            if (axis := (-1,) if activation == "softmax" else ()) or True
-            else None,
+            value_and_gradient(lambda y, p: ours(y, getattr(activations, activation)(p)), y_true, logits),
+            value_and_gradient(lambda y, p: theirs(y, reference(p)), y_true, logits),
         )
 
     def test_softmax_along_another_axis(self):
@@ -301,7 +310,12 @@ EDGES = [
     ("SparseCategoricalCrossentropy", {}, [0, 0], [[0.0, 1.0], [1.0, 0.0]]),
     ("SparseCategoricalCrossentropy", {"from_logits": True}, [0], [[-500.0, 500.0]]),
     ("SparseCategoricalCrossentropy", {"ignore_class": 0}, [0, 0], [[0.0, 1.0], [1.0, 0.0]]),
-    ("SparseCategoricalCrossentropy", {"ignore_class": 0, "from_logits": True}, [0, 0], [[0.0, 1.0], [1.0, 0.0]]),
+    (
+        "SparseCategoricalCrossentropy",
+        {"ignore_class": 0, "from_logits": True},
+        [0, 0],
+        [[0.0, 1.0], [1.0, 0.0]],
+    ),
     ("KLDivergence", {}, [[0.0, 1.0], [1.0, 0.0]], [[1.0, 0.0], [1.0, 0.0]]),
     ("MeanAbsolutePercentageError", {}, [[0.0, 1.0]], [[0.0, 1.0]]),
     ("MeanSquaredLogarithmicError", {}, [[0.0, 1.0]], [[-3.0, 0.0]]),

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from inspect import isfunction
 from typing import Any
 
-from lamella.engine import registry as _names
 from lamella.errors import ArgumentError
-from lamella.losses.base import Loss, LossFunctionWrapper, registry
+from lamella.losses.base import Loss, LossFunctionWrapper, function_config, registry
 from lamella.losses.circle import Circle, circle
 from lamella.losses.crossentropy import (
     BinaryCrossentropy,
@@ -108,7 +107,7 @@ __all__ = [
 def get(identifier: Any) -> Any:
     """The loss for a name, a config, a class, an object or a function; None for None.
 
-    A name gives a function (`"mse"`, `"mean_squared_error"`) or, of a class, an object (`"MeanSquaredError"`).
+    A name gives a function (`"mse"`, `"mean_squared_error"`), or an object of a class (`"MeanSquaredError"`).
 
     Raises:
         UnknownNameError: A name that is not known; the message lists the nearest.
@@ -176,13 +175,13 @@ def as_loss(identifier: Any) -> Loss:
 
 
 def serialize(loss: Any) -> Any:
-    """The config of a loss, in Keras's form; the name of a built-in function.
+    """The config of a loss, in Keras's form.
 
     Example:
         >>> serialize(MeanSquaredError())["class_name"]
         'MeanSquaredError'
     """
-    return _names.serialize(loss)
+    return function_config(loss)
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:

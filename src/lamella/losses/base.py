@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -83,9 +83,11 @@ class Loss:
         mask = masking.get_mask(y_pred) if masking.in_use else None
         if type(y_pred) is not torch.Tensor or y_pred.dtype is not self._float:
             y_pred = pytree.tree_map(self._as_float, y_pred, is_leaf=_is_number_list)
-        if type(y_true) is not torch.Tensor or (y_true.dtype is not self._float and not self._takes_class_numbers):
-            to_target = _as_tensor if self._takes_class_numbers else self._as_float
-            y_true = pytree.tree_map(to_target, y_true, is_leaf=_is_number_list)
+        if self._takes_class_numbers:
+            if type(y_true) is not torch.Tensor:
+                y_true = pytree.tree_map(_as_tensor, y_true, is_leaf=_is_number_list)
+        elif type(y_true) is not torch.Tensor or y_true.dtype is not self._float:
+            y_true = pytree.tree_map(self._as_float, y_true, is_leaf=_is_number_list)
         if sample_weight is None and mask is None and self._averages:
             return self.mean(y_true, y_pred)
         return self._reduced(self.call(y_true, y_pred), sample_weight, mask, self.reduction)
@@ -156,16 +158,26 @@ class LossFunctionWrapper(Loss):
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         if type(self) is LossFunctionWrapper:
-            config["fn"] = serialize(self.fn)
+            config["fn"] = function_config(self.fn)
         return config | {key: serialize(value) for key, value in self._fn_kwargs.items()}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Loss:
+    def from_config(cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Loss:
         config = dict(config)
         if "fn" in config:
             fn = config["fn"]  # Keras says "builtins" of its own functions too
-            config["fn"] = registry.get({**fn, "module": None} if isinstance(fn, dict) else fn)
+            fn = {**fn, "module": None} if isinstance(fn, dict) else fn
+            config["fn"] = registry.get(fn, custom_objects)
         return cls(**config)
+
+
+def function_config(function: Any) -> Any:
+    """The config of a function in the form that Keras's losses read, which has no bare names."""
+    config = serialize(function)
+    if isinstance(config, str):
+        kind = "function"
+        return {"module": "builtins", "class_name": kind, "config": config, "registered_name": kind}
+    return config
 
 
 class ElementwiseLoss(LossFunctionWrapper):
@@ -193,12 +205,17 @@ def reduce_weighted(
         if weight is None:
             weight = kept
         else:
-            kept, weight = _leading(*same_rank(kept, weight))
-            _check_weight("sample_weight", kept, weight)
+            kept, weight = same_rank(kept, weight)
+            if any(a != b and 1 not in (a, b) for a, b in zip(kept.shape, weight.shape, strict=False)):
+                raise _weight_error("sample_weight", kept, weight)
+            kept, weight = _leading(kept, weight)
             weight = weight * kept
     if weight is not None:
-        values, weight = _leading(*same_rank(values, weight))
-        _check_weight("sample_weight" if mask is None else "the mask", values, weight)
+        values, weight = same_rank(values, weight)
+        fits = all(own in (1, size) for own, size in zip(weight.shape, values.shape, strict=False))
+        if values.ndim and not (fits and weight.ndim <= values.ndim):
+            raise _weight_error("sample_weight" if mask is None else "the mask", values, weight)
+        values, weight = _leading(values, weight)
         values = values * weight
     if reduction in (None, "none") or values.ndim == 0:
         return values
@@ -212,18 +229,19 @@ def reduce_weighted(
 
 
 def _leading(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Gives the one of lower rank further axes of size 1: a weight of a sample is that of all its elements."""
-    rank = max(a.ndim, b.ndim)
-    return tuple(x.reshape(*x.shape, *[1] * (rank - x.ndim)) if x.ndim else x for x in (a, b))  # type: ignore
+    """Gives the one of lower rank more axes of size 1: a sample's weight is that of all its elements."""
+    if 0 < a.ndim < b.ndim:
+        a = a.reshape(*a.shape, *[1] * (b.ndim - a.ndim))
+    elif 0 < b.ndim < a.ndim:
+        b = b.reshape(*b.shape, *[1] * (a.ndim - b.ndim))
+    return a, b
 
 
-def _check_weight(name: str, values: torch.Tensor, weight: torch.Tensor) -> None:
-    if not values.ndim or all(own in (1, size) for own, size in zip(weight.shape, values.shape, strict=False)):
-        return
-    raise ShapeError(
-        f"{name} of shape {tuple(weight.shape)} does not fit losses of shape {tuple(values.shape)}: give one weight "
-        f"a sample, shape ({values.shape[0]},), or one an element. The last axis of the predictions is averaged "
-        f"already; to weigh along it, give targets and predictions a further last axis of size 1."
+def _weight_error(name: str, values: torch.Tensor, weight: torch.Tensor) -> ShapeError:
+    return ShapeError(
+        f"{name} of shape {tuple(weight.shape)} does not fit losses of shape {tuple(values.shape)}: give one "
+        f"weight a sample, shape ({values.shape[0]},), or one an element. The last axis of the predictions is "
+        f"averaged already; to weigh along it, give targets and predictions a further last axis of size 1."
     )
 
 
@@ -300,7 +318,9 @@ def _as_tensor(x: Any) -> Any:
     if isinstance(x, torch.Tensor) or x is None:
         return x
     array = np.asarray(x)
-    x = torch.as_tensor(array if array.flags.writeable else array.copy())  # torch warns of memory it must not write
+    if not array.flags.writeable:  # torch warns of memory that it must not write
+        array = array.copy()
+    x = torch.as_tensor(array)
     return x.to(torch_dtype(None)) if x.dtype is torch.float64 else x
 
 

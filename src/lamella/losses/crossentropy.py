@@ -48,8 +48,8 @@ def binary_crossentropy(
 def _binary(
     y_true: torch.Tensor, y_pred: torch.Tensor, from_logits: bool, reduction: str = "none"
 ) -> torch.Tensor:
-    # From the logit of the clipped probability: quicker than torch's binary_cross_entropy, and a NaN gives a NaN
-    # loss, where that one stops the program (on CUDA with an assertion after which nothing runs).
+    # From the logit of the clipped probability: quicker than torch's binary_cross_entropy, and a NaN gives a
+    # NaN loss, where that one stops the program (on CUDA with an assertion after which nothing runs).
     logits = y_pred if from_logits else torch.logit(y_pred, EPSILON)
     return F.binary_cross_entropy_with_logits(logits, y_true, reduction=reduction)
 
@@ -157,9 +157,9 @@ def _are_class_numbers(target: Sequence[int], output: Sequence[int | None]) -> b
 
 def _class_numbers_error(name: str, target: Sequence[int], output: Sequence[int | None]) -> ShapeError:
     return ShapeError(
-        f"{name}: the targets have shape {tuple(target)}, but the predictions have shape {tuple(output)}; they must be "
-        f"equal. The targets look like class numbers: use loss='sparse_categorical_crossentropy', or make them "
-        f"one-hot with lamella.utils.to_categorical(y, {output[-1]})."
+        f"{name}: the targets have shape {tuple(target)}, but the predictions have shape {tuple(output)}; "
+        f"they must be equal. The targets look like class numbers: use loss='sparse_categorical_crossentropy', "
+        f"or make them one-hot with lamella.utils.to_categorical(y, {output[-1]})."
     )
 
 
@@ -539,10 +539,12 @@ class _SparseLoss(LossFunctionWrapper):
             mend = f"If {low} means 'no label', pass SparseCategoricalCrossentropy(ignore_class={low})."
         else:
             mend = f"Give the last layer {high + 1} units, one for each class."
-        wanted = "0 or more" if classes is None else f"from 0 to {classes - 1}, because the model has {classes} outputs"
+        wanted = "0 or more"
+        if classes is not None:
+            wanted = f"from 0 to {classes - 1}, because the model has {classes} outputs"
         return DataError(
-            f"{self.name}: labels must be whole numbers {wanted}; found {low} to {high} ({int(bad.sum())} out of range, "
-            f"the first at sample {first}). {mend}"
+            f"{self.name}: labels must be whole numbers {wanted}; found {low} to {high} ({int(bad.sum())} out of "
+            f"range, the first at sample {first}). {mend}"
         )
 
 
@@ -625,8 +627,10 @@ def logits_of(y_pred: torch.Tensor, axis: int) -> torch.Tensor | None:
 
     Cross-entropy from the logits is exact where rounded probabilities are 0 or 1, and is one kernel.
     """
+    if torch.compiler.is_compiling():  # the compiler fuses the two by itself, and cannot trace the history
+        return None
     logits = getattr(y_pred, "_keras_logits", None)
-    # A sigmoid, or a softmax along another axis, leaves logits too; only the tensor's own history tells them apart.
+    # A sigmoid, or a softmax along another axis, leaves logits too: the tensor's history tells them apart.
     if logits is None or y_pred.grad_fn is None or y_pred.grad_fn.name() != "SoftmaxBackward0":
         return None
     last = y_pred.ndim - 1

@@ -9,7 +9,14 @@ import torch
 import torch.nn.functional as F
 
 from lamella.errors import DataError, ShapeError
-from lamella.losses.base import LossFunctionWrapper, _as_tensor, as_predictions, as_targets, check_finite, registry
+from lamella.losses.base import (
+    LossFunctionWrapper,
+    _as_tensor,
+    as_predictions,
+    as_targets,
+    check_finite,
+    registry,
+)
 
 
 @registry.register()
@@ -45,8 +52,8 @@ def ctc(y_true: Any, y_pred: Any) -> torch.Tensor:
 def _shape_error(name: str, target: Sequence[int | None], output: Sequence[int | None]) -> ShapeError:
     return ShapeError(
         f"{name}: the targets have shape {tuple(target)}, and the predictions have shape {tuple(output)}: "
-        f"expected (batch, labels) and (batch, time, classes). Pad the labels with 0 to one length, and let the "
-        f"recurrent layers return sequences."
+        f"expected (batch, labels) and (batch, time, classes). Pad the labels with 0 to one length, and let "
+        f"the recurrent layers return sequences."
     )
 
 
@@ -98,6 +105,7 @@ class CTC(LossFunctionWrapper):
         needed = (y_true != 0).sum(1) + repeats.sum(1)
         if bool((needed > steps).any()):
             raise DataError(
-                f"{self.name}: the labels of sample {int(needed.argmax())} need {int(needed.max())} time steps, but "
-                f"the model has {steps}: the loss would be infinite. Shorten the labels, or downsample time less."
+                f"{self.name}: the labels of sample {int(needed.argmax())} need {int(needed.max())} time "
+                f"steps, but the model has {steps}: the loss would be infinite. Shorten the labels, or "
+                f"downsample time less."
             )

@@ -204,6 +204,11 @@ class Huber(ElementwiseLoss):
         dtype: Any = None,
     ) -> None:
         super().__init__(huber, reduction, name, dtype, delta=delta)
+        self.delta = delta
+
+    def mean(self, y_true: Any, y_pred: Any) -> torch.Tensor:
+        y_true, y_pred = matched(self.name, y_true, y_pred)
+        return F.huber_loss(y_pred, y_true, delta=self.delta)
 
 
 @registry.register()
@@ -238,6 +243,7 @@ class CosineSimilarity(ElementwiseLoss):
         dtype: Any = None,
     ) -> None:
         super().__init__(cosine_similarity, reduction, name, dtype, axis=axis)
+        self.axis = axis
 
 
 def check_not_negative(name: str, y_true: torch.Tensor) -> None:

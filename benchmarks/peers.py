@@ -1,0 +1,87 @@
+"""Who is compared, and the virtual environment of each."""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+VENVS = HERE / ".venvs"
+
+
+@dataclass(frozen=True)
+class Peer:
+    name: str  # on the command line
+    title: str  # in the tables
+    environment: str  # a key of PACKAGES
+    engine: str  # "tutorial", "best", "compile", or the module that stands for `keras`
+    backend: str = ""  # Keras's own engine
+
+
+PEERS = {
+    peer.name: peer
+    for peer in (
+        Peer("lamella", "Lamella", "torch", "lamella"),
+        Peer("torch-tutorial", "torch, as in a tutorial", "torch", "tutorial"),
+        Peer("torch-best", "torch, best by hand", "torch", "best"),
+        Peer("torch-compile", "torch.compile of the best by hand", "torch", "compile"),
+        Peer("keras-torch", "Keras on torch", "keras-torch", "keras", "torch"),
+        Peer("keras-jax", "Keras on JAX", "keras-jax", "keras", "jax"),
+        Peer("keras-tf", "Keras on TensorFlow", "keras-tf", "keras", "tensorflow"),
+    )
+}
+DEFAULT_PEERS = [name for name in PEERS if name != "torch-compile"]
+
+# The first list that installs is taken.
+PACKAGES = {
+    "torch": [["--editable", str(ROOT)]],
+    "keras-torch": [["torch", "keras"]],
+    "keras-jax": [["jax", "keras"]],
+    "keras-tf": [["tensorflow-cpu", "keras"], ["tensorflow", "keras"]],
+}
+
+
+class PeerUnavailable(Exception):
+    """A peer cannot be measured here; the message says why."""
+
+
+def find_python(environment: str, given: dict[str, Path]) -> Path:
+    """The interpreter of an environment: given by the user, our own if it has torch, or newly made."""
+    if environment in given:
+        python = given[environment] / "bin" / "python"
+        if not python.exists():
+            raise PeerUnavailable(f"no interpreter at {python}")
+        return python
+    if environment == "torch" and importlib.util.find_spec("torch"):
+        return Path(sys.executable)
+    python = VENVS / environment / "bin" / "python"
+    if not python.exists():
+        make_venv(environment)
+    return python
+
+
+def make_venv(environment: str) -> None:
+    folder = VENVS / environment
+    print(f"making {folder} (once)", file=sys.stderr)
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    for packages in PACKAGES[environment]:
+        command = [folder / "bin" / "python", "-m", "pip", "install", "--quiet"]
+        command += ["--constraint", ROOT / "constraints.txt", *packages]
+        done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+        if done.returncode == 0:
+            return
+    shutil.rmtree(folder)
+    raise PeerUnavailable(f"pip cannot install {packages}: {done.stderr.strip().splitlines()[-1]}")
+
+
+def environment_variables(peer: Peer) -> dict[str, str]:
+    variables = os.environ | {"PYTHONUNBUFFERED": "1"}
+    if peer.backend:
+        variables["KERAS_BACKEND"] = peer.backend
+    if peer.engine == "lamella":
+        variables["PYTHONPATH"] = str(ROOT / "src")
+    return variables

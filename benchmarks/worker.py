@@ -1,0 +1,71 @@
+"""One peer on one row, in its own process and environment: ``python worker.py ROW ENGINE STEPS``.
+
+It prepares (data, model, warm-up), says so in a line of JSON, and then waits without computing. For each line
+that it reads it times one chunk of steps and answers with a line of JSON. It ends with its standard input.
+"""
+
+import importlib
+import json
+import os
+import sys
+import time
+import traceback
+import types
+import warnings
+from importlib import metadata
+
+
+def main() -> None:
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints goes elsewhere
+    warnings.simplefilter("ignore")
+
+    def say(**message):
+        print(json.dumps(message), file=answers, flush=True)
+
+    row_name, engine, steps = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    try:
+        bench = prepare(importlib.import_module(f"rows.{row_name}"), engine, steps)
+    except Exception as error:
+        traceback.print_exc()
+        say(unavailable=reason(error))
+        return
+    say(parameters=int(bench.parameters), note=bench.note, versions=versions())
+    for _ in sys.stdin:
+        started = time.perf_counter()
+        loss, accuracy = bench.epoch()
+        milliseconds = (time.perf_counter() - started) / steps * 1e3
+        say(milliseconds=milliseconds, loss=float(loss), accuracy=float(accuracy))
+
+
+def prepare(row: types.ModuleType, engine: str, steps: int):
+    if engine in ("tutorial", "best", "compile"):
+        from torch_bench import BestBench, TutorialBench
+
+        return (
+            TutorialBench(row, steps) if engine == "tutorial" else BestBench(row, steps, engine == "compile")
+        )
+    from keras_bench import KerasBench
+
+    return KerasBench(row, engine, steps)
+
+
+def reason(error: Exception) -> str:
+    """A layer that the module has not got is told apart from a failure."""
+    if isinstance(error, AttributeError) and isinstance(error.obj, types.ModuleType):
+        return f"not yet: no {error.obj.__name__}.{error.name}"
+    return f"failed: {type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
+
+
+def versions() -> dict[str, str]:
+    found = {}
+    for package in ("torch", "keras", "jax", "tensorflow", "tensorflow-cpu", "numpy"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Data on their way into a model."""

@@ -1,0 +1,381 @@
+"""From what a user passes to `fit` to batches of tensors on the device.
+
+Arrays are moved to the device once; an epoch is a permutation and an index-select, never a loop over
+samples. Generators, `DataLoader`s and `PyDataset`s stream.
+"""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+
+from lamella.data.arrays import as_tensor, check_finite, check_lengths, flat, is_array, map_arrays
+from lamella.data.py_dataset import PyDataset
+from lamella.errors import ArgumentError, DataError
+
+Batch = tuple[Any, Any, Any]
+
+# Small batches are gathered several at a time, up to so many bytes: one large index-select costs less than
+# many small ones, and what it fetched is still in the cache when it is used.
+_CHUNK_BYTES = 1 << 20
+
+
+def make_source(
+    x: Any,
+    y: Any = None,
+    sample_weight: Any = None,
+    *,
+    batch_size: int | None = None,
+    steps: int | None = None,
+    shuffle: bool | str = False,
+    class_weight: Mapping[int, float] | None = None,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Source:
+    """The source of batches for data of any kind.
+
+    Args:
+        x: Arrays, or something that gives batches.
+        y: Targets, with arrays only.
+        sample_weight: Weights, with arrays only.
+        batch_size: Samples in a batch, with arrays only; 32 by default.
+        steps: Batches in an epoch; all by default.
+        shuffle: Whether each epoch has a new order; `"batch"` shuffles batches only.
+        class_weight: A weight for each class.
+        device: Where batches are.
+        dtype: The type of floats.
+
+    Raises:
+        DataError: Data that cannot be used.
+        ArgumentError: Arguments that do not go together.
+    """
+    device = torch.device(device)
+    if batch_size is not None and (isinstance(batch_size, bool) or not hasattr(batch_size, "__index__") or batch_size < 1):
+        raise ArgumentError(f"`batch_size` must be a whole number, 1 or more; got {batch_size!r}.")
+    if x is None:
+        raise DataError("There are no data: x is None.")
+    if _holds_arrays(x):
+        return ArraySource(x, y, sample_weight, batch_size or 32, steps, shuffle, class_weight, device, dtype)
+    for name, value in (("y", y), ("sample_weight", sample_weight)):
+        if value is not None:
+            raise ArgumentError(f"`{name}` goes with arrays; a {type(x).__name__} gives its own, as (x, y) or (x, y, sample_weight).")
+    if isinstance(x, Dataset) and not isinstance(x, IterableDataset) and not isinstance(x, DataLoader):
+        x, batch_size = DataLoader(x, batch_size=batch_size or 32, shuffle=bool(shuffle)), None
+    elif isinstance(x, IterableDataset):
+        x, batch_size = DataLoader(x, batch_size=batch_size or 32), None
+    if batch_size is not None:
+        raise ArgumentError(f"`batch_size` goes with arrays; a {type(x).__name__} makes its batches itself.")
+    if isinstance(x, PyDataset) or (hasattr(x, "__getitem__") and hasattr(x, "on_epoch_end")):
+        return PyDatasetSource(x, steps, shuffle, class_weight, device, dtype)
+    if isinstance(x, Iterable):
+        return StreamSource(x, steps, class_weight, device, dtype)
+    raise DataError(
+        f"Cannot train on a {type(x).__name__}: give arrays, tensors, data frames, lists of them, a generator, a "
+        f"torch DataLoader or a PyDataset."
+    )
+
+
+def _holds_arrays(x: Any) -> bool:
+    return is_array(x) or (isinstance(x, (list, tuple, dict)) and bool(flat(x)) and all(is_array(leaf) for leaf in flat(x)))
+
+
+class Source:
+    """Batches, epoch after epoch.
+
+    Attributes:
+        num_batches: The number in an epoch; None if unknown.
+        num_samples: The number of samples; None if unknown.
+    """
+
+    num_batches: int | None = None
+    num_samples: int | None = None
+
+    def batches(self) -> Iterator[Batch]:
+        """The batches `(x, y, sample_weight)` of one epoch."""
+        raise NotImplementedError
+
+    def peek(self) -> Batch:
+        """The first batch, which is not used up."""
+        raise NotImplementedError
+
+    def targets(self) -> Any:
+        """All targets, or those of the first batch where the data stream."""
+        return self.peek()[1]
+
+
+class ArraySource(Source):
+    """Batches of arrays that are in memory."""
+
+    def __init__(
+        self,
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        batch_size: int,
+        steps: int | None,
+        shuffle: bool | str,
+        class_weight: Mapping[int, float] | None,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        def load(name: str, part: Any) -> Any:
+            return map_arrays(lambda leaf: as_tensor(leaf, name, device, dtype), part)
+
+        self.x, self.y = load("x", x), load("y", y)
+        weight = load("sample_weight", sample_weight)
+        weight = map_arrays(lambda leaf: leaf.to(dtype), weight)
+        self.num_samples = check_lengths({"x": self.x, "y": self.y, "sample_weight": weight})
+        for leaf in flat(self.x):
+            check_finite("x", leaf)
+        self.weight = with_class_weight(self.y, weight, class_weight)
+        self.batch_size = int(batch_size)
+        self.shuffle = shuffle
+        self.device = device
+        whole = -(-self.num_samples // self.batch_size)
+        self.steps = steps
+        self.num_batches = whole if steps is None else steps
+        self._whole = whole
+
+    def peek(self) -> Batch:
+        return self._part(slice(0, self.batch_size))
+
+    def targets(self) -> Any:
+        return self.y
+
+    def _part(self, where: slice) -> Batch:
+        def cut(part: Any) -> Any:
+            return map_arrays(lambda leaf: leaf[where], part)
+
+        return cut(self.x), cut(self.y), cut(self.weight)
+
+    def batches(self) -> Iterator[Batch]:
+        rounds = 1 if self.steps is None else -(-self.steps // self._whole)
+        every = itertools.chain.from_iterable(self._one_round() for _ in range(rounds))
+        return every if self.steps is None else itertools.islice(every, self.steps)
+
+    def _one_round(self) -> Iterator[Batch]:
+        assert self.num_samples is not None
+        if not self.shuffle:
+            for start in range(0, self.num_samples, self.batch_size):
+                yield self._part(slice(start, start + self.batch_size))
+        elif self.shuffle == "batch":
+            for i in torch.randperm(self._whole).tolist():
+                yield self._part(slice(i * self.batch_size, (i + 1) * self.batch_size))
+        else:
+            order = torch.randperm(self.num_samples, device=self.device)
+            yield from self._gathered(order)
+
+    def _gathered(self, order: torch.Tensor) -> Iterator[Batch]:
+        assert self.num_samples is not None
+        simple = isinstance(self.x, torch.Tensor) and isinstance(self.y, torch.Tensor) and self.weight is None
+        sample_bytes = sum(leaf[:1].numel() * leaf.element_size() for leaf in flat(self.x))
+        together = max(1, _CHUNK_BYTES // max(1, sample_bytes * self.batch_size))
+        size = self.batch_size
+        for start in range(0, self.num_samples, size * together):
+            rows = order[start : start + size * together]
+            if simple:
+                xs, ys = self.x.index_select(0, rows), self.y.index_select(0, rows)
+                if together == 1:
+                    yield xs, ys, None
+                    continue
+                for x, y in zip(xs.split(size), ys.split(size), strict=True):
+                    yield x, y, None
+                continue
+            x, y, weight = (
+                map_arrays(lambda leaf, rows=rows: leaf.index_select(0, rows), part)
+                for part in (self.x, self.y, self.weight)
+            )
+            for first in range(0, len(rows), size):
+                yield tuple(  # type: ignore[misc]
+                    map_arrays(lambda leaf, a=first: leaf[a : a + size], part) for part in (x, y, weight)
+                )
+
+
+class StreamSource(Source):
+    """Batches from an iterable: a generator (used up once) or something that can be iterated anew."""
+
+    def __init__(
+        self,
+        stream: Iterable[Any],
+        steps: int | None,
+        class_weight: Mapping[int, float] | None,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        self.stream = stream
+        self.class_weight = class_weight
+        self.device = device
+        self.dtype = dtype
+        self.once = iter(stream) is stream
+        self.steps = steps
+        known = len(stream) if hasattr(stream, "__len__") else None
+        self.num_batches = steps if steps is not None else known
+        self._going: Iterator[Any] | None = None
+        self._ahead: list[Batch] = []
+
+    def peek(self) -> Batch:
+        if not self._ahead:
+            self._ahead.append(self._next(checked=True))
+        return self._ahead[0]
+
+    def _next(self, checked: bool = False) -> Batch:
+        if self._going is None:
+            self._going = iter(self.stream)
+        try:
+            item = next(self._going)
+        except StopIteration:
+            if checked:
+                raise DataError("The data are empty: the stream gave no batch.") from None
+            raise
+        return self._batch(item, checked)
+
+    def _batch(self, item: Any, checked: bool) -> Batch:
+        x, y, weight = unpack_x_y_sample_weight(item)
+
+        def load(name: str, part: Any) -> Any:
+            return map_arrays(lambda leaf: as_tensor(leaf, name, self.device, self.dtype), part)
+
+        x, y, weight = load("x", x), load("y", y), load("sample_weight", weight)
+        if checked:
+            check_lengths({"x": x, "y": y, "sample_weight": weight})
+            for leaf in flat(x):
+                check_finite("x", leaf)
+        return x, y, with_class_weight(y, weight, self.class_weight)
+
+    def batches(self) -> Iterator[Batch]:
+        count, dry = 0, False
+        while self.steps is None or count < self.steps:
+            try:
+                batch = self._ahead.pop() if self._ahead else self._next()
+            except StopIteration:
+                self._going = None  # what can be iterated anew starts again
+                if self.steps is None or self.once or dry:
+                    break
+                dry = True
+                continue
+            dry = False
+            yield batch
+            count += 1
+        if self.steps is not None and count < self.steps:
+            warnings.warn(
+                f"The data ran out after {count} of {self.steps} batches; the epoch ends here. A generator must give "
+                f"steps_per_epoch * epochs batches.",
+                stacklevel=2,
+            )
+        if self.num_batches is None:
+            self.num_batches = count
+
+
+class PyDatasetSource(StreamSource):
+    """Batches of a `PyDataset`, made by worker processes where it asks for them."""
+
+    def __init__(
+        self,
+        dataset: Any,
+        steps: int | None,
+        shuffle: bool | str,
+        class_weight: Mapping[int, float] | None,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        self.dataset = dataset
+        super().__init__(_Numbered(dataset, bool(shuffle)), steps, class_weight, device, dtype)
+
+    def batches(self) -> Iterator[Batch]:
+        if hasattr(self.dataset, "on_epoch_begin"):
+            self.dataset.on_epoch_begin()
+        yield from super().batches()
+        if hasattr(self.dataset, "on_epoch_end"):
+            self.dataset.on_epoch_end()
+
+
+class _Numbered:
+    """A `PyDataset` as an iterable: its batches in order, or in a new order each time."""
+
+    def __init__(self, dataset: Any, shuffle: bool) -> None:
+        self.dataset = dataset
+        self.shuffle = shuffle
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __iter__(self) -> Iterator[Any]:
+        order = torch.randperm(len(self)).tolist() if self.shuffle else range(len(self))
+        workers = getattr(self.dataset, "workers", 1)
+        if workers <= 1:
+            return (self.dataset[i] for i in order)
+        loader = DataLoader(
+            self.dataset, batch_size=None, sampler=order, num_workers=workers, collate_fn=_as_it_is, prefetch_factor=2
+        )
+        return iter(loader)
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
+def unpack_x_y_sample_weight(data: Any) -> Batch:
+    """`x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)` as three.
+
+    Example:
+        >>> unpack_x_y_sample_weight((1, 2))
+        (1, 2, None)
+    """
+    if isinstance(data, list):
+        data = tuple(data)
+    if not isinstance(data, tuple):
+        return data, None, None
+    if not 1 <= len(data) <= 3:
+        raise DataError(f"Data must be x, (x, y) or (x, y, sample_weight); got {len(data)} parts.")
+    x, y, weight = (*data, None, None)[:3]
+    return x, y, weight
+
+
+def train_validation_split(arrays: tuple[Any, Any, Any], validation_split: float) -> tuple[tuple[Any, Any, Any], tuple[Any, Any, Any]]:
+    """The first part of the samples for training, the last share of them for validation.
+
+    Raises:
+        ArgumentError: A share that is not between 0 and 1, or data that stream.
+    """
+    x = arrays[0]
+    if not 0 < validation_split < 1:
+        raise ArgumentError(f"`validation_split` must lie between 0 and 1; got {validation_split}.")
+    if not _holds_arrays(x):
+        raise ArgumentError(f"`validation_split` needs arrays; for a {type(x).__name__} pass validation_data.")
+    samples = check_lengths({"x": x, "y": arrays[1], "sample_weight": arrays[2]})
+    cut = int(samples * (1.0 - validation_split))
+    if cut == 0 or cut == samples:
+        raise ArgumentError(
+            f"`validation_split` of {validation_split} leaves {cut} of {samples} samples for training. Both parts need some."
+        )
+
+    def part(where: slice) -> tuple[Any, Any, Any]:
+        return tuple(map_arrays(lambda leaf: leaf.iloc[where] if hasattr(leaf, "iloc") else leaf[where], a) for a in arrays)  # type: ignore[return-value]
+
+    return part(slice(0, cut)), part(slice(cut, None))
+
+
+def with_class_weight(y: Any, weight: Any, class_weight: Mapping[int, float] | None) -> Any:
+    """Sample weights, times the weight of each sample's class.
+
+    Raises:
+        DataError: Targets that are not one array of class numbers or one-hot rows.
+    """
+    if class_weight is None:
+        return weight
+    if not isinstance(y, torch.Tensor):
+        raise DataError("`class_weight` needs targets in one array; for several outputs use sample_weight.")
+    if y.ndim > 2:
+        raise DataError(f"`class_weight` needs class numbers or one-hot rows as targets; got shape {tuple(y.shape)}.")
+    classes = y.argmax(dim=-1) if y.ndim == 2 and y.shape[-1] > 1 else y.reshape(-1).round().to(torch.int64)
+    size = max(int(classes.max()) + 1, *(int(c) + 1 for c in class_weight))
+    table = torch.ones(size, device=y.device)
+    for index, value in class_weight.items():
+        table[int(index)] = float(value)
+    by_class = table[classes]
+    return by_class if weight is None else weight * by_class.reshape(-1, *[1] * (weight.ndim - 1))

@@ -1,0 +1,56 @@
+"""What a name in `compile(metrics=[...])` means, given the shapes."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from lamella.losses import Loss
+from lamella.metrics.accuracy import BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy
+from lamella.metrics.base import Metric, registry
+from lamella.metrics.from_losses import BinaryCrossentropy, CategoricalCrossentropy, SparseCategoricalCrossentropy
+from lamella.metrics.reduction import MeanMetricWrapper
+
+Shape = tuple[int, ...] | None
+
+
+def resolve(identifier: Any, y_true_shape: Shape, y_pred_shape: Shape) -> Metric:
+    """The metric for a name, function, loss or metric; `"accuracy"` is the one that fits the shapes.
+
+    Args:
+        identifier: What the user gave.
+        y_true_shape: The shape of a batch of targets, if there are any.
+        y_pred_shape: The shape of the predictions.
+
+    Example:
+        >>> type(resolve("accuracy", (32,), (32, 10))).__name__
+        'SparseCategoricalAccuracy'
+    """
+    if isinstance(identifier, str) and identifier.lower() in ("accuracy", "acc"):
+        return _by_shape(
+            (BinaryAccuracy, SparseCategoricalAccuracy, CategoricalAccuracy), y_true_shape, y_pred_shape
+        )(name=identifier)
+    if isinstance(identifier, str) and identifier.lower() in ("crossentropy", "ce"):
+        return _by_shape(
+            (BinaryCrossentropy, SparseCategoricalCrossentropy, CategoricalCrossentropy), y_true_shape, y_pred_shape
+        )(name=identifier)
+    metric = registry.get(identifier)
+    if isinstance(metric, Metric):
+        if isinstance(identifier, str):
+            metric.name = identifier
+        return metric
+    if isinstance(metric, Loss):
+        loss = copy.copy(metric)
+        loss.reduction = "none"
+        loss._averages = False
+        return MeanMetricWrapper(loss, name=metric.name)
+    return MeanMetricWrapper(metric)
+
+
+def _by_shape(choices: tuple[Any, Any, Any], y_true: Shape, y_pred: Shape) -> Any:
+    binary, sparse, categorical = choices
+    if y_true is None or y_pred is None or not y_pred:
+        return categorical
+    if y_pred[-1] == 1 or len(y_pred) == 1:
+        return binary
+    return sparse if len(y_true) < len(y_pred) or y_true[-1] == 1 else categorical

@@ -1,0 +1,66 @@
+"""Weights in a `.safetensors` file: names, shapes and numbers, nothing that could be run."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lamella.errors import ArgumentError, DataError, NotBuiltError
+
+
+def save_weights(model: Any, filepath: str | Path, overwrite: bool = True) -> None:
+    """Writes the model's `state_dict` aside and renames it: a kill leaves the old file or the new one."""
+    from safetensors.torch import save_file
+
+    path = _checked(filepath)
+    if not model.built:
+        raise NotBuiltError(f"Model {model.name!r} has no weights yet: call it on data, or build() it, before saving.")
+    if path.exists() and not overwrite:
+        raise ArgumentError(f"{path} exists already; pass overwrite=True to replace it.")
+    weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
+    handle, aside = tempfile.mkstemp(prefix=path.name, suffix=".part", dir=path.parent)
+    os.close(handle)
+    try:
+        save_file(weights, aside)
+        with open(aside, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    except BaseException:
+        Path(aside).unlink(missing_ok=True)
+        raise
+
+
+def load_weights(model: Any, filepath: str | Path) -> None:
+    """Reads weights of the same names and shapes into the model; all of them, or none on an error."""
+    from safetensors.torch import load_file
+
+    path = _checked(filepath)
+    if not model.built:
+        raise NotBuiltError(f"Model {model.name!r} has no weights yet: call it on data, or build() it, before loading.")
+    try:
+        found = load_file(path)
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        raise DataError(f"{path} is damaged, or no safetensors file: {error}") from error
+    own = model.state_dict()
+    missing, unknown = sorted(own.keys() - found.keys()), sorted(found.keys() - own.keys())
+    if missing or unknown:
+        raise DataError(f"{path} has the weights of another model: it lacks {missing or 'nothing'} and has {unknown or 'nothing'} besides.")
+    for name, tensor in own.items():
+        if tensor.shape != found[name].shape:
+            raise DataError(f"{path}: {name!r} has shape {tuple(found[name].shape)}, the model's has {tuple(tensor.shape)}.")
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(found[name])
+
+
+def _checked(filepath: str | Path) -> Path:
+    path = Path(filepath)
+    if path.suffix != ".safetensors":
+        raise ArgumentError(f"Weights are written to and read from .safetensors files; got {path.name!r}.")
+    return path
