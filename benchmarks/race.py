@@ -70,9 +70,7 @@ def race(row: str, peers: list[Peer], venvs: dict[str, Path], rounds: int, quick
     return result
 
 
-def start_workers(
-    row: str, peers: list[Peer], venvs: dict, steps: int, result: dict, log
-) -> dict[str, Worker]:
+def start_workers(row: str, peers: list[Peer], venvs: dict, steps: int, result: dict, log) -> dict[str, Worker]:
     workers = {}
     for peer in peers:
         print(f"\r{row}: preparing {peer.name:20}", end="", file=sys.stderr, flush=True)

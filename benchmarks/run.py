@@ -20,9 +20,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rows", type=names(ROWS), default=list(ROWS), help=f"of {', '.join(ROWS)}")
     parser.add_argument("--peers", type=names(PEERS), default=DEFAULT_PEERS, help=f"of {', '.join(PEERS)}")
     parser.add_argument("--rounds", type=int, help="chunks per peer (default 7; the script: 3)")
-    parser.add_argument(
-        "--quick", action="store_true", help="two rounds of short chunks: a look, not a result"
-    )
+    parser.add_argument("--quick", action="store_true", help="two rounds of short chunks: no result")
     parser.add_argument("--write", action="store_true", help="put the tables into RESULTS.md")
     parser.add_argument(
         "--venv",
@@ -49,9 +47,7 @@ def names(known):
 def venv(text: str) -> tuple[str, Path]:
     name, _, path = text.partition("=")
     if name not in PACKAGES or not path:
-        raise argparse.ArgumentTypeError(
-            f"expected NAME=PATH with NAME one of {', '.join(PACKAGES)}, got {text!r}"
-        )
+        raise argparse.ArgumentTypeError(f"expected NAME=PATH, NAME of {', '.join(PACKAGES)}: {text!r}")
     return name, Path(path).absolute()
 
 

@@ -41,12 +41,7 @@ def race(peers: list[Peer], venvs: dict[str, Path], rounds: int, log) -> dict:
                 result["missing"][peer.name] = str(reason)
         for number in range(rounds):
             for name, (peer, python) in list(running.items()):
-                print(
-                    f"\rscript: round {number + 1} of {rounds}, {name:20}",
-                    end="",
-                    file=sys.stderr,
-                    flush=True,
-                )
+                report(number + 1, rounds, name)
                 try:
                     measured = run_once(peer, python, Path(home), log)
                 except PeerUnavailable as reason:
@@ -58,6 +53,10 @@ def race(peers: list[Peer], venvs: dict[str, Path], rounds: int, log) -> dict:
                 result["peers"][name] = {**measured, "times": [*times, measured["seconds"]]}
     print(file=sys.stderr)
     return result
+
+
+def report(number: int, rounds: int, name: str) -> None:
+    print(f"\rscript: round {number} of {rounds}, {name:20}", end="", file=sys.stderr, flush=True)
 
 
 def run_once(peer: Peer, python: Path, home: Path, log) -> dict:
@@ -90,9 +89,8 @@ def provide_mnist(target: Path) -> bool:
         os.environ["LAMELLA_DATA"] = str(folder.parent)  # absolute: the scripts run elsewhere
         arrays = {}
         for part, file in (("train", "train"), ("test", "t10k")):
-            arrays[f"x_{part}"] = read_idx(folder / f"{file}-images-idx3-ubyte.gz", header=16).reshape(
-                -1, 28, 28
-            )
+            images = read_idx(folder / f"{file}-images-idx3-ubyte.gz", header=16)
+            arrays[f"x_{part}"] = images.reshape(-1, 28, 28)
             arrays[f"y_{part}"] = read_idx(folder / f"{file}-labels-idx1-ubyte.gz", header=8)
         np.savez_compressed(target, **arrays)
         return True

@@ -47,7 +47,7 @@ def figures(value: float) -> str:
 
 
 def overview(results: dict) -> str:
-    """All rows at once: the medians, and under them how many times as fast Lamella is."""
+    """All rows at once: the medians of every peer."""
     names = [name for name in PEERS if any(name in result["peers"] for result in results.values())]
     lines = [
         "| work | " + " | ".join(PEERS[name].title for name in names) + " |",
@@ -95,17 +95,14 @@ def page(results: dict) -> str:
     parts = ["Milliseconds per training step, median.", overview(steps)] if steps else []
     for name, result in results.items():
         parts.append(row_table(result, "s" if name == "script" else "ms/step"))
-        parts.append(
-            f"Measured {result['date']} with `{result['command']}` on {result['machine']}; {used(result)}."
-        )
+        conditions = f"Measured {result['date']} with `{result['command']}` on {result['machine']}"
+        parts.append(f"{conditions}; {used(result)}.")
     return "\n\n".join(parts)
 
 
 def used(result: dict) -> str:
     """Every version that a peer ran with, once."""
     found = {
-        f"{package} {version}"
-        for entry in result["peers"].values()
-        for package, version in entry["versions"].items()
+        f"{package} {version}" for entry in result["peers"].values() for package, version in entry["versions"].items()
     }
     return ", ".join(sorted(found))

@@ -28,7 +28,7 @@ class TutorialBench:
             x = x.permute(0, 3, 1, 2).contiguous()
         self.loader = DataLoader(TensorDataset(x, y), batch_size=row.BATCH, shuffle=True)
         self.answers = y.numel()
-        self.model = row.tutorial(torch)
+        self.model = start_as_keras_does(row.tutorial(torch))
         self.parameters = sum(p.numel() for p in self.model.parameters())
         optimizer, settings = OPTIMIZERS[row.OPTIMIZER]
         self.optimizer = optimizer(self.model.parameters(), **settings)
@@ -63,9 +63,7 @@ class LeanAdam:
     @torch.no_grad()
     def update(self, gradients: tuple[torch.Tensor, ...]) -> None:
         torch._foreach_add_(self.steps, 1)
-        torch._fused_adam_(
-            self.parameters, gradients, self.means, self.squares, [], self.steps, **self.settings
-        )
+        torch._fused_adam_(self.parameters, gradients, self.means, self.squares, [], self.steps, **self.settings)
 
 
 class FusedOptimizer:
@@ -83,24 +81,29 @@ class FusedOptimizer:
 
 
 class BestBench:
-    """The lean loop: data indexed in memory, a flat list of gradients, a fused update, sums that stay tensors.
+    """The lean loop: data indexed in memory, gradients as a flat list, a fused update, sums kept as tensors.
 
-    Which library multiplies matrices, MKL or oneDNN, is chosen by racing them on this row: it depends on the CPU.
+    Which library multiplies matrices, MKL or oneDNN, is decided by a race on this row: it depends on the CPU.
     """
 
     def __init__(self, row, steps: int, compiled: bool = False):
         keep_freed_memory()
-        torch.manual_seed(0)
         self.x, self.y = map(torch.from_numpy, row.data(steps * row.BATCH))
         self.batch = row.BATCH
-        self.model = row.best(torch).train()
-        self.weights = list(self.model.parameters())
+        self._start(row, compiled)
+        self.note = self._choose_matrix_library()
+        self._start(row, compiled)
         self.parameters = sum(p.numel() for p in self.weights)
+
+    def _start(self, row, compiled: bool) -> None:
+        """A fresh model, one epoch old like everybody's."""
+        torch.manual_seed(0)
+        self.model = start_as_keras_does(row.best(torch)).train()
+        self.weights = list(self.model.parameters())
         self.optimizer = make_lean_optimizer(row.OPTIMIZER, self.weights)
         if compiled:
             self.model = torch.compile(self.model)
         self.epoch()
-        self.note = self._choose_matrix_library()
 
     def epoch(self) -> tuple[float, float]:
         loss_sum, correct = torch.zeros(()), torch.zeros((), dtype=torch.long)
@@ -130,6 +133,17 @@ class BestBench:
         return f"{'oneDNN' if chosen == 'bf16' else 'MKL'} (MKL/oneDNN time: {gain:.2f})"
 
 
+def start_as_keras_does(model: torch.nn.Module) -> torch.nn.Module:
+    """Glorot's uniform weights and biases of zero, so that the losses of all peers can be compared."""
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if weight.dim() > 1:
+                torch.nn.init.xavier_uniform_(weight)
+            elif "bias" in name:
+                weight.zero_()
+    return model
+
+
 def make_lean_optimizer(kind: str, parameters: list[torch.Tensor]) -> LeanAdam | FusedOptimizer:
     if kind == "adam":
         return LeanAdam(parameters, **OPTIMIZERS["adam"][1])
@@ -137,7 +151,7 @@ def make_lean_optimizer(kind: str, parameters: list[torch.Tensor]) -> LeanAdam |
 
 
 def keep_freed_memory() -> None:
-    """Let glibc keep what is freed: else each step's large tensors are mapped, and zeroed, by the kernel anew."""
+    """Let glibc keep what is freed: else the kernel maps, and zeroes, each step's large tensors anew."""
     if sys.platform == "linux":
         trim_threshold, mmap_threshold = -1, -3  # from malloc.h
         libc = ctypes.CDLL(None)

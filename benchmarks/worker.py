@@ -42,9 +42,9 @@ def prepare(row: types.ModuleType, engine: str, steps: int):
     if engine in ("tutorial", "best", "compile"):
         from torch_bench import BestBench, TutorialBench
 
-        return (
-            TutorialBench(row, steps) if engine == "tutorial" else BestBench(row, steps, engine == "compile")
-        )
+        if engine == "tutorial":
+            return TutorialBench(row, steps)
+        return BestBench(row, steps, compiled=engine == "compile")
     from keras_bench import KerasBench
 
     return KerasBench(row, engine, steps)

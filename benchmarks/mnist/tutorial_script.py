@@ -31,9 +31,8 @@ for epoch in range(5):
         optimizer.step()
         total += loss.item()
         correct += (pred.argmax(1) == y).type(torch.float).sum().item()
-    print(
-        f"epoch {epoch + 1} - loss: {total / len(train_loader):.4f} - accuracy: {correct / len(train_data):.4f}"
-    )
+    loss, accuracy = total / len(train_loader), correct / len(train_data)
+    print(f"epoch {epoch + 1} - loss: {loss:.4f} - accuracy: {accuracy:.4f}")
 
 model.eval()
 total, correct = 0.0, 0.0

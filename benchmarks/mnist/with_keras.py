@@ -1,4 +1,4 @@
-"""Runs a script in real Keras with a mnist.npz that was packed here: same arrays, another checksum of the file."""
+"""Runs a script in real Keras with a mnist.npz that was packed here: the same arrays, another checksum."""
 
 import runpy
 import sys

@@ -1,6 +1,6 @@
 """Lamella: Keras's interface on PyTorch's engine.
 
-    import lamella as keras
+import lamella as keras
 """
 
 from lamella import (

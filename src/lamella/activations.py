@@ -24,9 +24,7 @@ def _tensor(x: Any) -> Any:
 
 
 @registry.register()
-def relu(
-    x: Any, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0
-) -> torch.Tensor:
+def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> torch.Tensor:
     """Rectified linear unit: max(x, 0), or piecewise linear with the further arguments.
 
     Args:
@@ -95,7 +93,8 @@ def softmax(x: Any, axis: int = -1) -> torch.Tensor:
     x = _tensor(x)
     if x.ndim == 0:
         raise ArgumentError("softmax needs an axis to sum over; got a scalar.")
-    return _remember_logits(torch.softmax(x, dim=axis), x)
+    probabilities = torch.softmax(x, dim=axis)
+    return _remember_logits(probabilities, x) if axis in (-1, x.ndim - 1) else probabilities
 
 
 @registry.register()
@@ -251,8 +250,7 @@ def sigmoid(x: Any) -> torch.Tensor:
         >>> sigmoid([0.0])
         tensor([0.5000])
     """
-    x = _tensor(x)
-    return _remember_logits(torch.sigmoid(x), x)
+    return torch.sigmoid(_tensor(x))
 
 
 @registry.register()
@@ -439,4 +437,3 @@ def serialize(activation: Any) -> Any:
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
     """The activation that `serialize` described."""
     return registry.get(config, custom_objects)
-

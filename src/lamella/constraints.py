@@ -115,7 +115,7 @@ class MinMaxNorm(Constraint):
 
 
 def _norm(w: torch.Tensor, axis: int | Sequence[int]) -> torch.Tensor:
-    return w.square().sum(dim=axis, keepdim=True).sqrt()
+    return w.square().sum(dim=axis if isinstance(axis, int) else tuple(axis), keepdim=True).sqrt()
 
 
 def get(identifier: Any) -> Any:

@@ -55,9 +55,7 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     ("CTC", {}, "ctc"),
 ]
 IDS = [f"{name}-{'-'.join(f'{k}={v}' for k, v in kwargs.items())}-{kind}" for name, kwargs, kind in CASES]
-SEQUENCES = [
-    (case, name) for case, name in zip(CASES, IDS, strict=True) if case[2] not in ("embedding", "ctc")
-]
+SEQUENCES = [(case, name) for case, name in zip(CASES, IDS, strict=True) if case[2] not in ("embedding", "ctc")]
 
 
 def softmax(x: np.ndarray, axis: int = -1) -> np.ndarray:

@@ -94,7 +94,7 @@ def test_unknown_names():
         losses.deserialize({"class_name": "Nonsense", "config": {}})
 
 
-@pytest.mark.parametrize("name", [n for n in ALL_OBJECTS_DICT if n[0].islower()])
+@pytest.mark.parametrize("name", sorted(n for n in ALL_OBJECTS_DICT if n[0].islower()))
 def test_as_loss_gives_the_class_of_a_function(name):
     loss = losses.as_loss(name)
     assert type(loss) is not losses.LossFunctionWrapper

@@ -24,9 +24,7 @@ def test_no_value_is_read(case, weighted):
     loss, y_true, y_pred = made(case)
     weight = None
     if weighted:
-        weight = torch.ones(
-            len(loss.call(y_true, y_pred)) if loss.call(y_true, y_pred).ndim else (), device="meta"
-        )
+        weight = torch.ones(len(loss.call(y_true, y_pred)) if loss.call(y_true, y_pred).ndim else (), device="meta")
     y_pred = y_pred.to("meta").requires_grad_()
     value = loss(y_true.to("meta"), y_pred, weight)
     assert value.shape == ()
@@ -83,9 +81,7 @@ def test_compiles_as_one_graph(case):
 def test_compiles_after_a_softmax(name):
     from lamella import activations
 
-    loss, y_true, logits = made(
-        (name, {}, "sparse_logits" if name.startswith("Sparse") else "one_hot_logits")
-    )
+    loss, y_true, logits = made((name, {}, "sparse_logits" if name.startswith("Sparse") else "one_hot_logits"))
     torch.compiler.reset()
     compiled = torch.compile(lambda y, x: loss(y, activations.softmax(x)), backend="eager")
     torch.testing.assert_close(compiled(y_true, logits.requires_grad_()), loss(y_true, logits.softmax(-1)))

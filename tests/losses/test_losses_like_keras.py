@@ -164,9 +164,7 @@ ONE_SHORT = ["MeanSquaredError", "MeanAbsoluteError", "Huber", "LogCosh", "Hinge
 
 
 @pytest.mark.parametrize("name", ONE_SHORT)
-@pytest.mark.parametrize(
-    ("true", "pred"), [((5,), (5, 1)), ((5, 1), (5,)), ((5,), (5,)), ((5, 3), (5, 3, 1))]
-)
+@pytest.mark.parametrize(("true", "pred"), [((5,), (5, 1)), ((5, 1), (5,)), ((5,), (5,)), ((5, 3), (5, 3, 1))])
 @pytest.mark.parametrize("reduction", ["sum_over_batch_size", "none"])
 def test_last_axis_of_one_may_miss(name, true, pred, reduction):
     y_true, y_pred = inputs("binary", (5, 3))

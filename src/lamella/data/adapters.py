@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from typing import Any
 
 import torch
@@ -55,7 +55,9 @@ def make_source(
         ArgumentError: Arguments that do not go together.
     """
     device = torch.device(device)
-    if batch_size is not None and (isinstance(batch_size, bool) or not hasattr(batch_size, "__index__") or batch_size < 1):
+    if batch_size is not None and (
+        isinstance(batch_size, bool) or not hasattr(batch_size, "__index__") or batch_size < 1
+    ):
         raise ArgumentError(f"`batch_size` must be a whole number, 1 or more; got {batch_size!r}.")
     if x is None:
         raise DataError("There are no data: x is None.")
@@ -63,7 +65,9 @@ def make_source(
         return ArraySource(x, y, sample_weight, batch_size or 32, steps, shuffle, class_weight, device, dtype)
     for name, value in (("y", y), ("sample_weight", sample_weight)):
         if value is not None:
-            raise ArgumentError(f"`{name}` goes with arrays; a {type(x).__name__} gives its own, as (x, y) or (x, y, sample_weight).")
+            raise ArgumentError(
+                f"`{name}` goes with arrays; a {type(x).__name__} gives its own, as (x, y) or (x, y, sample_weight)."
+            )
     if isinstance(x, Dataset) and not isinstance(x, IterableDataset) and not isinstance(x, DataLoader):
         x, batch_size = DataLoader(x, batch_size=batch_size or 32, shuffle=bool(shuffle)), None
     elif isinstance(x, IterableDataset):
@@ -81,7 +85,9 @@ def make_source(
 
 
 def _holds_arrays(x: Any) -> bool:
-    return is_array(x) or (isinstance(x, (list, tuple, dict)) and bool(flat(x)) and all(is_array(leaf) for leaf in flat(x)))
+    return is_array(x) or (
+        isinstance(x, (list, tuple, dict)) and bool(flat(x)) and all(is_array(leaf) for leaf in flat(x))
+    )
 
 
 class Source:
@@ -213,7 +219,7 @@ class StreamSource(Source):
         self.dtype = dtype
         self.once = iter(stream) is stream
         self.steps = steps
-        known = len(stream) if hasattr(stream, "__len__") else None
+        known = len(stream) if isinstance(stream, Sized) else None
         self.num_batches = steps if steps is not None else known
         self._going: Iterator[Any] | None = None
         self._ahead: list[Batch] = []
@@ -310,7 +316,12 @@ class _Numbered:
         if workers <= 1:
             return (self.dataset[i] for i in order)
         loader = DataLoader(
-            self.dataset, batch_size=None, sampler=order, num_workers=workers, collate_fn=_as_it_is, prefetch_factor=2
+            self.dataset,
+            batch_size=None,
+            sampler=order,
+            num_workers=workers,
+            collate_fn=_as_it_is,
+            prefetch_factor=2,
         )
         return iter(loader)
 
@@ -336,7 +347,9 @@ def unpack_x_y_sample_weight(data: Any) -> Batch:
     return x, y, weight
 
 
-def train_validation_split(arrays: tuple[Any, Any, Any], validation_split: float) -> tuple[tuple[Any, Any, Any], tuple[Any, Any, Any]]:
+def train_validation_split(
+    arrays: tuple[Any, Any, Any], validation_split: float
+) -> tuple[tuple[Any, Any, Any], tuple[Any, Any, Any]]:
     """The first part of the samples for training, the last share of them for validation.
 
     Raises:
@@ -355,7 +368,9 @@ def train_validation_split(arrays: tuple[Any, Any, Any], validation_split: float
         )
 
     def part(where: slice) -> tuple[Any, Any, Any]:
-        return tuple(map_arrays(lambda leaf: leaf.iloc[where] if hasattr(leaf, "iloc") else leaf[where], a) for a in arrays)  # type: ignore[return-value]
+        return tuple(
+            map_arrays(lambda leaf: leaf.iloc[where] if hasattr(leaf, "iloc") else leaf[where], a) for a in arrays
+        )  # type: ignore[return-value]
 
     return part(slice(0, cut)), part(slice(cut, None))
 

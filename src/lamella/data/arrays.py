@@ -73,7 +73,9 @@ def _numpy(x: Any, name: str) -> np.ndarray:
     try:
         array = x.to_numpy() if _is_pandas(x) else np.asarray(x)
     except ValueError as error:
-        raise DataError(f"{name} is a ragged list: its rows have different lengths ({error}). Pad them to one length.") from error
+        raise DataError(
+            f"{name} is a ragged list: its rows have different lengths ({error}). Pad them to one length."
+        ) from error
     if array.dtype == object:
         try:  # a data frame of several numeric types comes as objects
             array = array.astype("float32")
@@ -104,7 +106,9 @@ def check_lengths(parts: dict[str, Structure]) -> int:
     lengths = {name: [len(leaf) for leaf in flat(part)] for name, part in parts.items() if part is not None}
     found = sorted({length for each in lengths.values() for length in each})
     if len(found) > 1:
-        said = ", ".join(f"{name} has {' and '.join(map(str, sorted(set(each))))} samples" for name, each in lengths.items())
+        said = ", ".join(
+            f"{name} has {' and '.join(map(str, sorted(set(each))))} samples" for name, each in lengths.items()
+        )
         raise DataError(f"All data must have the same number of samples: {said}. Check how they were cut or split.")
     if not found or found[0] == 0:
         raise DataError("The data are empty: there are no samples.")
@@ -124,7 +128,9 @@ def check_finite(name: str, tensor: torch.Tensor) -> None:
         return
     place = bad.nonzero()[0].tolist()
     what = "NaN" if bool(torch.isnan(tensor[tuple(place)])) else "infinite"
-    where = f"sample {place[0]}" + (f", feature {place[1] if len(place) == 2 else tuple(place[1:])}" if len(place) > 1 else "")
+    where = f"sample {place[0]}" + (
+        f", feature {place[1] if len(place) == 2 else tuple(place[1:])}" if len(place) > 1 else ""
+    )
     raise DataError(
         f"{name} has {count} values that are NaN or infinite, the first ({what}) at {where}. Clean or impute them before "
         f"training, for instance with numpy.nan_to_num or sklearn.impute.SimpleImputer."

@@ -53,7 +53,9 @@ def load_data(
     if table is not None and present(f"california_housing/{path}", path) is None:
         x, y = _from_csv(table)
     else:
-        found = present(f"california_housing/{path}", path) or Path(get_file(path, STORE + "california_housing.npz", file_hash=_SHA256))
+        found = present(f"california_housing/{path}", path) or Path(
+            get_file(path, STORE + "california_housing.npz", file_hash=_SHA256)
+        )
         arrays = read_npz(found)
         x, y = arrays["x"], arrays["y"]
     if version == "small":

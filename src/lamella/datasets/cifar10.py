@@ -50,7 +50,10 @@ def _from_batches(path: Path) -> tuple[Pair, Pair]:
             batch = SafeUnpickler(io.BytesIO(file.read()), encoding="bytes").load()
             images = np.asarray(batch[b"data"], np.uint8).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
             parts["train" if i else "test"].append((images, np.asarray(batch[b"labels"], np.uint8).reshape(-1, 1)))
-    joined = [tuple(np.ascontiguousarray(np.concatenate(column)) for column in zip(*part, strict=True)) for part in parts.values()]
+    joined = [
+        tuple(np.ascontiguousarray(np.concatenate(column)) for column in zip(*part, strict=True))
+        for part in parts.values()
+    ]
     return joined[0], joined[1]  # type: ignore[return-value]
 
 
@@ -64,5 +67,7 @@ def _from_jpegs(path: Path) -> tuple[Pair, Pair]:
             images = np.stack([np.asarray(Image.open(io.BytesIO(archive.read(name))).convert("RGB")) for name in names])
             labels = np.array([[CLASSES.index(name.split("/")[1])] for name in names], np.uint8)
             pairs.append((images, labels))
-    print(f"cifar10: using the {len(pairs[0][0]):,} + {len(pairs[1][0]):,} JPEG pictures in {path}, not the original set.")
+    print(
+        f"cifar10: using the {len(pairs[0][0]):,} + {len(pairs[1][0]):,} JPEG pictures in {path}, not the original set."
+    )
     return pairs[0], pairs[1]

@@ -95,7 +95,9 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
         for member in archive.namelist():
             data = io.BytesIO(archive.read(member))
             version = np.lib.format.read_magic(data)
-            read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            read_header = (
+                np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            )
             shape, _, dtype = read_header(data)
             if dtype.hasobject:
                 array = SafeUnpickler(data).load().reshape(shape)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
 import torch
 
@@ -43,7 +44,7 @@ def is_amd() -> bool:
         return "AuthenticAMD" in platform.processor()
 
 
-def _settings() -> object | None:
+def _settings() -> Any:
     mkldnn = getattr(torch.backends, "mkldnn", None)
     matmul = getattr(mkldnn, "matmul", None)
     return matmul if hasattr(matmul, "fp32_precision") and mkldnn.is_available() else None
@@ -81,12 +82,12 @@ def onednn_is_faster() -> bool:
 @contextmanager
 def _precision(value: str) -> Iterator[None]:
     settings = _settings()
-    before = settings.fp32_precision  # type: ignore[union-attr]
-    settings.fp32_precision = value  # type: ignore[union-attr]
+    before = settings.fp32_precision
+    settings.fp32_precision = value
     try:
         yield
     finally:
-        settings.fp32_precision = before  # type: ignore[union-attr]
+        settings.fp32_precision = before
 
 
 @contextmanager
@@ -96,7 +97,7 @@ def best_matmul(device: torch.device) -> Iterator[None]:
     A setting that the user made is left alone.
     """
     settings = _settings()
-    untouched = settings is not None and settings.fp32_precision == "none"  # type: ignore[attr-defined]
+    untouched = settings is not None and settings.fp32_precision == "none"
     if device.type == "cpu" and untouched and is_amd() and onednn_is_accurate() and onednn_is_faster():
         with _precision("bf16"):
             yield

@@ -204,9 +204,7 @@ def _serialize_function(function: Any) -> Any:
     return {"module": "builtins", "class_name": "function", "config": name, "registered_name": name}
 
 
-def deserialize(
-    config: Any, custom_objects: Mapping[str, Any] | None = None, registry: Registry | None = None
-) -> Any:
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None, registry: Registry | None = None) -> Any:
     """The object that a config made by `serialize` (here or in Keras 3) describes. Runs no code from it.
 
     Args:

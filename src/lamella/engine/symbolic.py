@@ -92,9 +92,7 @@ class SymbolicTensor:
         self.node = node
         self.name = name or auto_name("symbolic_tensor")
         first, second = probes
-        self.shape: Shape = tuple(
-            a if a == b else None for a, b in zip(first.shape, second.shape, strict=True)
-        )
+        self.shape: Shape = tuple(a if a == b else None for a, b in zip(first.shape, second.shape, strict=True))
         self.dtype = first.dtype
 
     @property
@@ -196,16 +194,12 @@ def symbolic_input(
         node: The node that it comes out of (that of an `InputLayer`).
     """
     with off_meta():
-        probes = tuple(
-            torch.empty(_probe_shape(shape, run), dtype=torch_dtype(dtype), device="meta") for run in (0, 1)
-        )
+        probes = tuple(torch.empty(_probe_shape(shape, run), dtype=torch_dtype(dtype), device="meta") for run in (0, 1))
     return SymbolicTensor(probes, node, name)  # type: ignore[arg-type]
 
 
 def _probe_shape(shape: Sequence[int | None], run: int) -> list[int]:
-    return [
-        (_OTHER[run] if axis else _BATCH[run]) if size is None else int(size) for axis, size in enumerate(shape)
-    ]
+    return [(_OTHER[run] if axis else _BATCH[run]) if size is None else int(size) for axis, size in enumerate(shape)]
 
 
 def record(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

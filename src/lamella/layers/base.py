@@ -21,7 +21,15 @@ from lamella.engine.device import default_device
 from lamella.engine.dtypes import dtype_name, torch_dtype
 from lamella.engine.naming import auto_name
 from lamella.engine.registry import Registry, serialize
-from lamella.engine.symbolic import Node, Shape, SymbolicTensor, off_meta, record, symbolic_input, symbolic_leaves
+from lamella.engine.symbolic import (
+    Node,
+    Shape,
+    SymbolicTensor,
+    off_meta,
+    record,
+    symbolic_input,
+    symbolic_leaves,
+)
 from lamella.engine.variable import State, Weight
 from lamella.errors import ArgumentError, LamellaError, NotBuiltError, ShapeError
 from lamella.layers.input_spec import InputSpec, check_input
@@ -288,7 +296,7 @@ class Layer(nn.Module):
                 try:
                     return self.call(x, training=self.training) if self._pass_training else self.call(x)
                 except (RuntimeError, IndexError, ValueError, TypeError) as error:
-                    raise self._explained(error, args, kwargs)
+                    raise self._explained(error, args, kwargs) from None
         return self._forward(args, kwargs)
 
     def _forward(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -314,7 +322,7 @@ class Layer(nn.Module):
         try:
             outputs = self.call(*args, **kwargs)
         except (RuntimeError, IndexError, ValueError, TypeError) as error:
-            raise self._explained(error, args, kwargs)
+            raise self._explained(error, args, kwargs) from None
         if self._makes_masks or mask is not None:
             self._attach_masks(args, mask if mask is not None else kwargs.get("mask"), outputs)
         if self.activity_regularizer is not None:
@@ -350,12 +358,7 @@ class Layer(nn.Module):
     def _to_tensor(self, x: Any) -> Any:
         if isinstance(x, (np.ndarray, np.generic)) or _is_number_list(x):
             x = torch.as_tensor(np.asarray(x), device=self._device())
-        if (
-            isinstance(x, torch.Tensor)
-            and self.autocast
-            and x.dtype is not self._float
-            and x.is_floating_point()
-        ):
+        if isinstance(x, torch.Tensor) and self.autocast and x.dtype is not self._float and x.is_floating_point():
             mask = masking.of(x)
             x = x.to(self._float)
             if mask is not None:
@@ -370,9 +373,7 @@ class Layer(nn.Module):
     def _build(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Calls `build` with the shape (or nested shapes) of the inputs, by the parameters that it takes."""
         inputs = dict(zip(self._call_names(), args, strict=False)) | kwargs
-        shapes = {
-            name: _shapes_of(value) for name, value in inputs.items() if _has_tensors(value)
-        }
+        shapes = {name: _shapes_of(value) for name, value in inputs.items() if _has_tensors(value)}
         if not shapes:
             shapes = {"inputs": None}
         wanted = list(inspect.signature(self.build).parameters)

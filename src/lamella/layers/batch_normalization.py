@@ -97,8 +97,8 @@ class BatchNormalization(Layer):
         self.renorm_momentum = renorm_momentum
         self.synchronized = synchronized
         self.supports_masking = True
-        self.gamma = None
-        self.beta = None
+        self.gamma: torch.Tensor | None = None
+        self.beta: torch.Tensor | None = None
 
     def build(self, input_shape: Any) -> None:
         rank = len(input_shape)
@@ -137,7 +137,15 @@ class BatchNormalization(Layer):
         x = self._channels_second(inputs)
         if not (training and self._trainable):
             y = torch.batch_norm(
-                x, self.gamma, self.beta, self.moving_mean, self.moving_variance, False, 0.0, self.epsilon, False
+                x,
+                self.gamma,
+                self.beta,
+                self.moving_mean,
+                self.moving_variance,
+                False,
+                0.0,
+                self.epsilon,
+                False,
             )
         elif mask is not None:
             y = self._masked(x, mask)

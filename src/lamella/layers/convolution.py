@@ -73,7 +73,7 @@ class Convolution(Layer):
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
         self.input_spec = InputSpec(min_ndim=self.rank + 2)
-        self.bias = None
+        self.bias: torch.Tensor | None = None
         last = self.rank + 1
         channels_last = self.data_format == "channels_last"
         self._to_torch = (0, last, *range(1, last)) if channels_last else None
@@ -245,7 +245,9 @@ def check_padding(layer: Layer, value: Any) -> str:
     """`value` in lower case, if it is `"valid"` or `"same"`."""
     lowered = value.lower() if isinstance(value, str) else value
     if lowered not in ("valid", "same"):
-        raise ArgumentError(f"{type(layer).__name__} {layer.name!r}: `padding` must be 'valid' or 'same'; got {value!r}.")
+        raise ArgumentError(
+            f"{type(layer).__name__} {layer.name!r}: `padding` must be 'valid' or 'same'; got {value!r}."
+        )
     return lowered
 
 

@@ -96,4 +96,3 @@ class Embedding(Layer):
         config = super().get_config()
         config.pop("weights", None)
         return config
-

@@ -59,8 +59,8 @@ class InputLayer(Layer):
         self.autocast = False
         self.built = True
         node = Node(self, (), {})
-        node.outputs = input_tensor if input_tensor is not None else symbolic_input(
-            self.batch_shape, self._dtype, self.name, node
+        node.outputs = (
+            input_tensor if input_tensor is not None else symbolic_input(self.batch_shape, self._dtype, self.name, node)
         )
         self._nodes.append(node)
 
@@ -83,7 +83,7 @@ class InputLayer(Layer):
         }
 
 
-def Input(  # noqa: N802 - Keras's name
+def Input(
     shape: Sequence[int | None] | None = None,
     batch_size: int | None = None,
     dtype: Any = None,
@@ -116,9 +116,7 @@ def Input(  # noqa: N802 - Keras's name
     """
     if shape is None and batch_shape is None and tensor is None:
         raise ArgumentError("Input needs the `shape` of one sample, such as shape=(784,).")
-    return InputLayer(
-        shape, batch_size, dtype, sparse, ragged, batch_shape, tensor, optional, name
-    ).output
+    return InputLayer(shape, batch_size, dtype, sparse, ragged, batch_shape, tensor, optional, name).output
 
 
 def _as_shape(shape: Any) -> tuple[int | None, ...]:

@@ -80,7 +80,9 @@ def check_input(layer: Any, inputs: Any) -> None:
         shape = tuple(tensor.shape)
         problem = spec.problem(shape)
         if problem:
-            raise ShapeError(f"Layer {layer.name!r} ({type(layer).__name__}) {problem}, got shape {shape}.{_mend(spec, shape)}")
+            raise ShapeError(
+                f"Layer {layer.name!r} ({type(layer).__name__}) {problem}, got shape {shape}.{_mend(spec, shape)}"
+            )
 
 
 def _mend(spec: InputSpec, shape: tuple[int | None, ...]) -> str:

@@ -71,8 +71,8 @@ class LayerNormalization(Layer):
         self.beta_constraint = constraints.get(beta_constraint)
         self.gamma_constraint = constraints.get(gamma_constraint)
         self.supports_masking = True
-        self.gamma = None
-        self.beta = None
+        self.gamma: torch.Tensor | None = None
+        self.beta: torch.Tensor | None = None
 
     def build(self, input_shape: Any) -> None:
         rank = len(input_shape)

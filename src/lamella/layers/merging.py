@@ -21,7 +21,11 @@ class Merge(Layer):
         self.supports_masking = True
 
     def build(self, input_shape: Any) -> None:
-        if not isinstance(input_shape, (list, tuple)) or not input_shape or not isinstance(input_shape[0], (list, tuple)):
+        if (
+            not isinstance(input_shape, (list, tuple))
+            or not input_shape
+            or not isinstance(input_shape[0], (list, tuple))
+        ):
             raise ShapeError(
                 f"{type(self).__name__} {self.name!r} takes a list of inputs, as in {type(self).__name__}()([a, b]); "
                 f"got one input of shape {input_shape}."
@@ -181,8 +185,10 @@ class Concatenate(Merge):
             return None
         rank = inputs[0].ndim
         axis = self.axis % rank
-        filled = [torch.ones(x.shape[:-1], dtype=torch.bool, device=x.device) if mask is None else mask
-                  for x, mask in zip(inputs, masks, strict=True)]
+        filled = [
+            torch.ones(x.shape[:-1], dtype=torch.bool, device=x.device) if mask is None else mask
+            for x, mask in zip(inputs, masks, strict=True)
+        ]
         if axis == rank - 1:
             return reduce(torch.logical_and, filled)
         return torch.cat(filled, dim=axis)

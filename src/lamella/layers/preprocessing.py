@@ -108,7 +108,9 @@ class Normalization(Layer):
     def adapt(self, data: Any) -> None:
         """Learns mean and variance from `data`: an array, a tensor, or an iterable of batches."""
         if self.input_mean is not None:
-            raise ArgumentError(f"Normalization {self.name!r} was given its mean and variance: there is nothing to adapt.")
+            raise ArgumentError(
+                f"Normalization {self.name!r} was given its mean and variance: there is nothing to adapt."
+            )
         batches: Iterable[Any] = [data] if hasattr(data, "shape") else data
         count, mean, squares = 0, None, None
         for batch in batches:

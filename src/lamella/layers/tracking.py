@@ -60,7 +60,18 @@ def _then_sync(cls: type, name: str) -> None:
     setattr(cls, name, synced)
 
 
-for _name in ("append", "extend", "insert", "pop", "remove", "clear", "reverse", "__setitem__", "__delitem__", "__iadd__"):
+for _name in (
+    "append",
+    "extend",
+    "insert",
+    "pop",
+    "remove",
+    "clear",
+    "reverse",
+    "__setitem__",
+    "__delitem__",
+    "__iadd__",
+):
     _then_sync(TrackedList, _name)
 for _name in ("__setitem__", "__delitem__", "pop", "popitem", "clear", "update", "setdefault", "__ior__"):
     _then_sync(TrackedDict, _name)

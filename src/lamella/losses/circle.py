@@ -83,9 +83,7 @@ class Circle(LossFunctionWrapper):
         name: str = "circle",
         dtype: Any = None,
     ) -> None:
-        super().__init__(
-            circle, reduction, name, dtype, gamma=gamma, margin=margin, remove_diagonal=remove_diagonal
-        )
+        super().__init__(circle, reduction, name, dtype, gamma=gamma, margin=margin, remove_diagonal=remove_diagonal)
         self.gamma = gamma
         self.margin = margin
         self.remove_diagonal = remove_diagonal

@@ -45,9 +45,7 @@ def binary_crossentropy(
     return _binary(_smoothed_binary(y_true, label_smoothing), y_pred, from_logits).mean(dim=axis)
 
 
-def _binary(
-    y_true: torch.Tensor, y_pred: torch.Tensor, from_logits: bool, reduction: str = "none"
-) -> torch.Tensor:
+def _binary(y_true: torch.Tensor, y_pred: torch.Tensor, from_logits: bool, reduction: str = "none") -> torch.Tensor:
     # From the logit of the clipped probability: quicker than torch's binary_cross_entropy, and a NaN gives a
     # NaN loss, where that one stops the program (on CUDA with an assertion after which nothing runs).
     logits = y_pred if from_logits else torch.logit(y_pred, EPSILON)
@@ -400,9 +398,7 @@ class _OneHotLoss(LossFunctionWrapper):
             )
         check_finite(self.name, y_true)
         if y_true.numel() and bool((y_true < 0).any()):
-            raise DataError(
-                f"{self.name}: the targets are distributions, 0 or more; found {float(y_true.min()):g}."
-            )
+            raise DataError(f"{self.name}: the targets are distributions, 0 or more; found {float(y_true.min()):g}.")
 
 
 @registry.register()
@@ -627,15 +623,9 @@ def logits_of(y_pred: torch.Tensor, axis: int) -> torch.Tensor | None:
 
     Cross-entropy from the logits is exact where rounded probabilities are 0 or 1, and is one kernel.
     """
-    if torch.compiler.is_compiling():  # the compiler fuses the two by itself, and cannot trace the history
+    if torch.compiler.is_compiling():  # the compiler fuses the two by itself
         return None
-    logits = getattr(y_pred, "_keras_logits", None)
-    # A sigmoid, or a softmax along another axis, leaves logits too: the tensor's history tells them apart.
-    if logits is None or y_pred.grad_fn is None or y_pred.grad_fn.name() != "SoftmaxBackward0":
-        return None
-    last = y_pred.ndim - 1
-    softmax_axis: int = y_pred.grad_fn._saved_dim  # type: ignore[attr-defined]  # unsigned: -1 is 2**64 - 1
-    return logits if axis in (-1, last) and softmax_axis in (last, 2**64 - 1) else None
+    return getattr(y_pred, "_keras_logits", None) if axis in (-1, y_pred.ndim - 1) else None
 
 
 def check_unit_interval(name: str, y_true: torch.Tensor) -> None:

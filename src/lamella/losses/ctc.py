@@ -68,9 +68,7 @@ class CTC(LossFunctionWrapper):
 
     _takes_class_numbers = True
 
-    def __init__(
-        self, reduction: str | None = "sum_over_batch_size", name: str = "ctc", dtype: Any = None
-    ) -> None:
+    def __init__(self, reduction: str | None = "sum_over_batch_size", name: str = "ctc", dtype: Any = None) -> None:
         super().__init__(ctc, reduction, name, dtype)
 
     def check_targets(self, y_true: Any, output_shape: Sequence[int | None]) -> None:

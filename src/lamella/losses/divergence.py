@@ -59,9 +59,7 @@ class Poisson(ElementwiseLoss):
         tensor(1.0000)
     """
 
-    def __init__(
-        self, reduction: str | None = "sum_over_batch_size", name: str = "poisson", dtype: Any = None
-    ) -> None:
+    def __init__(self, reduction: str | None = "sum_over_batch_size", name: str = "poisson", dtype: Any = None) -> None:
         super().__init__(poisson, reduction, name, dtype)
 
     def check_targets(self, y_true: Any, output_shape: Any) -> None:

@@ -62,9 +62,7 @@ class Hinge(ElementwiseLoss):
         tensor(0.7500)
     """
 
-    def __init__(
-        self, reduction: str | None = "sum_over_batch_size", name: str = "hinge", dtype: Any = None
-    ) -> None:
+    def __init__(self, reduction: str | None = "sum_over_batch_size", name: str = "hinge", dtype: Any = None) -> None:
         super().__init__(hinge, reduction, name, dtype)
 
 

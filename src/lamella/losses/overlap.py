@@ -26,9 +26,7 @@ def dice(y_true: Any, y_pred: Any, axis: Axis = None) -> torch.Tensor:
 
 
 @registry.register()
-def tversky(
-    y_true: Any, y_pred: Any, alpha: float = 0.5, beta: float = 0.5, axis: Axis = None
-) -> torch.Tensor:
+def tversky(y_true: Any, y_pred: Any, alpha: float = 0.5, beta: float = 0.5, axis: Axis = None) -> torch.Tensor:
     """1 - |y p| / (|y p| + alpha |y (1 - p)| + beta |(1 - y) p|) (Salehi et al., 2017).
 
     Args:

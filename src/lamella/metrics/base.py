@@ -90,7 +90,11 @@ class Metric:
         return state
 
     def add_weight(
-        self, shape: Sequence[int] | int = (), initializer: Any = None, dtype: Any = None, name: str | None = None
+        self,
+        shape: Sequence[int] | int = (),
+        initializer: Any = None,
+        dtype: Any = None,
+        name: str | None = None,
     ) -> State:
         """`add_variable` under its older name."""
         return self.add_variable(shape, initializer, dtype, name=name)

@@ -16,14 +16,14 @@ from lamella.errors import ArgumentError, ShapeError
 from lamella.losses.base import same_rank
 from lamella.metrics.base import EPSILON, Metric, divide_no_nan, registry, tensors
 
-Thresholds = float | Sequence[float] | None
+Thresholds = Any
 _LOWEST = -1e10
 
 
 def _parsed(metric: Metric, thresholds: Thresholds, default: float) -> list[float]:
     if thresholds is None:
         return [default]
-    values = list(thresholds) if isinstance(thresholds, (list, tuple)) else [thresholds]  # type: ignore[list-item]
+    values = list(thresholds) if isinstance(thresholds, (list, tuple)) else [thresholds]
     wrong = [value for value in values if value is None or not 0 <= value <= 1]
     if wrong:
         raise ArgumentError(f"{metric.name}: thresholds must lie from 0 to 1; got {wrong}.")
@@ -47,7 +47,7 @@ class Confusion(Metric):
         self.false_negatives = self.add_variable(shape)
 
     @torch.no_grad()
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         mask = masking.get_mask(y_pred) if masking.in_use else None
         y_true, y_pred, weight = tensors(y_true, y_pred, sample_weight)
         y_true, y_pred = same_rank(y_true, y_pred)
@@ -472,7 +472,9 @@ class AUC(Confusion):
             y_pred = torch.sigmoid(y_pred)
         if not self._made:
             if y_pred.ndim != 2:
-                raise ShapeError(f"{self.name}: multi_label needs predictions of shape (batch, labels); got {tuple(y_pred.shape)}.")
+                raise ShapeError(
+                    f"{self.name}: multi_label needs predictions of shape (batch, labels); got {tuple(y_pred.shape)}."
+                )
             self._make_counts((y_pred.shape[1],))
             self._made = True
         super().update_state(y_true, y_pred, weight)

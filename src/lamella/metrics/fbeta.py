@@ -64,7 +64,7 @@ class FBetaScore(Metric):
         self._made = True
 
     @torch.no_grad()
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         y_true, y_pred, weight = tensors(y_true, y_pred, sample_weight)
         if not self._made:
             self._make(y_true, y_pred)
@@ -102,7 +102,12 @@ class FBetaScore(Metric):
             super().reset_state()
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "average": self.average, "beta": self.beta, "threshold": self.threshold}
+        return {
+            **super().get_config(),
+            "average": self.average,
+            "beta": self.beta,
+            "threshold": self.threshold,
+        }
 
 
 @registry.register()
@@ -116,7 +121,11 @@ class F1Score(FBetaScore):
     """
 
     def __init__(
-        self, average: str | None = None, threshold: float | None = None, name: str = "f1_score", dtype: Any = None
+        self,
+        average: str | None = None,
+        threshold: float | None = None,
+        name: str = "f1_score",
+        dtype: Any = None,
     ) -> None:
         super().__init__(average, 1.0, threshold, name, dtype)
 

@@ -22,8 +22,20 @@ def _of(function: Any, name: str, aliases: tuple[str, ...], doc: str, default_na
     return registry.register(*aliases)(cls)
 
 
-MeanSquaredError = _of(losses.mean_squared_error, "MeanSquaredError", ("mse", "MSE"), "The mean of (y_true - y_pred)^2.", "mean_squared_error")
-MeanAbsoluteError = _of(losses.mean_absolute_error, "MeanAbsoluteError", ("mae", "MAE"), "The mean of |y_true - y_pred|.", "mean_absolute_error")
+MeanSquaredError = _of(
+    losses.mean_squared_error,
+    "MeanSquaredError",
+    ("mse", "MSE"),
+    "The mean of (y_true - y_pred)^2.",
+    "mean_squared_error",
+)
+MeanAbsoluteError = _of(
+    losses.mean_absolute_error,
+    "MeanAbsoluteError",
+    ("mae", "MAE"),
+    "The mean of |y_true - y_pred|.",
+    "mean_absolute_error",
+)
 MeanAbsolutePercentageError = _of(
     losses.mean_absolute_percentage_error,
     "MeanAbsolutePercentageError",
@@ -42,9 +54,15 @@ LogCoshError = _of(losses.log_cosh, "LogCoshError", ("logcosh",), "The mean of l
 Hinge = _of(losses.hinge, "Hinge", (), "The mean of max(1 - y p, 0).", "hinge")
 SquaredHinge = _of(losses.squared_hinge, "SquaredHinge", (), "The mean of max(1 - y p, 0)^2.", "squared_hinge")
 CategoricalHinge = _of(
-    losses.categorical_hinge, "CategoricalHinge", (), "The mean of max(wrong - right + 1, 0).", "categorical_hinge"
+    losses.categorical_hinge,
+    "CategoricalHinge",
+    (),
+    "The mean of max(wrong - right + 1, 0).",
+    "categorical_hinge",
 )
-KLDivergence = _of(losses.kl_divergence, "KLDivergence", ("kld", "KLD"), "The mean of sum(y log(y / p)).", "kl_divergence")
+KLDivergence = _of(
+    losses.kl_divergence, "KLDivergence", ("kld", "KLD"), "The mean of sum(y log(y / p)).", "kl_divergence"
+)
 Poisson = _of(losses.poisson, "Poisson", (), "The mean of p - y log p.", "poisson")
 
 
@@ -62,7 +80,7 @@ class RootMeanSquaredError(Mean):
         super().__init__(name, dtype)
 
     @torch.no_grad()
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         y_true, y_pred = matched(self.name, y_true, y_pred)
         super().update_state((y_pred - y_true).square(), sample_weight)
 
@@ -155,9 +173,7 @@ class SparseCategoricalCrossentropy(MeanMetricWrapper):
         from_logits: bool = False,
         axis: int = -1,
     ) -> None:
-        super().__init__(
-            losses.sparse_categorical_crossentropy, name, dtype, from_logits=from_logits, axis=axis
-        )
+        super().__init__(losses.sparse_categorical_crossentropy, name, dtype, from_logits=from_logits, axis=axis)
 
 
 def pearson_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> torch.Tensor:
@@ -217,5 +233,3 @@ class ConcordanceCorrelation(MeanMetricWrapper):
     def __init__(self, name: str = "concordance_correlation", dtype: Any = None, axis: int = -1) -> None:
         super().__init__(concordance_correlation, name, dtype, axis=axis)
         self.axis = axis
-
-

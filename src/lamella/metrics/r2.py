@@ -46,7 +46,7 @@ class R2Score(Metric):
         self._made = False
 
     @torch.no_grad()
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         y_true, y_pred, weight = tensors(y_true, y_pred, sample_weight)
         y_true, y_pred = same_rank(y_true, y_pred)
         if y_true.ndim != 2 or y_pred.shape != y_true.shape:

@@ -49,7 +49,7 @@ class Sum(Metric):
         self.total = self.add_variable((), name="total")
 
     @torch.no_grad()
-    def update_state(self, values: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:
         values, _ = _samplewise(_as_tensor(values), sample_weight, mean=False)
         self.to(values.device)
         self.total.add_(values.sum())
@@ -74,7 +74,7 @@ class Mean(Metric):
         self.count = self.add_variable((), name="count")
 
     @torch.no_grad()
-    def update_state(self, values: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:
         if type(values) is not torch.Tensor:
             values = _as_tensor(values)
         if values.device != self.total.device:
@@ -104,12 +104,12 @@ class MeanMetricWrapper(Mean):
     """
 
     def __init__(self, fn: Function, name: str | None = None, dtype: Any = None, **kwargs: Any) -> None:
-        super().__init__(name or getattr(fn, "name", None) or getattr(fn, "__name__", "mean_metric_wrapper"), dtype)
+        super().__init__(str(name or getattr(fn, "name", None) or getattr(fn, "__name__", "mean_metric_wrapper")), dtype)
         self._fn = fn
         self._fn_kwargs = kwargs
 
     @torch.no_grad()
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         mask = masking.get_mask(y_pred) if masking.in_use else None
         values = self._fn(_as_tensor(y_true), _as_tensor(y_pred), **self._fn_kwargs)
         if mask is None and sample_weight is None and values.ndim == 1:

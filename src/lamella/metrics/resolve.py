@@ -8,7 +8,11 @@ from typing import Any
 from lamella.losses import Loss
 from lamella.metrics.accuracy import BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy
 from lamella.metrics.base import Metric, registry
-from lamella.metrics.from_losses import BinaryCrossentropy, CategoricalCrossentropy, SparseCategoricalCrossentropy
+from lamella.metrics.from_losses import (
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    SparseCategoricalCrossentropy,
+)
 from lamella.metrics.reduction import MeanMetricWrapper
 
 Shape = tuple[int, ...] | None
@@ -27,12 +31,14 @@ def resolve(identifier: Any, y_true_shape: Shape, y_pred_shape: Shape) -> Metric
         'SparseCategoricalAccuracy'
     """
     if isinstance(identifier, str) and identifier.lower() in ("accuracy", "acc"):
-        return _by_shape(
-            (BinaryAccuracy, SparseCategoricalAccuracy, CategoricalAccuracy), y_true_shape, y_pred_shape
-        )(name=identifier)
+        return _by_shape((BinaryAccuracy, SparseCategoricalAccuracy, CategoricalAccuracy), y_true_shape, y_pred_shape)(
+            name=identifier
+        )
     if isinstance(identifier, str) and identifier.lower() in ("crossentropy", "ce"):
         return _by_shape(
-            (BinaryCrossentropy, SparseCategoricalCrossentropy, CategoricalCrossentropy), y_true_shape, y_pred_shape
+            (BinaryCrossentropy, SparseCategoricalCrossentropy, CategoricalCrossentropy),
+            y_true_shape,
+            y_pred_shape,
         )(name=identifier)
     metric = registry.get(identifier)
     if isinstance(metric, Metric):

@@ -54,8 +54,14 @@ class Adam(Optimizer):
         slots = {"momentum": 0.0, "velocity": 0.0}
         return {**slots, "largest": 0.0} if self.amsgrad else slots
 
-    def update(  # type: ignore[override]
-        self, weights: Tensors, gradients: Tensors, rate: float, momentum: Tensors, velocity: Tensors, largest: Tensors | None = None
+    def update(
+        self,
+        weights: Tensors,
+        gradients: Tensors,
+        rate: float,
+        momentum: Tensors,
+        velocity: Tensors,
+        largest: Tensors | None = None,
     ) -> None:
         # torch's fused kernel divides sqrt(v) by sqrt(1 - b2^t) before it adds epsilon, Keras (and the paper's
         # quicker form) does not: an epsilon divided likewise makes the two equal.
@@ -116,7 +122,12 @@ class Adamax(Optimizer):
     """
 
     def __init__(
-        self, learning_rate: Any = 0.001, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7, **options: Any
+        self,
+        learning_rate: Any = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        **options: Any,
     ) -> None:
         super().__init__(learning_rate, **options)
         self.beta_1 = beta_1
@@ -126,7 +137,7 @@ class Adamax(Optimizer):
     def slot_values(self) -> dict[str, float]:
         return {"momentum": 0.0, "norm": 0.0}
 
-    def update(self, weights: Tensors, gradients: Tensors, rate: float, momentum: Tensors, norm: Tensors) -> None:  # type: ignore[override]
+    def update(self, weights: Tensors, gradients: Tensors, rate: float, momentum: Tensors, norm: Tensors) -> None:
         torch._foreach_lerp_(momentum, gradients, 1 - self.beta_1)
         torch._foreach_mul_(norm, self.beta_2)
         torch._foreach_maximum_(norm, torch._foreach_abs(gradients))
@@ -145,7 +156,12 @@ class Nadam(Optimizer):
     """
 
     def __init__(
-        self, learning_rate: Any = 0.001, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7, **options: Any
+        self,
+        learning_rate: Any = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        **options: Any,
     ) -> None:
         super().__init__(learning_rate, **options)
         self.beta_1 = beta_1
@@ -160,7 +176,7 @@ class Nadam(Optimizer):
     def _scalars(self) -> dict[str, float]:
         return {"_u_product": self._u_product}
 
-    def update(self, weights: Tensors, gradients: Tensors, rate: float, momentum: Tensors, velocity: Tensors) -> None:  # type: ignore[override]
+    def update(self, weights: Tensors, gradients: Tensors, rate: float, momentum: Tensors, velocity: Tensors) -> None:
         t = self._updates() + 1
         u_now = self.beta_1 * (1 - 0.5 * 0.96**t)
         u_next = self.beta_1 * (1 - 0.5 * 0.96 ** (t + 1))
@@ -187,7 +203,12 @@ class Lamb(Optimizer):
     """
 
     def __init__(
-        self, learning_rate: Any = 0.001, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7, **options: Any
+        self,
+        learning_rate: Any = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        **options: Any,
     ) -> None:
         super().__init__(learning_rate, **options)
         self.beta_1 = beta_1
@@ -197,7 +218,7 @@ class Lamb(Optimizer):
     def slot_values(self) -> dict[str, float]:
         return {"momentum": 0.0, "velocity": 0.0}
 
-    def update(self, weights: Tensors, gradients: Tensors, rate: float, momentum: Tensors, velocity: Tensors) -> None:  # type: ignore[override]
+    def update(self, weights: Tensors, gradients: Tensors, rate: float, momentum: Tensors, velocity: Tensors) -> None:
         t = self._updates() + 1
         torch._foreach_lerp_(momentum, gradients, 1 - self.beta_1)
         torch._foreach_mul_(velocity, self.beta_2)
@@ -233,7 +254,7 @@ class Lion(Optimizer):
     def slot_values(self) -> dict[str, float]:
         return {"momentum": 0.0}
 
-    def update(self, weights: Tensors, gradients: Tensors, rate: float, momentum: Tensors) -> None:  # type: ignore[override]
+    def update(self, weights: Tensors, gradients: Tensors, rate: float, momentum: Tensors) -> None:
         direction = torch._foreach_mul(momentum, self.beta_1)
         torch._foreach_add_(direction, gradients, alpha=1 - self.beta_1)
         torch._foreach_sign_(direction)

@@ -23,7 +23,11 @@ class Adagrad(Optimizer):
     """
 
     def __init__(
-        self, learning_rate: Any = 0.001, initial_accumulator_value: float = 0.1, epsilon: float = 1e-7, **options: Any
+        self,
+        learning_rate: Any = 0.001,
+        initial_accumulator_value: float = 0.1,
+        epsilon: float = 1e-7,
+        **options: Any,
     ) -> None:
         super().__init__(learning_rate, **options)
         self.initial_accumulator_value = initial_accumulator_value
@@ -32,7 +36,7 @@ class Adagrad(Optimizer):
     def slot_values(self) -> dict[str, float]:
         return {"accumulator": self.initial_accumulator_value}
 
-    def update(self, weights: Tensors, gradients: Tensors, rate: float, accumulator: Tensors) -> None:  # type: ignore[override]
+    def update(self, weights: Tensors, gradients: Tensors, rate: float, accumulator: Tensors) -> None:
         torch._foreach_addcmul_(accumulator, gradients, gradients, value=1.0)
         scale = torch._foreach_add(accumulator, self.epsilon)
         torch._foreach_sqrt_(scale)
@@ -57,8 +61,13 @@ class Adadelta(Optimizer):
     def slot_values(self) -> dict[str, float]:
         return {"accumulated_grad": 0.0, "accumulated_delta": 0.0}
 
-    def update(  # type: ignore[override]
-        self, weights: Tensors, gradients: Tensors, rate: float, accumulated_grad: Tensors, accumulated_delta: Tensors
+    def update(
+        self,
+        weights: Tensors,
+        gradients: Tensors,
+        rate: float,
+        accumulated_grad: Tensors,
+        accumulated_delta: Tensors,
     ) -> None:
         torch._foreach_mul_(accumulated_grad, self.rho)
         torch._foreach_addcmul_(accumulated_grad, gradients, gradients, value=1 - self.rho)
@@ -116,7 +125,7 @@ class RMSprop(Optimizer):
             slots["average"] = 0.0
         return slots
 
-    def update(  # type: ignore[override]
+    def update(
         self,
         weights: Tensors,
         gradients: Tensors,
@@ -185,7 +194,7 @@ class Ftrl(Optimizer):
     def slot_values(self) -> dict[str, float]:
         return {"accumulator": self.initial_accumulator_value, "linear": 0.0}
 
-    def update(self, weights: Tensors, gradients: Tensors, rate: float, accumulator: Tensors, linear: Tensors) -> None:  # type: ignore[override]
+    def update(self, weights: Tensors, gradients: Tensors, rate: float, accumulator: Tensors, linear: Tensors) -> None:
         power = -self.learning_rate_power
         l2 = self.l2_regularization_strength + self.beta / (2.0 * rate)
         shrunk = torch._foreach_add(gradients, weights, alpha=2 * self.l2_shrinkage_regularization_strength)
@@ -240,9 +249,11 @@ class Adafactor(Optimizer):
     def build(self, variables: Iterable[torch.Tensor]) -> None:
         super().build(variables)
         self._slots["rows"] = [w.new_zeros(w.shape[:-1] if w.ndim > 1 else w.shape) for w in self._weights]
-        self._slots["columns"] = [w.new_zeros((*w.shape[:-2], w.shape[-1]) if w.ndim > 1 else ()) for w in self._weights]
+        self._slots["columns"] = [
+            w.new_zeros((*w.shape[:-2], w.shape[-1]) if w.ndim > 1 else ()) for w in self._weights
+        ]
 
-    def update(self, weights: Tensors, gradients: Tensors, rate: float, rows: Tensors, columns: Tensors) -> None:  # type: ignore[override]
+    def update(self, weights: Tensors, gradients: Tensors, rate: float, rows: Tensors, columns: Tensors) -> None:
         t = self._updates() + 1
         if self.relative_step and not callable(self._learning_rate):
             rate = min(rate, 1 / math.sqrt(t))

@@ -81,8 +81,12 @@ class Optimizer:
                 raise ArgumentError(f"`{key}` must be 0 or more; got {value}.")
         if use_ema and not 0 <= ema_momentum <= 1:
             raise ArgumentError(f"`ema_momentum` must be from 0 to 1; got {ema_momentum}.")
-        if ema_overwrite_frequency is not None and (not isinstance(ema_overwrite_frequency, int) or ema_overwrite_frequency < 1):
-            raise ArgumentError(f"`ema_overwrite_frequency` must be a whole number, 1 or more; got {ema_overwrite_frequency}.")
+        if ema_overwrite_frequency is not None and (
+            not isinstance(ema_overwrite_frequency, int) or ema_overwrite_frequency < 1
+        ):
+            raise ArgumentError(
+                f"`ema_overwrite_frequency` must be a whole number, 1 or more; got {ema_overwrite_frequency}."
+            )
         if gradient_accumulation_steps is not None and gradient_accumulation_steps < 2:
             raise ArgumentError(f"`gradient_accumulation_steps` must be 2 or more; got {gradient_accumulation_steps}.")
         self.name = name or type(self).__name__.lower()
@@ -141,7 +145,10 @@ class Optimizer:
         if self.gradient_accumulation_steps:
             values["accumulated"] = 0.0
         self._slots = {
-            name: [torch.full_like(w, value, requires_grad=False, memory_format=torch.preserve_format) for w in self._weights]
+            name: [
+                torch.full_like(w, value, requires_grad=False, memory_format=torch.preserve_format)
+                for w in self._weights
+            ]
             for name, value in values.items()
         }
         self._extra = []
@@ -222,7 +229,9 @@ class Optimizer:
         return self.iterations
 
     @torch.no_grad()
-    def apply(self, grads: Sequence[torch.Tensor | None], trainable_variables: Sequence[torch.Tensor] | None = None) -> None:
+    def apply(
+        self, grads: Sequence[torch.Tensor | None], trainable_variables: Sequence[torch.Tensor] | None = None
+    ) -> None:
         """One step: changes the weights, given their gradients (None: that weight is left alone).
 
         Raises:
@@ -299,7 +308,9 @@ class Optimizer:
         if weights:
             torch._foreach_mul_(weights, 1.0 - self.weight_decay * rate)
 
-    def exclude_from_weight_decay(self, var_list: Sequence[torch.Tensor] | None = None, var_names: Sequence[str] | None = None) -> None:
+    def exclude_from_weight_decay(
+        self, var_list: Sequence[torch.Tensor] | None = None, var_names: Sequence[str] | None = None
+    ) -> None:
         """Names weights that weight decay leaves alone; before `build`.
 
         Args:
@@ -400,5 +411,3 @@ def _warn_missing(missing: int, total: int) -> None:
             f"{missing} of {total} weights have no gradient: the loss does not depend on them. They stay as they are.",
             stacklevel=4,
         )
-
-

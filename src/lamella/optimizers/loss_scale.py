@@ -67,7 +67,9 @@ class LossScaleOptimizer(Optimizer):
         return loss * self.dynamic_scale
 
     @torch.no_grad()
-    def apply(self, grads: Sequence[torch.Tensor | None], trainable_variables: Sequence[torch.Tensor] | None = None) -> None:
+    def apply(
+        self, grads: Sequence[torch.Tensor | None], trainable_variables: Sequence[torch.Tensor] | None = None
+    ) -> None:
         if not self.built and trainable_variables is not None:
             self.build(trainable_variables)
         there = [g for g in grads if g is not None]

@@ -112,9 +112,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
         (0.1, 0.01, 0.001)
     """
 
-    def __init__(
-        self, boundaries: Sequence[float], values: Sequence[float], name: str = "PiecewiseConstant"
-    ) -> None:
+    def __init__(self, boundaries: Sequence[float], values: Sequence[float], name: str = "PiecewiseConstant") -> None:
         if len(boundaries) != len(values) - 1:
             raise ArgumentError(
                 f"PiecewiseConstantDecay needs one value more than boundaries; got {len(boundaries)} boundaries and "

@@ -47,7 +47,9 @@ class SGD(Optimizer):
         (3.0, 120)
     """
 
-    def __init__(self, learning_rate: Any = 0.01, momentum: float = 0.0, nesterov: bool = False, **options: Any) -> None:
+    def __init__(
+        self, learning_rate: Any = 0.01, momentum: float = 0.0, nesterov: bool = False, **options: Any
+    ) -> None:
         super().__init__(learning_rate, **options)
         if not isinstance(momentum, (int, float)) or not 0 <= momentum <= 1:
             raise ArgumentError(f"SGD: `momentum` must be from 0 to 1; got {momentum!r}.")
@@ -57,7 +59,7 @@ class SGD(Optimizer):
     def slot_values(self) -> dict[str, float]:
         return {"velocity": 0.0} if self.momentum else {}
 
-    def update(self, weights: Tensors, gradients: Tensors, rate: float, velocity: Tensors | None = None) -> None:  # type: ignore[override]
+    def update(self, weights: Tensors, gradients: Tensors, rate: float, velocity: Tensors | None = None) -> None:
         if velocity is None:
             torch._foreach_add_(weights, gradients, alpha=-rate)
             return

@@ -50,10 +50,14 @@ def load_weights(model: Any, filepath: str | Path) -> None:
     own = model.state_dict()
     missing, unknown = sorted(own.keys() - found.keys()), sorted(found.keys() - own.keys())
     if missing or unknown:
-        raise DataError(f"{path} has the weights of another model: it lacks {missing or 'nothing'} and has {unknown or 'nothing'} besides.")
+        raise DataError(
+            f"{path} has the weights of another model: it lacks {missing or 'nothing'} and has {unknown or 'nothing'} besides."
+        )
     for name, tensor in own.items():
         if tensor.shape != found[name].shape:
-            raise DataError(f"{path}: {name!r} has shape {tuple(found[name].shape)}, the model's has {tuple(tensor.shape)}.")
+            raise DataError(
+                f"{path}: {name!r} has shape {tuple(found[name].shape)}, the model's has {tuple(tensor.shape)}."
+            )
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(found[name])

@@ -119,7 +119,7 @@ class CallbackList:
             callbacks = callbacks.callbacks
         elif not isinstance(callbacks, Iterable):
             callbacks = [callbacks]
-        self.callbacks = list(callbacks)
+        self.callbacks: list[Any] = list(callbacks)
         for callback in self.callbacks:
             if not hasattr(callback, "set_model"):
                 raise ArgumentError(
@@ -429,7 +429,9 @@ class CSVLogger(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         row = {"epoch": epoch, **(logs or {})}
         if self._writer is None:
-            self._writer = csv.DictWriter(self._file, list(row), delimiter=self.separator, restval="NA", extrasaction="ignore")
+            self._writer = csv.DictWriter(
+                self._file, list(row), delimiter=self.separator, restval="NA", extrasaction="ignore"
+            )
             if self._header:
                 self._writer.writeheader()
         self._writer.writerow(row)

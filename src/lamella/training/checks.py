@@ -88,7 +88,11 @@ def first_non_finite(model: Any, x: Any) -> str:
     finally:
         for handle in handles:
             handle.remove()
-    return found[0] if found else "Every layer's output is finite: it is the loss itself (a logarithm of 0, or an overflow)."
+    return (
+        found[0]
+        if found
+        else "Every layer's output is finite: it is the loss itself (a logarithm of 0, or an overflow)."
+    )
 
 
 def _bad(structure: Any) -> bool:

@@ -61,9 +61,7 @@ class CompiledLoss:
         else:
             self.weights = as_list(weights, names, "loss_weights")
         self.single = self.losses[0] if len(names) == 1 and self.weights[0] is None else None
-        self.trackers = (
-            [metrics_module.Mean(name=f"{name}_loss") for name in names] if len(names) > 1 else []
-        )
+        self.trackers = [metrics_module.Mean(name=f"{name}_loss") for name in names] if len(names) > 1 else []
 
     def __call__(self, y: Any, y_pred: Any, sample_weight: Any = None) -> torch.Tensor:
         """The total loss of a batch."""
@@ -175,5 +173,3 @@ def _shape(tensor: Any) -> tuple[int, ...] | None:
 
 def _flat(group: Sequence[Any]) -> list[Any]:
     return [item for each in group for item in (each if isinstance(each, (list, tuple)) else [each])]
-
-

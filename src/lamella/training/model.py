@@ -117,7 +117,9 @@ class Model(Trainer, Layer):
             tensors = pytree.tree_leaves(inputs)
         wanted = self._graph.input_list
         if len(tensors) != len(wanted):
-            raise ShapeError(f"Model {self.name!r} takes {len(wanted)} inputs {self.input_names}, but got {len(tensors)}.")
+            raise ShapeError(
+                f"Model {self.name!r} takes {len(wanted)} inputs {self.input_names}, but got {len(tensors)}."
+            )
         return [
             self._fitted(x, symbolic, dtype)
             for x, symbolic, dtype in zip(tensors, wanted, self._input_dtypes, strict=True)
@@ -284,5 +286,11 @@ def _children(module: nn.Module) -> list[nn.Module]:
     for child in module._modules.values():
         if child is None:
             continue
-        found.extend([child] if isinstance(child, Layer) else _children(child) if not list(child.parameters(recurse=False)) else [child])
+        found.extend(
+            [child]
+            if isinstance(child, Layer)
+            else _children(child)
+            if not list(child.parameters(recurse=False))
+            else [child]
+        )
     return found

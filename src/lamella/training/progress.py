@@ -88,7 +88,13 @@ class Progress:
 
     def _line(self, seconds: float) -> str:
         per_step = seconds / max(self.steps, 1)
-        shown = f"{per_step:.0f}s" if per_step >= 1 else f"{per_step * 1e3:.0f}ms" if per_step >= 1e-3 else f"{per_step * 1e6:.0f}us"
+        shown = (
+            f"{per_step:.0f}s"
+            if per_step >= 1
+            else f"{per_step * 1e3:.0f}ms"
+            if per_step >= 1e-3
+            else f"{per_step * 1e6:.0f}us"
+        )
         return f"{self.steps}/{self.total or self.steps} - {seconds:.0f}s - {shown}/step"
 
     def _text(self, logs: Mapping[str, float]) -> str:

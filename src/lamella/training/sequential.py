@@ -81,7 +81,9 @@ class Sequential(Model):
             layer = TorchModule(layer)
         key = layer.name.replace(".", "_")
         if key in self._modules:
-            raise ArgumentError(f"Sequential {self.name!r} already has a layer named {layer.name!r}; names must be unique.")
+            raise ArgumentError(
+                f"Sequential {self.name!r} already has a layer named {layer.name!r}; names must be unique."
+            )
         if not self._chain and self._start is None and layer.declared_input_shape is not None:
             self._start = Input(layer.declared_input_shape)
         elif not self._chain and self._start is None and isinstance(layer, Model) and layer._graph is not None:

@@ -24,7 +24,7 @@ def print_summary(
     header: Row = ("Layer (type)", "Output shape", "Weights")
     if show_trainable:
         header += ("Trained",)
-    rows = [row for row in _rows(model, expand_nested, show_trainable, 0)]
+    rows = list(_rows(model, expand_nested, show_trainable, 0))
     if layer_range is not None:
         names = [row[0].split(" ")[0] for row in rows]
         first, last = names.index(layer_range[0]), names.index(layer_range[1])
@@ -54,7 +54,7 @@ def _rows(model: Any, expand: bool, show_trainable: bool, depth: int) -> Iterato
             _output_shape(layer),
             f"{_count(layer.weights):,}" if layer.built else "not built",
         )
-        yield row + (("yes" if layer.trainable else "no"),) if show_trainable else row
+        yield (*row, "yes" if layer.trainable else "no") if show_trainable else row
         if expand and hasattr(layer, "layers"):
             yield from _rows(layer, expand, show_trainable, depth + 1)
 
@@ -83,5 +83,8 @@ def _line(widths: list[int], left: str, middle: str, right: str, fill: str) -> s
 
 
 def _row(cells: Row, widths: list[int], bar: str) -> str:
-    padded = [cell.ljust(width) if i < 2 else cell.rjust(width) for i, (cell, width) in enumerate(zip(cells, widths, strict=True))]
+    padded = [
+        cell.ljust(width) if i < 2 else cell.rjust(width)
+        for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    ]
     return f"{bar} " + f" {bar} ".join(padded) + f" {bar}"

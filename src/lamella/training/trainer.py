@@ -77,7 +77,9 @@ class Trainer:
         Raises:
             UnknownNameError: A name that is not known; the message lists the nearest.
         """
-        loss_names = loss if isinstance(loss, (list, tuple)) else list(loss.values()) if _is_dict_of_losses(loss) else [loss]
+        loss_names = (
+            loss if isinstance(loss, (list, tuple)) else list(loss.values()) if _is_dict_of_losses(loss) else [loss]
+        )
         for each in loss_names:  # every name is checked here, before any data
             checks.known_loss(each)
         checks.known_metrics(metrics)
@@ -154,7 +156,9 @@ class Trainer:
             raise NotCompiledError("There is nothing to train: compile() gave no loss, and no layer adds one.")
         self._loss_tracker.update_state(loss.detach(), sample_weight=_batch_size(x))
         parameters = self.trainable_weights  # type: ignore[attr-defined]
-        self.optimizer.apply(torch.autograd.grad(self.optimizer.scale_loss(loss), parameters, allow_unused=True), parameters)
+        self.optimizer.apply(
+            torch.autograd.grad(self.optimizer.scale_loss(loss), parameters, allow_unused=True), parameters
+        )
         with torch.no_grad():
             return self.compute_metrics(x, y, y_pred, weight)
 
@@ -173,7 +177,12 @@ class Trainer:
         return self(x, training=False)  # type: ignore[operator]
 
     def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
     ) -> torch.Tensor | None:
         """The loss of `compile`, with the penalties of regularizers and of `add_loss`."""
         total = None
@@ -207,7 +216,11 @@ class Trainer:
         if self._compiled_metrics is None:
             arguments = self._compile_arguments
             self._compiled_metrics = CompiledMetrics(
-                arguments.get("metrics"), arguments.get("weighted_metrics"), self._names_of_outputs(y_pred), y, y_pred
+                arguments.get("metrics"),
+                arguments.get("weighted_metrics"),
+                self._names_of_outputs(y_pred),
+                y,
+                y_pred,
             )
         return self._compiled_metrics
 
@@ -290,7 +303,11 @@ class Trainer:
         self._prepare(source, training=True)
         if validation is not None:
             self._check_validation(validation)
-        run = CallbackList(callbacks, self, {"epochs": epochs, "steps": source.num_batches, "verbose": resolve_verbose(verbose)})
+        run = CallbackList(
+            callbacks,
+            self,
+            {"epochs": epochs, "steps": source.num_batches, "verbose": resolve_verbose(verbose)},
+        )
         self.history = History()
         self.history.set_model(self)
         run.callbacks.append(self.history)
@@ -387,7 +404,12 @@ class Trainer:
             return predict_batches(self, source, run, progress)
 
     def train_on_batch(
-        self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        return_dict: bool = False,
     ) -> Any:
         """One step on one batch; the metrics of it."""
         self._require_compiled("train_on_batch")
@@ -443,15 +465,19 @@ class Trainer:
 
     def _build_from(self, x: Any) -> None:
         """Makes the weights, if they do not exist yet, for inputs such as `x`."""
-        if not self.built:  # type: ignore[has-type]
+        if not self.built:  # type: ignore[attr-defined]
             with torch.no_grad():
                 self(pytree.tree_map_only(torch.Tensor, lambda t: t[:1], x))  # type: ignore[operator]
 
     def _prepare(self, source: Any, training: bool) -> None:
         """Builds what is not built yet and refuses data that cannot be right, before anything changes."""
-        x, y, weight = source.peek()
+        x, y, _ = source.peek()
         self._build_from(x)
-        own_step = type(self).train_step is not Trainer.train_step if training else type(self).test_step is not Trainer.test_step
+        own_step = (
+            type(self).train_step is not Trainer.train_step
+            if training
+            else type(self).test_step is not Trainer.test_step
+        )
         device = device_of(self)  # type: ignore[arg-type]
         if not own_step:
             y_pred = checks.input_fits(self, x)
@@ -460,7 +486,13 @@ class Trainer:
             if y is not None and self.loss is not None:
                 losses = self._losses(y_pred)
                 shapes = pytree.tree_map_only(torch.Tensor, lambda t: (None, *t.shape[1:]), y_pred)
-                shapes = list(shapes.values()) if isinstance(shapes, dict) else list(shapes) if isinstance(shapes, list) else shapes
+                shapes = (
+                    list(shapes.values())
+                    if isinstance(shapes, dict)
+                    else list(shapes)
+                    if isinstance(shapes, list)
+                    else shapes
+                )
                 losses.check_targets(source.targets(), shapes)
             if y is not None:
                 self._metrics(y, y_pred)
@@ -588,15 +620,24 @@ class Trainer:
         y_pred = checks.input_fits(self, x)
         if y is not None and self._compiled_loss is not None:
             shapes = pytree.tree_map_only(torch.Tensor, lambda t: (None, *t.shape[1:]), y_pred)
-            shapes = list(shapes.values()) if isinstance(shapes, dict) else list(shapes) if isinstance(shapes, list) else shapes
+            shapes = (
+                list(shapes.values())
+                if isinstance(shapes, dict)
+                else list(shapes)
+                if isinstance(shapes, list)
+                else shapes
+            )
             self._compiled_loss.check_targets(source.targets(), shapes)
 
 
 def host_values(logs: Mapping[str, Any]) -> dict[str, Any]:
     """Metrics as Python numbers (this waits for the device)."""
     return {
-        name: (value.item() if value.ndim == 0 else value.tolist()) if isinstance(value, torch.Tensor)
-        else float(value) if isinstance(value, np.generic) else value
+        name: (value.item() if value.ndim == 0 else value.tolist())
+        if isinstance(value, torch.Tensor)
+        else float(value)
+        if isinstance(value, np.generic)
+        else value
         for name, value in logs.items()
     }
 

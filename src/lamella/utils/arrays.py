@@ -32,7 +32,9 @@ def to_categorical(x: Any, num_classes: int | None = None) -> Any:
     shape = labels.shape[:-1] if labels.ndim > 1 and labels.shape[-1] == 1 else labels.shape
     classes = int(labels.max()) + 1 if not num_classes else int(num_classes)
     if labels.size and (labels.min() < 0 or labels.max() >= classes):
-        raise DataError(f"to_categorical: classes must be from 0 to {classes - 1}; found {labels.min()} to {labels.max()}.")
+        raise DataError(
+            f"to_categorical: classes must be from 0 to {classes - 1}; found {labels.min()} to {labels.max()}."
+        )
     one_hot = np.eye(classes)[labels.reshape(-1)].reshape(*shape, classes)
     return torch.as_tensor(one_hot, dtype=torch.float32, device=x.device) if as_tensor else one_hot
 

@@ -86,7 +86,9 @@ def download(origin: str, path: Path, wanted: str | None = None, algorithm: str 
         except urllib.error.HTTPError as refused:
             if refused.code < 500 and refused.code != 416:
                 part.unlink(missing_ok=True)
-                raise DownloadError(_no_file(origin, path, f"the server answered {refused.code} {refused.reason}")) from refused
+                raise DownloadError(
+                    _no_file(origin, path, f"the server answered {refused.code} {refused.reason}")
+                ) from refused
             if refused.code == 416:
                 part.unlink(missing_ok=True)
             error = refused
@@ -116,7 +118,12 @@ def _fetch(origin: str, part: Path) -> None:
         with (
             part.open("ab" if resumed else "wb") as file,
             tqdm(
-                total=total, initial=have if resumed else 0, unit="B", unit_scale=True, desc=part.stem, disable=None
+                total=total,
+                initial=have if resumed else 0,
+                unit="B",
+                unit_scale=True,
+                desc=part.stem,
+                disable=None,
             ) as bar,
         ):
             while chunk := answer.read(_CHUNK):
@@ -167,5 +174,3 @@ def _check_members(archive: zipfile.ZipFile, folder: Path) -> None:
     for member in archive.namelist():
         if not (root / member).resolve().is_relative_to(root):
             raise DownloadError(f"The archive has a member that would leave its folder: {member!r}.")
-
-

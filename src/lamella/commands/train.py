@@ -1,0 +1,186 @@
+"""`lamella train`: a model on a data set, from one command."""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import lamella
+from lamella import layers
+from lamella.errors import ArgumentError
+
+REGRESSION = ("california_housing",)
+
+
+@dataclass
+class Options:
+    """What `lamella train` was asked for."""
+
+    dataset: str = "digits"
+    model: str = "mlp"
+    epochs: int = 30
+    batch_size: int = 32
+    optimizer: str = "adam"
+    learning_rate: float | None = None
+    hidden: Sequence[int] = (128, 64)
+    dropout: float = 0.2
+    validation_split: float = 0.1
+    seed: int = 0
+    out: str | None = None
+    verbose: int = 1
+
+
+def train(options: Options) -> dict[str, float]:
+    """Trains, evaluates, prints a table and writes `runs/<name>/`; the test scores."""
+    folder = _new_folder(options)
+    lamella.utils.set_random_seed(options.seed)
+    (x_train, y_train), (x_test, y_test) = getattr(lamella.datasets, options.dataset).load_data()
+    regression = options.dataset in REGRESSION
+    x_train, x_test, top = _scaled(x_train, x_test, options.dataset)
+    y_train, y_test, unit = _targets(y_train, y_test, regression)
+    model = build(options, x_train, None if regression else int(y_train.max()) + 1, top)
+    model.summary()
+    optimizer = lamella.optimizers.get(options.optimizer)
+    if options.learning_rate is not None:
+        optimizer.learning_rate = options.learning_rate
+    loss = "mse" if regression else lamella.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer, loss, metrics=["mae" if regression else "accuracy"])
+    start = time.perf_counter()
+    history = model.fit(
+        x_train,
+        y_train,
+        batch_size=options.batch_size,
+        epochs=options.epochs,
+        validation_split=options.validation_split,
+        verbose=options.verbose,
+    )
+    seconds = time.perf_counter() - start
+    scores = model.evaluate(x_test, y_test, verbose=0, return_dict=True)
+    _print_table(history.history, scores, seconds, unit)
+    _write(folder, options, model, history.history, scores, seconds)
+    return scores
+
+
+def build(options: Options, x: np.ndarray, classes: int | None, top: layers.Layer) -> lamella.Sequential:
+    """The model: `logistic` (or linear), `mlp` or `cnn`, for inputs such as `x`; `top` scales them."""
+    model = lamella.Sequential([lamella.Input(x.shape[1:]), top], name=f"{options.dataset}_{options.model}")
+    if options.model == "cnn":
+        if x.ndim < 3:
+            raise ArgumentError(f"--model cnn needs pictures; {options.dataset} has rows of numbers. Use --model mlp.")
+        if x.ndim == 3:
+            model.add(layers.Reshape((*x.shape[1:], 1)))
+        model.add(layers.Conv2D(32, 3, padding="same", activation="relu"))
+        model.add(layers.MaxPooling2D())
+        model.add(layers.Conv2D(64, 3, padding="same", activation="relu"))
+        model.add(layers.MaxPooling2D())
+    if x.ndim > 2:
+        model.add(layers.Flatten())
+    if options.model != "logistic":
+        for units in options.hidden:
+            model.add(layers.Dense(units, activation="relu"))
+            model.add(layers.Dropout(options.dropout))
+    model.add(layers.Dense(classes or 1))
+    return model
+
+
+def _scaled(x_train: np.ndarray, x_test: np.ndarray, dataset: str) -> tuple[np.ndarray, np.ndarray, layers.Layer]:
+    """Pictures are scaled to [0, 1], columns of numbers to mean 0 and variance 1 (of the training part)."""
+    if x_train.dtype == np.uint8:
+        return x_train, x_test, layers.Rescaling(1.0 / float(x_train.max()))
+    scale = layers.Normalization()
+    scale.adapt(x_train)
+    return x_train, x_test, scale
+
+
+def _targets(y_train: np.ndarray, y_test: np.ndarray, regression: bool) -> tuple[np.ndarray, np.ndarray, float]:
+    """Class numbers as they are; numbers to predict in units of 100,000, so that the loss is of a good size."""
+    if not regression:
+        return y_train, y_test, 1.0
+    unit = 100_000.0
+    return y_train.reshape(-1, 1) / unit, y_test.reshape(-1, 1) / unit, unit
+
+
+def _new_folder(options: Options) -> Path:
+    if options.out is not None:
+        folder = Path(options.out)
+    else:
+        runs = Path("runs")
+        number = 1 + sum(1 for _ in runs.glob(f"{options.dataset}-{options.model}-*"))
+        folder = runs / f"{options.dataset}-{options.model}-{number}"
+        while folder.exists():
+            number += 1
+            folder = runs / f"{options.dataset}-{options.model}-{number}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ArgumentError(f"Cannot write to {folder}: {error.strerror}. Choose another folder with --out.") from error
+    return folder
+
+
+def _print_table(history: dict[str, list[float]], scores: dict[str, float], seconds: float, unit: float) -> None:
+    print()
+    print(f"{'':<12}{'first epoch':>12}{'best':>12}{'last epoch':>12}{'test':>12}")
+    for name, values in history.items():
+        if not values:
+            continue
+        best = max(values) if "accuracy" in name else min(values)
+        test = scores.get(name)
+        shown = f"{test:>12.4f}" if test is not None else f"{'':>12}"
+        print(f"{name:<12}{values[0]:>12.4f}{best:>12.4f}{values[-1]:>12.4f}{shown}")
+    if "accuracy" in scores:
+        print(f"\nTest accuracy: {scores['accuracy']:.4f} ({seconds:.1f} s of training)")
+    else:
+        print(f"\nTest mean absolute error: {scores['mae'] * unit:,.0f} ({seconds:.1f} s of training)")
+
+
+def _write(
+    folder: Path,
+    options: Options,
+    model: Any,
+    history: dict[str, list[float]],
+    scores: dict[str, float],
+    seconds: float,
+) -> None:
+    model.save_weights(folder / "weights.safetensors")
+    record = {
+        "options": {**asdict(options), "hidden": list(options.hidden)},
+        "test": scores,
+        "seconds": round(seconds, 2),
+    }
+    (folder / "run.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    with (folder / "history.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["epoch", *history])
+        writer.writerows([i + 1, *row] for i, row in enumerate(zip(*history.values(), strict=True)))
+    picture = _draw(folder / "learning_curve.png", history, model.name)
+    print(
+        f"Written to {folder}: weights.safetensors, history.csv, run.json" + (", learning_curve.png" if picture else "")
+    )
+    if not picture:
+        print("For the picture of the learning curve: pip install 'lamella[report]'")
+
+
+def _draw(path: Path, history: dict[str, list[float]], title: str) -> bool:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        return False
+    names = [name for name in history if not name.startswith("val_")]
+    figure = Figure(figsize=(5 * len(names), 4), layout="constrained")
+    for axes, name in zip(np.atleast_1d(figure.subplots(1, len(names))), names, strict=True):
+        epochs = range(1, len(history[name]) + 1)
+        axes.plot(epochs, history[name], label="training")
+        if f"val_{name}" in history:
+            axes.plot(epochs, history[f"val_{name}"], label="validation")
+        axes.set(xlabel="epoch", ylabel=name, title=title)
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.savefig(path, dpi=120)
+    return True

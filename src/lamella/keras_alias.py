@@ -1,0 +1,120 @@
+"""`import keras` and `import tensorflow.keras`, answered by Lamella.
+
+`install()` puts a finder before Python's own: `keras.layers` is then `lamella.layers`, the same module object,
+whether or not the real Keras is installed. `tensorflow` becomes a small stand-in: `tf.keras` and the few
+functions that Keras scripts use around it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import sys
+import types
+from collections.abc import Sequence
+from typing import Any
+
+from lamella.errors import nearest
+
+_KERAS = ("keras", "tensorflow.keras", "tensorflow.python.keras", "tf_keras")
+
+
+def install() -> None:
+    """Answers `import keras` and `import tensorflow` with Lamella from now on.
+
+    Modules of the real ones that were imported before are dropped from `sys.modules`.
+
+    Example:
+        >>> import subprocess, sys
+        >>> code = "import lamella.keras_alias as a; a.install(); import keras, lamella; print(keras.layers is lamella.layers)"
+        >>> subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip()
+        'True'
+    """
+    if any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        return
+    for name in list(sys.modules):
+        if name.split(".")[0] in ("keras", "tensorflow", "tf_keras"):
+            del sys.modules[name]
+    sys.meta_path.insert(0, _Finder())
+    _let_results_be_read()
+
+
+def _let_results_be_read() -> None:
+    """`model(x).numpy()` and `np.array(model(x))`, which TensorFlow allows and torch refuses where gradients flow."""
+    import numpy as np
+    import torch
+
+    plain = torch.Tensor.numpy
+
+    def numpy(self: torch.Tensor, *, force: bool = False) -> np.ndarray:
+        return plain(self, force=True)
+
+    def array(self: torch.Tensor, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(plain(self, force=True), dtype=dtype)
+
+    torch.Tensor.numpy = numpy  # type: ignore[method-assign, assignment]
+    torch.Tensor.__array__ = array  # type: ignore[method-assign, assignment]
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """Finds `keras...` in `lamella...`, and `tensorflow` in the stand-in."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: types.ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname == "tensorflow":
+            return importlib.machinery.ModuleSpec(fullname, _Loader("lamella.tensorflow_stand_in"), is_package=True)
+        for prefix in _KERAS:
+            if fullname == prefix or fullname.startswith(prefix + "."):
+                ours = "lamella" + fullname[len(prefix) :]
+                if _exists(ours):
+                    return importlib.machinery.ModuleSpec(fullname, _Loader(ours), is_package=True)
+                raise ModuleNotFoundError(_missing(fullname, ours), name=fullname)
+        if fullname.startswith("tensorflow."):
+            raise ModuleNotFoundError(
+                f"No module {fullname!r}: Lamella answers for tensorflow.keras, not for the rest of TensorFlow.",
+                name=fullname,
+            )
+        return None
+
+
+class _Loader(importlib.abc.Loader):
+    """Gives the module of ours under the other name."""
+
+    def __init__(self, ours: str) -> None:
+        self.ours = ours
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType:
+        module = importlib.import_module(self.ours)
+        self._own_spec = module.__spec__, module.__name__, module.__package__, module.__loader__
+        return module
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        # The import system wrote the other name into the module: put its own back.
+        module.__spec__, module.__name__, module.__package__, module.__loader__ = self._own_spec  # type: ignore[assignment]
+
+
+def _exists(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _missing(asked: str, ours: str) -> str:
+    parent, _, name = ours.rpartition(".")
+    close: list[str] = []
+    if _exists(parent):
+        close = nearest(name, [n for n in vars(importlib.import_module(parent)) if not n.startswith("_")])
+    return f"Lamella has no {asked!r}." + (f" Nearest: {', '.join(close)}." if close else "")
+
+
+def refuse_unknown(module_name: str, name: str, known: Any) -> AttributeError:
+    """The error for an attribute that a stand-in does not have."""
+    close = nearest(name, known)
+    return AttributeError(
+        f"Lamella's stand-in for {module_name} has no {name!r}: it answers for {module_name}.keras and "
+        f"{', '.join(sorted(known))}." + (f" Nearest: {', '.join(close)}." if close else "")
+    )
