@@ -465,7 +465,7 @@ class Layer(nn.Module):
             },
         }
         passed = self._passed_arguments()
-        own = inspect.signature(type(self).__init__).parameters
+        own = _parameters(type(self), above=Layer)
         for name in _parameters(type(self)):
             if name in _BASE_ARGUMENTS or not (hasattr(self, name) or name in passed):
                 continue
@@ -577,10 +577,15 @@ def _declared(input_shape: Any, input_dim: int | None) -> Shape | None:
     return (input_shape,) if isinstance(input_shape, int) else tuple(input_shape)
 
 
-def _parameters(cls: type) -> list[str]:
-    """The names of the arguments of a layer class, its bases' included where it passes **kwargs on."""
+def _parameters(cls: type, above: type | None = None) -> list[str]:
+    """The names of the arguments of a layer class, its bases' included where it passes **kwargs on.
+
+    `above` leaves out the arguments of that base and of its bases.
+    """
     names: list[str] = []
     for base in cls.__mro__:
+        if base is above:
+            break
         if "__init__" not in vars(base):
             continue
         parameters = inspect.signature(base.__init__).parameters.values()

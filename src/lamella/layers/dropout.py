@@ -74,17 +74,19 @@ class Dropout(RandomLayer):
     def call(self, inputs: torch.Tensor, training: bool | None = None) -> torch.Tensor:
         if not training or self.rate == 0:
             return inputs
-        if self.seed is None and self.noise_shape is None:
-            return F.dropout(inputs, self.rate, True)
-        shape = [
-            size if own is None else own
-            for size, own in zip(inputs.shape, self.noise_shape or inputs.shape, strict=True)
-        ]
         keep = 1.0 - self.rate
         if keep == 0:
             return torch.zeros_like(inputs)
-        noise = torch.empty(shape, dtype=inputs.dtype, device=inputs.device)
-        return inputs * noise.bernoulli_(keep, generator=self._generator(inputs.device)).div_(keep)
+        if self.seed is None and self.noise_shape is None and inputs.device.type != "cpu":
+            return F.dropout(inputs, self.rate, True)
+        # On the CPU, uniform numbers and a comparison take half the time of torch's Bernoulli numbers.
+        noise = torch.empty(self._noise_shape(inputs), dtype=inputs.dtype, device=inputs.device)
+        noise.uniform_(generator=self._generator(inputs.device))
+        return inputs * noise.lt_(keep).mul_(1.0 / keep)
+
+    def _noise_shape(self, inputs: torch.Tensor) -> list[int]:
+        asked = self.noise_shape or inputs.shape
+        return [size if own is None else own for size, own in zip(inputs.shape, asked, strict=True)]
 
 
 @registry.register()

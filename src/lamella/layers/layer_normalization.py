@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from lamella import constraints, initializers, regularizers
-from lamella.errors import ShapeError
+from lamella.errors import ArgumentError, ShapeError
 from lamella.layers.base import Layer, registry
 
 
@@ -28,11 +28,13 @@ class LayerNormalization(Layer):
         gamma_regularizer: A penalty on gamma.
         beta_constraint: A projection of beta after each update.
         gamma_constraint: A projection of gamma.
+        rms_scaling: Must be False; it is in configs that Keras writes.
         **kwargs: As for every layer.
 
     Weights: gamma, beta, with the sizes of the axes.
 
     Raises:
+        ArgumentError: `rms_scaling=True`, which is not supported.
         ShapeError: An axis that the input does not have, or of unknown size.
 
     Source: Ba et al., 2016.
@@ -57,9 +59,13 @@ class LayerNormalization(Layer):
         gamma_regularizer: Any = None,
         beta_constraint: Any = None,
         gamma_constraint: Any = None,
+        rms_scaling: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if rms_scaling:
+            raise ArgumentError(f"LayerNormalization {self.name!r}: rms_scaling=True is not supported.")
+        self.rms_scaling = rms_scaling
         self.axis = axis if isinstance(axis, int) else tuple(axis)
         self.epsilon = epsilon
         self.center = center

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from lamella.engine.device import default_device
 from lamella.errors import ArgumentError, ShapeError
 from lamella.layers.base import Layer, registry
 
@@ -97,13 +98,17 @@ class Normalization(Layer):
         self._reduced = [axis for axis in range(rank) if axis not in keep]
         self._broadcast = [input_shape[axis] if axis in keep else 1 for axis in range(rank)]
         shape = [input_shape[axis] for axis in keep]
+        if self.input_mean is not None:  # given, so no weights: they are in the config
+            self.register_buffer("mean", self._expanded(self.input_mean, shape), persistent=False)
+            self.register_buffer("variance", self._expanded(self.input_variance, shape), persistent=False)
+            return
         self.mean = self.add_weight(shape, "zeros", trainable=False, name="mean")
         self.variance = self.add_weight(shape, "ones", trainable=False, name="variance")
         self.count = self.add_weight((), "zeros", dtype="int64", trainable=False, name="count")
-        if self.input_mean is not None:
-            expand = [1] * (len(shape) - np.ndim(self.input_mean)) + list(np.shape(self.input_mean))
-            self.mean.copy_(torch.as_tensor(self.input_mean).reshape(expand).expand(shape))
-            self.variance.copy_(torch.as_tensor(self.input_variance).reshape(expand).expand(shape))
+
+    def _expanded(self, value: Any, shape: Sequence[int]) -> torch.Tensor:
+        value = torch.as_tensor(np.asarray(value), dtype=self._float, device=default_device())
+        return value.expand(tuple(shape)).clone()
 
     def adapt(self, data: Any) -> None:
         """Learns mean and variance from `data`: an array, a tensor, or an iterable of batches."""

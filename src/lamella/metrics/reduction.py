@@ -104,7 +104,9 @@ class MeanMetricWrapper(Mean):
     """
 
     def __init__(self, fn: Function, name: str | None = None, dtype: Any = None, **kwargs: Any) -> None:
-        super().__init__(str(name or getattr(fn, "name", None) or getattr(fn, "__name__", "mean_metric_wrapper")), dtype)
+        super().__init__(
+            str(name or getattr(fn, "name", None) or getattr(fn, "__name__", "mean_metric_wrapper")), dtype
+        )
         self._fn = fn
         self._fn_kwargs = kwargs
 
