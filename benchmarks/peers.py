@@ -79,7 +79,8 @@ def make_venv(environment: str) -> None:
 
 
 def environment_variables(peer: Peer) -> dict[str, str]:
-    variables = os.environ | {"PYTHONUNBUFFERED": "1"}
+    # A keras.json of the user's could change precision or layout: Keras is given a folder without one.
+    variables = os.environ | {"PYTHONUNBUFFERED": "1", "KERAS_HOME": str(VENVS / "keras-home")}
     if peer.backend:
         variables["KERAS_BACKEND"] = peer.backend
     if peer.engine == "lamella":
