@@ -4,13 +4,17 @@ import numpy as np
 
 
 def labelled(samples: int, shape: tuple[int, ...], classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Noise around one prototype per class: inputs (samples, *shape) float32 and labels (samples,) int64."""
+    """Noise around one prototype per class: inputs (samples, *shape) float32 and labels (samples,) int64.
+
+    One label in ten is wrong, or the loss and its gradients would vanish: tiny numbers have speeds of their own.
+    """
     rng = np.random.default_rng(0)
     prototypes = rng.standard_normal((classes, *shape), dtype=np.float32)
     labels = rng.integers(0, classes, samples)
     inputs = rng.standard_normal((samples, *shape), dtype=np.float32)
     inputs += 0.5 * prototypes[labels]
-    return inputs, labels
+    wrong = rng.random(samples) < 0.1
+    return inputs, np.where(wrong, rng.integers(0, classes, samples), labels)
 
 
 def text(samples: int, length: int, vocabulary: int) -> tuple[np.ndarray, np.ndarray]:

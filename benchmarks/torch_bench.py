@@ -3,6 +3,7 @@
 import ctypes
 import sys
 import time
+from collections.abc import Iterator
 
 import torch
 from torch.nn import functional as F
@@ -107,15 +108,20 @@ class BestBench:
 
     def epoch(self) -> tuple[float, float]:
         loss_sum, correct = torch.zeros(()), torch.zeros((), dtype=torch.long)
-        batches = torch.randperm(len(self.x)).split(self.batch)
-        for places in batches:
-            x, y = self.x.index_select(0, places), self.y.index_select(0, places).flatten()
+        for x, y in self._batches():
             logits = self.model(x).flatten(0, -2)
             loss = F.cross_entropy(logits, y)
             self.optimizer.update(torch.autograd.grad(loss, self.weights))
             loss_sum += loss.detach()
-            correct += (logits.detach().argmax(1) == y).sum()
-        return loss_sum.item() / len(batches), correct.item() / self.y.numel()
+            correct += torch.count_nonzero(logits.detach().argmax(1) == y)
+        return loss_sum.item() * self.batch / len(self.x), correct.item() / self.y.numel()
+
+    def _batches(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Shuffled batches, gathered sixteen at a time and handed out as views."""
+        for places in torch.randperm(len(self.x)).split(16 * self.batch):
+            x, y = self.x.index_select(0, places), self.y.index_select(0, places)
+            for inputs, labels in zip(x.split(self.batch), y.split(self.batch), strict=True):
+                yield inputs, labels.flatten()
 
     def _choose_matrix_library(self) -> str:
         if not onednn_is_accurate():

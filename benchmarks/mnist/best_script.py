@@ -30,15 +30,20 @@ def logits_of(x, drop):
     return torch.addmm(bias2, hidden, kernel2)
 
 
+def batches():
+    for places in torch.randperm(len(x_train)).split(16 * 32):
+        x, y = x_train.index_select(0, places), y_train.index_select(0, places)
+        yield from zip(x.split(32), y.split(32), strict=True)
+
+
 for epoch in range(5):
     total, correct = torch.zeros(()), torch.zeros((), dtype=torch.long)
-    for places in torch.randperm(len(x_train)).split(32):
-        x, y = x_train.index_select(0, places), y_train.index_select(0, places)
+    for x, y in batches():
         logits = logits_of(x, drop=True)
         loss = F.cross_entropy(logits, y)
         optimizer.update(torch.autograd.grad(loss, weights))
         total += loss.detach()
-        correct += (logits.detach().argmax(1) == y).sum()
+        correct += torch.count_nonzero(logits.detach().argmax(1) == y)
     print(f"epoch {epoch + 1} - loss: {total / 1875:.4f} - accuracy: {correct / len(x_train):.4f}")
 
 with torch.no_grad():

@@ -146,6 +146,7 @@ class ArraySource(Source):
         self.steps = steps
         self.num_batches = whole if steps is None else steps
         self._whole = whole
+        self._endless: Iterator[Batch] | None = None
 
     def peek(self) -> Batch:
         return self._part(slice(0, self.batch_size))
@@ -160,9 +161,11 @@ class ArraySource(Source):
         return cut(self.x), cut(self.y), cut(self.weight)
 
     def batches(self) -> Iterator[Batch]:
-        rounds = 1 if self.steps is None else -(-self.steps // self._whole)
-        every = itertools.chain.from_iterable(self._one_round() for _ in range(rounds))
-        return every if self.steps is None else itertools.islice(every, self.steps)
+        if self.steps is None:
+            return self._one_round()
+        if self._endless is None:  # the next epoch goes on where the last one stopped
+            self._endless = itertools.chain.from_iterable(self._one_round() for _ in itertools.count())
+        return itertools.islice(self._endless, self.steps)
 
     def _one_round(self) -> Iterator[Batch]:
         assert self.num_samples is not None

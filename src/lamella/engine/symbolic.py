@@ -14,6 +14,7 @@ from __future__ import annotations
 import operator
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -38,23 +39,37 @@ class OnMeta(TorchFunctionMode):
     So layers with real weights run on meta inputs, and updates of their state go nowhere.
     """
 
+    suspended = False
+
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
+        if OnMeta.suspended:
+            return func(*args, **(kwargs or {}))
         args, kwargs = pytree.tree_map_only(torch.Tensor, _to_meta, (args, kwargs or {}))
         return func(*args, **kwargs)
 
+    def __enter__(self) -> OnMeta:
+        self._before, OnMeta.suspended = OnMeta.suspended, False
+        return super().__enter__()
+
+    def __exit__(self, *exception: Any) -> None:
+        OnMeta.suspended = self._before
+        super().__exit__(*exception)
+
 
 def _to_meta(tensor: torch.Tensor) -> torch.Tensor:
-    if tensor.is_meta:
-        return tensor
-    with torch._C.DisableTorchFunction():
-        return torch.empty_like(tensor.detach(), device="meta")
+    return tensor if tensor.is_meta else torch.empty_like(tensor.detach(), device="meta")
 
 
-def off_meta() -> Any:
+@contextmanager
+def off_meta() -> Iterator[None]:
     """Within it `OnMeta` is suspended: for making real weights while a layer runs on meta tensors."""
-    return torch._C.DisableTorchFunction()
+    before, OnMeta.suspended = OnMeta.suspended, True
+    try:
+        yield
+    finally:
+        OnMeta.suspended = before
 
 
 class Node:
@@ -279,6 +294,31 @@ class Graph:
             stack.extend((source, False) for source in reversed(node.inputs))
         return list(done.values())
 
+    def nodes_by_depth(self) -> list[Node]:
+        """All nodes, those of the inputs too, in Keras's order: the farthest from the outputs first.
+
+        Among equals, in the order in which a walk from the outputs back meets them.
+        """
+        met: dict[int, int] = {}
+        inputs = [tensor.node for tensor in self.input_list if tensor.node is not None]
+        given = {id(tensor) for tensor in self.input_list}
+        stack = list(reversed(self.output_list))
+        while stack:
+            tensor = stack.pop()
+            if tensor.node is None or id(tensor.node) in met:
+                continue
+            met[id(tensor.node)] = len(met)
+            if id(tensor) not in given:
+                stack.extend(reversed(tensor.node.inputs))
+        depth: dict[int, int] = {}
+        for node in reversed(self.nodes):
+            own = depth.setdefault(id(node), 0)
+            for tensor in node.inputs:
+                if tensor.node is not None:
+                    depth[id(tensor.node)] = max(depth.get(id(tensor.node), 0), own + 1)
+        every = {id(node): node for node in (*inputs, *self.nodes)}
+        return sorted(every.values(), key=lambda node: (-depth.get(id(node), 0), met.get(id(node), len(met))))
+
     def _compile(self, fuse: Callable[[Any, Any], Any] | None) -> None:
         """Gives each symbolic tensor a slot in a list, and each node the plan of its call."""
         slots = {id(tensor): slot for slot, tensor in enumerate(self.input_list)}
@@ -290,9 +330,7 @@ class Graph:
             self._fuse(steps, fuse)
         self._steps = list(steps.values())
         self._size = len(slots)
-        self._output_slots = [slots[id(tensor)] for tensor in self.output_list]
-        self._output_spec = pytree.tree_structure(self.outputs)
-        self._single_output = isinstance(self.outputs, SymbolicTensor)
+        self._output = _with_slots(self.outputs, slots)
 
     def _fuse(self, steps: dict[int, _Step], fuse: Callable[[Any, Any], Any]) -> None:
         uses = Counter(id(tensor) for node in self.nodes for tensor in node.inputs)
@@ -314,9 +352,26 @@ class Graph:
         values[: len(input_list)] = input_list
         for step in self._steps:
             step.run(values)
-        if self._single_output:
-            return values[self._output_slots[0]]
-        return pytree.tree_unflatten([values[slot] for slot in self._output_slots], self._output_spec)
+        return _filled(self._output, values)
+
+
+class _Slot(int):
+    """A place in the list of values, standing in the arguments of a call."""
+
+
+def _with_slots(structure: Any, slots: dict[int, int]) -> Any:
+    return pytree.tree_map_only(SymbolicTensor, lambda tensor: _Slot(slots[id(tensor)]), structure)
+
+
+def _filled(structure: Any, values: list[Any]) -> Any:
+    kind = type(structure)
+    if kind is _Slot:
+        return values[structure]
+    if kind is list or kind is tuple:
+        return kind([_filled(item, values) for item in structure])
+    if kind is dict:
+        return {key: _filled(item, values) for key, item in structure.items()}
+    return structure
 
 
 class _Step:
@@ -328,20 +383,14 @@ class _Step:
         self.out = out_slots[0]
         simple = len(node.args) == 1 and not node.kwargs and isinstance(node.args[0], SymbolicTensor)
         self.source = slots[id(node.args[0])] if simple else -1
-        leaves, self.spec = pytree.tree_flatten((node.args, node.kwargs))
-        self.leaves = leaves
-        self.fill = [(i, slots[id(leaf)]) for i, leaf in enumerate(leaves) if isinstance(leaf, SymbolicTensor)]
+        self.args, self.kwargs = _with_slots((node.args, node.kwargs), slots)
         self.single = isinstance(node.outputs, SymbolicTensor)
 
     def run(self, values: list[Any]) -> None:
         if self.source >= 0:
             result = self.function(values[self.source])
         else:
-            leaves = list(self.leaves)
-            for position, slot in self.fill:
-                leaves[position] = values[slot]
-            args, kwargs = pytree.tree_unflatten(leaves, self.spec)
-            result = self.function(*args, **kwargs)
+            result = self.function(*_filled(self.args, values), **_filled(self.kwargs, values))
         if self.single:
             values[self.out] = result
         else:

@@ -57,10 +57,11 @@ def bad_loss(model: Any, loss: Any, x: Any) -> None:
         model.stop_training = True
         return
     with torch.no_grad():
+        value = float(loss)
         where = first_non_finite(model, x)
     rate = float(model.optimizer.learning_rate)
     raise NonFiniteError(
-        f"The loss became {float(loss)} at step {int(model.optimizer.iterations) + 1}. {where} "
+        f"The loss became {value} at step {int(model.optimizer.iterations) + 1}. {where} "
         f"The weights are those before this step. Often the learning rate ({rate:g}) is too large: try a tenth of it, "
         f"clip the gradients (clipnorm=1.0), or scale the inputs. To stop quietly instead, pass the callback "
         f"TerminateOnNaN()."

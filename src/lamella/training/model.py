@@ -68,11 +68,9 @@ class Model(Trainer, Layer):
 
     def _register_layers(self, graph: Graph) -> list[Layer]:
         layers: dict[int, Layer] = {}
-        for tensor in graph.input_list:
-            if tensor.node is not None and not tensor.node.inputs:
-                layers.setdefault(id(tensor.node.function), tensor.node.function)  # type: ignore[arg-type]
-        for node in graph.nodes:
-            if isinstance(node.function, Layer):
+        for node in graph.nodes_by_depth():
+            starts = not node.inputs or node.outputs not in graph.input_list
+            if isinstance(node.function, Layer) and starts:
                 layers.setdefault(id(node.function), node.function)
         names = [layer.name for layer in layers.values()]
         for name in names:

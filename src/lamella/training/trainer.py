@@ -111,7 +111,8 @@ class Trainer:
         if self._compiled_metrics is not None:
             found.extend(self._compiled_metrics.all)
         for layer in self._flatten_layers():  # type: ignore[attr-defined]
-            found.extend(metric for metric in vars(layer).values() if isinstance(metric, Metric))
+            own = {name: value for name, value in vars(layer).items() if name != "_loss_tracker"}
+            found.extend(metric for metric in own.values() if isinstance(metric, Metric))
         found.extend(self._own_metrics)
         return list({id(metric): metric for metric in found}.values())
 

@@ -1,0 +1,367 @@
+"""Models in all their forms: how they are made, what they are made of, what they learn from."""
+
+import copy
+import io
+from contextlib import redirect_stdout
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import lamella
+from lamella import layers
+from lamella.datasets import digits
+
+X = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
+Y = (X.sum(axis=1, keepdims=True) > 0).astype("float32")
+
+
+def small(**kwargs):
+    model = lamella.Sequential([lamella.Input((4,)), layers.Dense(8, "relu"), layers.Dense(1, "sigmoid")])
+    model.compile("adam", "binary_crossentropy", metrics=["accuracy"], **kwargs)
+    return model
+
+
+def test_the_digit_classifier_reaches_its_accuracy():
+    lamella.utils.set_random_seed(0)
+    (x, y), (x_test, y_test) = digits.load_data()
+    model = lamella.Sequential([layers.Flatten(input_shape=(8, 8)), layers.Dense(64, "relu"), layers.Dense(10)])
+    model.compile("adam", lamella.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+    model.fit(x / 16.0, y, epochs=25, verbose=0)
+    assert model.evaluate(x_test / 16.0, y_test, verbose=0)[1] >= 0.96
+
+
+def test_a_model_without_input_is_built_by_its_data():
+    model = lamella.Sequential([layers.Dense(3), layers.Dense(1)])
+    assert not model.built
+    model.compile("sgd", "mse")
+    model.fit(X, Y, verbose=0)
+    assert model.built
+    assert model.input_shape == (None, 4)
+
+
+def test_the_older_form_of_sequential():
+    model = lamella.Sequential()
+    model.add(layers.Dense(10, input_shape=(2,)))
+    model.add(layers.Dense(1))
+    assert model.count_params() == 41
+    assert model.pop().units == 1
+    assert model.count_params() == 30
+    assert len(model.layers) == 1
+
+
+def test_a_subclassed_model_with_lists_of_layers():
+    class Net(lamella.Model):
+        def __init__(self):
+            super().__init__()
+            self.blocks = []
+            for units in (8, 6):
+                self.blocks.append(layers.Dense(units, "relu"))
+            self.heads = {"one": layers.Dense(1)}
+            self.drop = layers.Dropout(0.5)
+
+        def call(self, x, training=None):
+            self.was_training = training
+            for block in self.blocks:
+                x = self.drop(block(x), training=training)
+            return self.heads["one"](x)
+
+    net = Net()
+    net.compile("adam", "mse")
+    net.fit(X, Y, verbose=0)
+    assert net.was_training is True
+    net.predict(X, verbose=0)
+    assert net.was_training is False
+    assert len(net.trainable_weights) == 6
+    assert "blocks.0.kernel" in net.state_dict()
+    assert len(list(net.parameters())) == 6
+    twin = copy.deepcopy(net)
+    assert np.array_equal(twin.predict(X, verbose=0), net.predict(X, verbose=0))
+    twin.fit(X, Y, verbose=0)
+    assert not np.array_equal(twin.predict(X, verbose=0), net.predict(X, verbose=0))
+
+
+def test_operators_and_torch_functions_in_a_functional_model():
+    inputs = lamella.Input((4,))
+    h = layers.Dense(6)(inputs)
+    h = torch.cat([h, -h], -1) * 2 + inputs.sum(-1, keepdim=True) / 3
+    first, second = torch.split(torch.relu(h), 6, dim=-1)
+    outputs = layers.Dense(1)((first - second)[:, 1:5].square())
+    assert outputs.shape == (None, 1)
+    model = lamella.Model(inputs, outputs)
+    dense, last = (layer for layer in model.layers if layer.weights)
+    x = torch.tensor(X)
+    h = dense(x)
+    h = torch.relu(torch.cat([h, -h], -1) * 2 + x.sum(-1, keepdim=True) / 3)
+    expected = last((h[:, :6] - h[:, 6:])[:, 1:5].square())
+    torch.testing.assert_close(model(x), expected)
+
+
+@pytest.mark.parametrize("time", [5, 9])
+def test_unknown_dimensions(time):
+    inputs = lamella.Input((None, 3))
+    h = layers.Dense(4)(inputs)
+    pooled = h.mean(dim=1)
+    assert h.shape == (None, None, 4)
+    assert pooled.shape == (None, 4)
+    model = lamella.Model(inputs, [h, pooled])
+    a, b = model.predict(np.ones((2, time, 3)), verbose=0)
+    assert a.shape == (2, time, 4)
+    assert b.shape == (2, 4)
+
+
+def test_pictures_of_unknown_size():
+    inputs = lamella.Input((None, None, 3))
+    h = layers.MaxPooling2D()(layers.Conv2D(4, 3, padding="same")(inputs))
+    assert h.shape == (None, None, None, 4)
+    assert layers.GlobalAveragePooling2D()(h).shape == (None, 4)
+
+
+def test_dict_outputs_and_targets():
+    inputs = lamella.Input((4,))
+    model = lamella.Model(inputs, {"p": layers.Dense(1)(inputs), "q": layers.Dense(2)(inputs)})
+    model.compile("sgd", {"p": "mse", "q": "mse"})
+    history = model.fit(X, {"p": Y, "q": np.hstack([Y, Y])}, verbose=0, epochs=2)
+    assert set(history.history) == {"loss", "p_loss", "q_loss"}
+    assert set(model.predict(X, verbose=0)) == {"p", "q"}
+
+
+def test_features_of_an_inner_layer():
+    model = small()
+    features = lamella.Model(model.inputs, model.layers[0].output)
+    np.testing.assert_allclose(
+        features.predict(X, verbose=0), model.layers[0](torch.tensor(X)).detach().numpy(), rtol=1e-6
+    )
+
+
+def test_freezing():
+    base = lamella.Sequential([lamella.Input((4,)), layers.Dense(8, "relu"), layers.BatchNormalization()])
+    base.trainable = False
+    inputs = lamella.Input((4,))
+    model = lamella.Model(inputs, layers.Dense(1)(base(inputs, training=False)))
+    model.compile("adam", "mse")
+    before, head = base.get_weights(), model.layers[-1].get_weights()
+    model.fit(X, Y, verbose=0)
+    assert all(np.array_equal(a, b) for a, b in zip(base.get_weights(), before, strict=True))
+    assert not np.array_equal(head[0], model.layers[-1].get_weights()[0])
+    assert len(model.trainable_weights) == 2
+    base.trainable = True
+    assert len(model.trainable_weights) == 6
+    model.compile("adam", "mse")
+    model.fit(X, Y, verbose=0)
+    assert not np.array_equal(before[0], base.get_weights()[0])
+
+
+def test_add_loss_counts_once_and_trains():
+    class Penalty(layers.Layer):
+        def call(self, x):
+            self.add_loss(10.0 * x.square().mean())
+            return x
+
+    model = lamella.Sequential([lamella.Input((4,)), layers.Dense(2, use_bias=False), Penalty()])
+    model.compile(lamella.optimizers.SGD(0.0), None)
+    loss = model.fit(X, epochs=2, verbose=0).history["loss"]
+    expected = 10 * np.square(model.predict(X, verbose=0)).mean()
+    assert loss == pytest.approx([expected, expected], rel=1e-4)
+
+
+def test_a_metric_that_the_model_updates():
+    class Net(lamella.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = layers.Dense(1)
+            self.size = lamella.metrics.Mean(name="size")
+
+        def call(self, x):
+            y = self.dense(x)
+            self.size.update_state(y.detach().abs())
+            return y
+
+    net = Net()
+    net.compile("sgd", "mse")
+    assert "size" in net.fit(X, Y, verbose=0).history
+
+
+SOURCES = {
+    "numpy": lambda: (X, Y),
+    "float64": lambda: (X.astype("float64"), Y.astype("float64")),
+    "tensors": lambda: (torch.tensor(X), torch.tensor(Y)),
+    "lists": lambda: (X.tolist(), Y.tolist()),
+    "pandas": lambda: (pd.DataFrame(X), pd.Series(Y[:, 0])),
+    "loader": lambda: (
+        torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.tensor(X), torch.tensor(Y)), batch_size=16),
+    ),
+    "dataset": lambda: (torch.utils.data.TensorDataset(torch.tensor(X), torch.tensor(Y)),),
+    "list of batches": lambda: ([(X[:32], Y[:32]), (X[32:], Y[32:])],),
+}
+
+
+@pytest.mark.parametrize("kind", [k for k in SOURCES if k != "list of batches"])
+def test_data_of_every_kind(kind):
+    model = small()
+    history = model.fit(*SOURCES[kind](), epochs=12, verbose=0).history
+    assert history["loss"][-1] < history["loss"][0]
+
+
+def test_generators():
+    def forever():
+        while True:
+            yield X[:16], Y[:16]
+
+    model = small()
+    history = model.fit(forever(), steps_per_epoch=5, epochs=3, verbose=0)
+    assert len(history.history["loss"]) == 3
+    assert int(model.optimizer.iterations) == 15
+    with pytest.warns(UserWarning, match="ran out after 2 of 5 batches"):
+        model.fit(((X[:8], Y[:8]) for _ in range(2)), steps_per_epoch=5, verbose=0)
+
+
+class Batches(lamella.utils.PyDataset):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.ended = 0
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        part = slice(16 * index, 16 * index + 16)
+        return X[part], Y[part]
+
+    def on_epoch_end(self):
+        self.ended += 1
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_py_dataset(workers):
+    data = Batches(workers=workers)
+    model = small()
+    model.fit(data, epochs=2, verbose=0, validation_data=data)
+    assert data.ended >= 2
+    np.testing.assert_allclose(model.evaluate(data, verbose=0), model.evaluate(X, Y, verbose=0), rtol=1e-5)
+
+
+def test_shuffling_covers_every_sample_once():
+    seen = []
+    model = small()
+    model.fit(
+        np.arange(64.0).reshape(64, 1) * np.ones((1, 4)),
+        Y,
+        verbose=0,
+        batch_size=10,
+        callbacks=[lamella.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(batch))],
+    )
+    assert seen == list(range(7))
+    from lamella.data.adapters import make_source
+
+    source = make_source(np.arange(50.0).reshape(50, 1), np.arange(50), batch_size=7, shuffle=True)
+    rows = torch.cat([y for _, y, _ in source.batches()])
+    assert sorted(rows.tolist()) == list(range(50))
+    assert rows.tolist() != list(range(50))
+    assert all(torch.equal(x[:, 0].long(), y) for x, y, _ in source.batches())
+
+
+def test_callbacks_see_numbers_and_can_stop():
+    class Stop(lamella.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            assert isinstance(logs["loss"], float)
+            if epoch == 1:
+                self.model.stop_training = True
+
+    assert len(small().fit(X, Y, epochs=9, verbose=0, callbacks=[Stop()]).epoch) == 2
+
+
+def test_early_stopping_restores_the_best_weights():
+    model = small()
+    stop = lamella.callbacks.EarlyStopping(monitor="loss", patience=1, restore_best_weights=True, mode="max")
+    history = model.fit(X, Y, epochs=9, verbose=0, callbacks=[stop])
+    assert len(history.epoch) == 2
+    assert stop.best_epoch == 0
+
+
+def test_learning_rate_callbacks():
+    model = small()
+    schedule = lamella.callbacks.LearningRateScheduler(lambda epoch: 0.1 / (epoch + 1))
+    assert model.fit(X, Y, epochs=2, verbose=0, callbacks=[schedule]).history["learning_rate"] == [0.1, 0.05]
+    plateau = lamella.callbacks.ReduceLROnPlateau("loss", factor=0.5, patience=1, min_delta=1e9)
+    rates = model.fit(X, Y, epochs=4, verbose=0, callbacks=[plateau]).history["learning_rate"]
+    assert rates[-1] < rates[0]
+
+
+def test_two_seeded_runs_are_bit_equal():
+    def run():
+        lamella.utils.set_random_seed(3)
+        model = lamella.Sequential([layers.Dense(8, "relu"), layers.Dropout(0.3), layers.Dense(1)])
+        model.compile("adam", "mse")
+        model.fit(X, Y, epochs=3, verbose=0)
+        return model.get_weights()
+
+    assert all(np.array_equal(a, b) for a, b in zip(run(), run(), strict=True))
+
+
+def test_summary_names_layers_shapes_and_numbers():
+    text = []
+    small().summary(print_fn=text.append)
+    shown = "\n".join(text)
+    assert "Dense" in shown
+    assert "(None, 8)" in shown
+    assert "Total weights: 49" in shown
+
+
+def test_verbose_two_prints_a_line_as_keras_does():
+    out = io.StringIO()
+    model = small()
+    with redirect_stdout(out):
+        model.evaluate(X, Y, verbose=2)
+    assert out.getvalue().startswith("2/2 - 0s - ")
+    assert "loss: " in out.getvalue() and "accuracy: " in out.getvalue()
+
+
+def test_weights_in_a_file(tmp_path):
+    model, other = small(), small()
+    path = tmp_path / "w.safetensors"
+    model.save_weights(path)
+    other.layers[0].name = "renamed"
+    twin = copy.deepcopy(model)
+    twin.set_weights([w * 0 for w in twin.get_weights()])
+    twin.load_weights(path)
+    assert np.array_equal(twin.predict(X, verbose=0), model.predict(X, verbose=0))
+    before = twin.get_weights()
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(ValueError, match="damaged"):
+        twin.load_weights(path)
+    assert all(np.array_equal(a, b) for a, b in zip(before, twin.get_weights(), strict=True))
+
+
+def test_ctrl_c_keeps_the_history():
+    class Interrupt(lamella.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 1 and len(self.model.history.epoch) == 2:
+                raise KeyboardInterrupt
+
+    model = small()
+    history = model.fit(X, Y, epochs=9, verbose=0, callbacks=[Interrupt()])
+    assert len(history.history["loss"]) == 2
+    assert model.training is False
+    model.fit(X, Y, verbose=0)
+
+
+def test_relu_and_pooling_fused_equal_apart():
+    model = lamella.Sequential(
+        [lamella.Input((8, 8, 2)), layers.Conv2D(3, 3, activation="relu"), layers.MaxPooling2D(), layers.Flatten()]
+    )
+    x = torch.randn(4, 8, 8, 2)
+    apart = model.layers[2](model.layers[1](model.layers[0](x)))
+    weights = model.trainable_weights
+    torch.testing.assert_close(model(x), apart)
+    for a, b in zip(
+        torch.autograd.grad(model(x).square().sum(), weights),
+        torch.autograd.grad(apart.square().sum(), weights),
+        strict=True,
+    ):
+        torch.testing.assert_close(a, b)
+    seen = []
+    model.layers[0].register_forward_hook(lambda layer, inputs, output: seen.append(output.min().item()))
+    model(x)
+    assert seen[0] == 0.0  # a hook sees the output after the relu, as without the fusion
