@@ -10,9 +10,7 @@ import script
 import tables
 from peers import DEFAULT_PEERS, PACKAGES, PEERS
 from race import race
-from rows import NAMES
-
-ROWS = (*NAMES, "script")
+from tables import ROWS
 
 
 def parse() -> argparse.Namespace:

@@ -44,7 +44,7 @@ def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, th
         if max_value is None:
             return F.leaky_relu(x, negative_slope) if negative_slope else F.relu(x)
         if not negative_slope:
-            return torch.clamp(x, 0.0, max_value)
+            return torch.clamp(F.relu(x), max=max_value)
     below = negative_slope * (x - threshold)
     above = x if max_value is None else torch.clamp(x, max=max_value)
     return torch.where(x >= threshold, above, below)

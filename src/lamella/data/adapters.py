@@ -9,6 +9,8 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sized
+from functools import partial
+from operator import itemgetter
 from typing import Any
 
 import torch
@@ -196,12 +198,12 @@ class ArraySource(Source):
                     yield x, y, None
                 continue
             x, y, weight = (
-                map_arrays(lambda leaf, rows=rows: leaf.index_select(0, rows), part)
+                map_arrays(partial(torch.index_select, dim=0, index=rows), part)
                 for part in (self.x, self.y, self.weight)
             )
             for first in range(0, len(rows), size):
                 yield tuple(  # type: ignore[misc]
-                    map_arrays(lambda leaf, a=first: leaf[a : a + size], part) for part in (x, y, weight)
+                    map_arrays(itemgetter(slice(first, first + size)), part) for part in (x, y, weight)
                 )
 
 

@@ -45,7 +45,7 @@ def is_amd() -> bool:
 
 
 def _settings() -> Any:
-    mkldnn = getattr(torch.backends, "mkldnn", None)
+    mkldnn: Any = getattr(torch.backends, "mkldnn", None)
     matmul = getattr(mkldnn, "matmul", None)
     return matmul if hasattr(matmul, "fp32_precision") and mkldnn.is_available() else None
 

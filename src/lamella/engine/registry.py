@@ -225,6 +225,8 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None, re
     if name == "__tuple__":
         return tuple(deserialize(item, custom_objects, registry) for item in config["items"])
     inner = config.get("config", {})
+    if name in ("__tensor__", "__numpy__"):
+        return inner["value"]
     if name == "function":
         name, inner = inner, None
     obj = _find(name, config, custom_objects, registry)

@@ -155,7 +155,7 @@ class SymbolicTensor:
         return self.shape[0]
 
     def __iter__(self) -> Iterator[SymbolicTensor]:
-        return (self[i] for i in range(len(self)))
+        return (record(operator.getitem, (self, i), {}) for i in range(len(self)))
 
     # == and != stay Python's: symbolic tensors are compared by identity and used as dictionary keys.
 
@@ -225,7 +225,7 @@ def record(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
     second = pytree.tree_leaves(runs[1])
     if len(first) != len(second):
         raise ArgumentError(f"{node.name!r} returns another number of tensors for another batch size.")
-    outputs = []
+    outputs: list[Any] = []
     for index, (a, b) in enumerate(zip(first, second, strict=True)):
         if isinstance(a, torch.Tensor):
             if a.ndim != b.ndim:

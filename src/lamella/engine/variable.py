@@ -52,7 +52,7 @@ class Weight(_Assignable, nn.Parameter):
 class State(_Assignable, torch.Tensor):
     """A weight that no gradient trains: a moving average, a counter, the sums of a metric."""
 
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
     def __new__(cls, data: torch.Tensor) -> State:
         return torch.Tensor._make_subclass(cls, data.detach(), False)

@@ -64,6 +64,8 @@ class Layer(nn.Module):
         torch.Size([2, 3])
     """
 
+    _init_arguments: tuple[tuple[Any, ...], dict[str, Any]]
+
     def __new__(cls, *args: Any, **kwargs: Any) -> Layer:
         layer = super().__new__(cls)
         object.__setattr__(layer, "_init_arguments", (args, kwargs))  # for get_config
@@ -588,7 +590,7 @@ def _parameters(cls: type, above: type | None = None) -> list[str]:
             break
         if "__init__" not in vars(base):
             continue
-        parameters = inspect.signature(base.__init__).parameters.values()
+        parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
         for parameter in parameters:
             keyword = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
             if keyword and parameter.name not in ("self", "autocast", *names):

@@ -10,7 +10,7 @@ import torch
 from lamella import initializers
 from lamella.engine.dtypes import dtype_name, torch_dtype
 from lamella.engine.naming import auto_name
-from lamella.engine.registry import Registry
+from lamella.engine.registry import Registry, deserialize
 from lamella.engine.variable import State
 from lamella.losses.base import _as_tensor
 
@@ -146,7 +146,10 @@ class Metric:
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Metric:
         """The metric that `get_config` described."""
-        config = dict(config)
+        config = {
+            key: deserialize(value) if isinstance(value, dict) and key != "dtype" else value
+            for key, value in config.items()
+        }
         if config.get("dtype") is not None:
             config["dtype"] = dtype_name(config["dtype"])
         return cls(**config)

@@ -104,7 +104,7 @@ class Trainer:
     def metrics(self) -> list[Metric]:
         """The loss tracker, the metrics of `compile`, and metrics that are attributes of the model."""
         found: list[Metric] = []
-        if self.compiled and self.loss is not None:
+        if self.compiled and (self.loss is not None or type(self).train_step is Trainer.train_step):
             found.append(self._loss_tracker)
         if self._compiled_loss is not None:
             found.extend(self._compiled_loss.trackers)
