@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 DATASETS = ("digits", "mnist", "fashion_mnist", "cifar10", "california_housing")
 MODELS = ("mlp", "cnn", "logistic")
@@ -42,14 +43,14 @@ def _train(options: argparse.Namespace) -> int:
     given = {name: value for name, value in vars(options).items() if name not in ("command", "version")}
     try:
         train(Options(**given))
-    except (LamellaError, ImportError) as error:
+    except (LamellaError, ImportError, OSError) as error:
         print(f"lamella train: {error}", file=sys.stderr)
         return 2
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="lamella", description="Keras's interface on PyTorch's engine.")
+    parser = _Parser(prog="lamella", description="Keras's interface on PyTorch's engine.")
     parser.add_argument("--version", action="store_true", help="print the version")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
 
@@ -69,34 +70,72 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--dataset", choices=DATASETS, default="digits", help="digits needs no download")
     train.add_argument("--model", choices=MODELS, default="mlp")
-    train.add_argument("--epochs", type=_at_least(1), default=30)
-    train.add_argument("--batch-size", type=_at_least(1), default=32, dest="batch_size")
+    train.add_argument("--epochs", type=_whole(1), default=30)
+    train.add_argument("--batch-size", type=_whole(1), default=32, dest="batch_size")
     train.add_argument("--optimizer", default="adam", help="any optimizer by name")
-    train.add_argument("--learning-rate", type=float, default=None, dest="learning_rate", help="the optimizer's own")
+    train.add_argument(
+        "--learning-rate",
+        type=_number("above 0", lambda r: 0 < r < float("inf")),
+        dest="learning_rate",
+        help="the optimizer's own",
+    )
     train.add_argument("--hidden", type=_sizes, default=(128, 64), metavar="N,N", help="units of the hidden layers")
-    train.add_argument("--dropout", type=float, default=0.2)
-    train.add_argument("--validation-split", type=float, default=0.1, dest="validation_split")
-    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--dropout", type=_number("from 0 to 1", lambda p: 0 <= p <= 1), default=0.2)
+    train.add_argument(
+        "--validation-split",
+        type=_number("from 0 to below 1", lambda part: 0 <= part < 1),
+        default=0.1,
+        dest="validation_split",
+        help="the share of the training data that is kept for validation",
+    )
+    train.add_argument("--seed", type=_whole(0, 2**32 - 1), default=0)
     train.add_argument("--out", default=None, help="the folder to write to; a new one in runs/ by default")
     train.add_argument("--verbose", type=int, choices=(0, 1, 2), default=1)
     return parser
 
 
-def _at_least(least: int):  # type: ignore[no-untyped-def]
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaint is one line: the usage is a `--help` away."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def _whole(least: int, most: int | None = None) -> Callable[[str], int]:
+    wanted = f"a whole number of {least} or more" if most is None else f"a whole number from {least} to {most}"
+
     def parse(text: str) -> int:
-        value = int(text)
-        if value < least:
-            raise argparse.ArgumentTypeError(f"must be {least} or more, got {value}")
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if value < least or (most is not None and value > most):
+            raise argparse.ArgumentTypeError(f"must be {wanted}; got {text!r}")
         return value
 
-    parse.__name__ = "whole number"
+    return parse
+
+
+def _number(wanted: str, allowed: Callable[[float], bool]) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not allowed(value):
+            raise argparse.ArgumentTypeError(f"must be a number {wanted}; got {text!r}")
+        return value
+
     return parse
 
 
 def _sizes(text: str) -> tuple[int, ...]:
-    sizes = tuple(int(part) for part in text.split(",") if part.strip())
-    if any(size < 1 for size in sizes):
-        raise argparse.ArgumentTypeError(f"sizes must be 1 or more, got {text}")
+    try:
+        sizes = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        sizes = ()
+    if not sizes or min(sizes) < 1:
+        raise argparse.ArgumentTypeError(f"must be whole numbers of 1 or more, such as 128,64; got {text!r}")
     return sizes
 
 

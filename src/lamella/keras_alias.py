@@ -11,6 +11,7 @@ import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import re
 import sys
 import types
 from collections.abc import Sequence
@@ -52,7 +53,10 @@ def _let_results_be_read() -> None:
         return plain(self, force=True)
 
     def array(self: torch.Tensor, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.asarray(plain(self, force=True), dtype=dtype)
+        values = plain(self, force=True)
+        if dtype is not None and values.dtype != dtype:
+            return values.astype(dtype)
+        return values.copy() if copy else values
 
     torch.Tensor.numpy = numpy  # type: ignore[method-assign, assignment]
     torch.Tensor.__array__ = array  # type: ignore[method-assign, assignment]
@@ -105,16 +109,43 @@ def _exists(name: str) -> bool:
 
 def _missing(asked: str, ours: str) -> str:
     parent, _, name = ours.rpartition(".")
-    close: list[str] = []
-    if _exists(parent):
-        close = nearest(name, [n for n in vars(importlib.import_module(parent)) if not n.startswith("_")])
-    return f"Lamella has no {asked!r}." + (f" Nearest: {', '.join(close)}." if close else "")
+    close = _nearest_in(importlib.import_module(parent), name) if _exists(parent) else ""
+    return f"Lamella has no {asked!r}.{close}"
+
+
+def hint(error: ImportError | AttributeError) -> str | None:
+    """What to say of a name that a module of Lamella lacks; None for any other error.
+
+    Example:
+        >>> import lamella
+        >>> try:
+        ...     lamella.layers.Dens
+        ... except AttributeError as error:
+        ...     print(hint(error))
+        Lamella has no keras.layers.Dens. Nearest: Dense, ELU, Lambda.
+    """
+    if isinstance(error, AttributeError):
+        module, name = error.obj, error.name
+    else:
+        found = re.match(r"cannot import name '(\w+)'", error.msg or "")
+        module, name = sys.modules.get(error.name or ""), found and found.group(1)
+    if not isinstance(module, types.ModuleType) or not name or module.__name__.split(".")[0] != "lamella":
+        return None
+    if module.__name__ == "lamella.tensorflow_stand_in":
+        return str(refuse_unknown("tensorflow", name, module.__all__))
+    return f"Lamella has no keras{module.__name__.removeprefix('lamella')}.{name}.{_nearest_in(module, name)}"
+
+
+def _nearest_in(module: types.ModuleType, name: str) -> str:
+    known = getattr(module, "__all__", None) or [each for each in vars(module) if not each.startswith("_")]
+    close = nearest(name, known)
+    return f" Nearest: {', '.join(close)}." if close else ""
 
 
 def refuse_unknown(module_name: str, name: str, known: Any) -> AttributeError:
     """The error for an attribute that a stand-in does not have."""
     close = nearest(name, known)
     return AttributeError(
-        f"Lamella's stand-in for {module_name} has no {name!r}: it answers for {module_name}.keras and "
+        f"Lamella answers for {module_name}.keras, not for the rest of {module_name}: there is no {name!r}, only "
         f"{', '.join(sorted(known))}." + (f" Nearest: {', '.join(close)}." if close else "")
     )

@@ -12,15 +12,39 @@ from lamella import activations
 from lamella.engine.dtypes import torch_dtype
 from lamella.utils import set_random_seed
 
-__version__ = f"0 (Lamella {keras.__version__})"
+__all__ = [
+    "argmax",
+    "cast",
+    "config",
+    "constant",
+    "convert_to_tensor",
+    "float16",
+    "float32",
+    "float64",
+    "int32",
+    "int64",
+    "keras",
+    "newaxis",
+    "nn",
+    "random",
+    "reduce_mean",
+    "reduce_sum",
+    "test",
+    "uint8",
+]
+
+# The first TensorFlow whose tf.keras is Keras 3; scripts compare versions, so it must read as one.
+__version__ = f"2.16.0+lamella.{keras.__version__}"
 
 float16, float32, float64 = torch.float16, torch.float32, torch.float64
 int32, int64, uint8 = torch.int32, torch.int64, torch.uint8
 
 
 def convert_to_tensor(value: Any, dtype: Any = None) -> torch.Tensor:
-    """A torch tensor of an array or a number."""
-    return torch.as_tensor(value, dtype=None if dtype is None else torch_dtype(dtype))
+    """A torch tensor of an array or a number; Python's whole numbers become int32, as in TensorFlow."""
+    tensor = torch.as_tensor(value, dtype=None if dtype is None else torch_dtype(dtype))
+    untyped = dtype is None and not hasattr(value, "dtype") and tensor.dtype is torch.int64
+    return tensor.to(torch.int32) if untyped else tensor
 
 
 constant = convert_to_tensor
@@ -32,20 +56,21 @@ def cast(x: Any, dtype: Any) -> torch.Tensor:
 
 
 def reduce_mean(x: Any, axis: Any = None, keepdims: bool = False) -> torch.Tensor:
-    """The mean."""
+    """The mean; of whole numbers a whole number, as in TensorFlow."""
     x = torch.as_tensor(x)
-    return x.mean() if axis is None else x.mean(dim=axis, keepdim=keepdims)
+    mean = (x if x.is_floating_point() else x.double()).mean(dim=axis, keepdim=keepdims)
+    return mean.to(x.dtype)
 
 
 def reduce_sum(x: Any, axis: Any = None, keepdims: bool = False) -> torch.Tensor:
     """The sum."""
     x = torch.as_tensor(x)
-    return x.sum() if axis is None else x.sum(dim=axis, keepdim=keepdims)
+    return x.sum(dim=axis, keepdim=keepdims, dtype=x.dtype)
 
 
 def argmax(x: Any, axis: int | None = None) -> torch.Tensor:
-    """The place of the largest."""
-    return torch.as_tensor(x).argmax(dim=axis)
+    """The place of the largest, along the first axis by default."""
+    return torch.as_tensor(x).argmax(dim=axis or 0)
 
 
 def _devices(kind: str | None = None) -> list[str]:
@@ -69,7 +94,4 @@ newaxis = None
 def __getattr__(name: str) -> Any:
     from lamella.keras_alias import refuse_unknown
 
-    known = [
-        each for each in globals() if not each.startswith("_") and each not in ("annotations", "Any", "SimpleNamespace")
-    ]
-    raise refuse_unknown("tensorflow", name, known)
+    raise refuse_unknown("tensorflow", name, __all__)

@@ -18,5 +18,11 @@ def run(script: str, arguments: list[str]) -> int:
     keras_alias.install()
     sys.argv = [script, *arguments]
     sys.path.insert(0, str(path.parent.resolve()))
-    runpy.run_path(str(path), run_name="__main__")
+    try:
+        runpy.run_path(str(path), run_name="__main__")
+    except (ImportError, AttributeError) as error:
+        hint = keras_alias.hint(error)
+        if hint and hint not in str(error):
+            error.add_note(hint)
+        raise
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -39,19 +40,19 @@ class Options:
 
 def train(options: Options) -> dict[str, float]:
     """Trains, evaluates, prints a table and writes `runs/<name>/`; the test scores."""
-    folder = _new_folder(options)
     lamella.utils.set_random_seed(options.seed)
     (x_train, y_train), (x_test, y_test) = getattr(lamella.datasets, options.dataset).load_data()
     regression = options.dataset in REGRESSION
     x_train, x_test, top = _scaled(x_train, x_test, options.dataset)
     y_train, y_test, unit = _targets(y_train, y_test, regression)
     model = build(options, x_train, None if regression else int(y_train.max()) + 1, top)
-    model.summary()
     optimizer = lamella.optimizers.get(options.optimizer)
     if options.learning_rate is not None:
         optimizer.learning_rate = options.learning_rate
     loss = "mse" if regression else lamella.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer, loss, metrics=["mae" if regression else "accuracy"])
+    folder = _new_folder(options)  # only now: a mistake in the options leaves no empty folder behind
+    model.summary()
     start = time.perf_counter()
     history = model.fit(
         x_train,
@@ -119,6 +120,8 @@ def _new_folder(options: Options) -> Path:
             folder = runs / f"{options.dataset}-{options.model}-{number}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
     except OSError as error:
         raise ArgumentError(f"Cannot write to {folder}: {error.strerror}. Choose another folder with --out.") from error
     return folder

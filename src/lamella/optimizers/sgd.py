@@ -62,11 +62,26 @@ class SGD(Optimizer):
     def update(self, weights: Tensors, gradients: Tensors, rate: float, velocity: Tensors | None = None) -> None:
         if velocity is None:
             torch._foreach_add_(weights, gradients, alpha=-rate)
-            return
-        torch._foreach_mul_(velocity, self.momentum)
-        torch._foreach_add_(velocity, gradients, alpha=-rate)
-        if self.nesterov:
-            torch._foreach_add_(weights, velocity, alpha=self.momentum)
-            torch._foreach_add_(weights, gradients, alpha=-rate)
+        elif self.nesterov:
+            self._nesterov(weights, gradients, rate, velocity)
         else:
-            torch._foreach_add_(weights, velocity)
+            # torch's kernel: v = momentum * v + (1 - dampening) * g; w -= lr * v. With this dampening and lr = 1
+            # the rate goes into v, as in Keras (whose v has the other sign).
+            torch._fused_sgd_(
+                weights,
+                gradients,
+                velocity,
+                weight_decay=0.0,
+                momentum=self.momentum,
+                lr=1.0,
+                dampening=1.0 - rate,
+                nesterov=False,
+                maximize=False,
+                is_first_step=False,
+            )
+
+    def _nesterov(self, weights: Tensors, gradients: Tensors, rate: float, velocity: Tensors) -> None:
+        torch._foreach_mul_(velocity, self.momentum)
+        torch._foreach_add_(velocity, gradients, alpha=rate)
+        torch._foreach_add_(weights, velocity, alpha=-self.momentum)
+        torch._foreach_add_(weights, gradients, alpha=-rate)
