@@ -1,12 +1,14 @@
 """Every initializer draws from the distribution that real Keras draws from."""
 
 import inspect
+import json
 
 import numpy as np
 import pytest
 import torch
 
 from lamella import initializers
+from lamella.errors import ArgumentError, ShapeError, UnknownNameError
 
 keras = pytest.importorskip("keras")
 
@@ -102,3 +104,185 @@ def test_get():
         initializers.get("he_norml")
     with pytest.raises(ValueError, match="scale must be positive"):
         initializers.VarianceScaling(0.0)
+
+
+FIXED = [
+    ("Zeros", {}),
+    ("Ones", {}),
+    ("Constant", {"value": 3.5}),
+    ("Constant", {"value": np.array([1.0, 2.0, 3.0])}),
+    ("Identity", {"gain": 2.0}),
+    ("STFT", {"side": "imag", "window": None, "scaling": "spectrum", "periodic": True}),
+    ("STFT", {"window": np.linspace(0.0, 1.0, 3)}),
+]
+ALL = [*RANDOM, *FIXED, ("Orthogonal", {"gain": 2.0})]
+ALL_IDS = [f"{n}-{'-'.join(a)}" for n, a in ALL]
+
+
+def shape_for(name):
+    return (3, 1, 3) if name == "STFT" else (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "bound"),
+    [
+        ("RandomUniform", {"minval": -0.3, "maxval": 0.3}, 0.3),
+        ("TruncatedNormal", {"stddev": 0.5}, 1.0),
+        ("GlorotUniform", {}, np.sqrt(6 / 150)),
+        ("HeUniform", {}, np.sqrt(6 / 100)),
+        ("LecunUniform", {}, np.sqrt(3 / 100)),
+        ("GlorotNormal", {}, 2 * np.sqrt(1 / 75) / 0.87962566),
+        ("HeNormal", {}, 2 * np.sqrt(2 / 100) / 0.87962566),
+        ("LecunNormal", {}, 2 * np.sqrt(1 / 100) / 0.87962566),
+    ],
+)
+def test_bounds(name, arguments, bound):
+    largest = max(float(getattr(initializers, name)(**arguments)((100, 50)).abs().max()) for _ in range(4))
+    assert 0.97 * bound < largest <= bound * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("distribution", ["uniform", "truncated_normal", "untruncated_normal"])
+@pytest.mark.parametrize(("mode", "fan"), [("fan_in", 9 * 8), ("fan_out", 9 * 64), ("fan_avg", 9 * 36)])
+def test_variance_of_a_convolution_kernel(mode, fan, distribution):
+    kernel = initializers.VarianceScaling(2.0, mode, distribution, seed=3)((3, 3, 8, 64))
+    assert float(kernel.var()) * fan == pytest.approx(2.0, rel=0.08)
+    assert float(kernel.mean()) == pytest.approx(0.0, abs=6 * np.sqrt(2.0 / fan / kernel.numel()))
+
+
+@pytest.mark.parametrize(
+    ("shape", "inputs", "outputs"),
+    [
+        ((4, 5, 6), (0,), (1, 2)),
+        ((4, 5, 6), (0, 1), (2,)),
+        ((4, 5, 6), (0,), (2,)),
+        ((4, 5, 6), (-1,), (0,)),
+        ((4, 5, 6), (0,), None),
+        ((4, 5, 6), None, (2,)),
+    ],
+    ids=str,
+)
+def test_fans_along_given_axes(shape, inputs, outputs):
+    from keras.src.initializers.random_initializers import compute_fans
+
+    assert initializers.compute_fans(shape, inputs, outputs) == compute_fans(shape, inputs, outputs)
+
+
+def test_given_axes_reach_the_distribution():
+    per_head = initializers.HeUniform(seed=0, input_axes=[0], output_axes=[1, 2])((50, 8, 40))
+    assert 0.99 * np.sqrt(6 / 50) < per_head.abs().max() <= np.sqrt(6 / 50)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16", "float16"])
+@pytest.mark.parametrize(("name", "arguments"), ALL, ids=ALL_IDS)
+def test_dtype(name, arguments, dtype):
+    values = getattr(initializers, name)(**arguments)(shape_for(name), dtype=dtype)
+    assert values.dtype is getattr(torch, dtype)
+    assert torch.isfinite(values).all()
+    assert getattr(initializers, name)(**arguments)(shape_for(name)).dtype is torch.float32
+
+
+def test_double_precision_is_drawn_in_double_precision():
+    q = initializers.Orthogonal(seed=0)((20, 20), dtype="float64")
+    torch.testing.assert_close(q @ q.T, torch.eye(20, dtype=torch.float64), rtol=0, atol=1e-13)
+    for name in ("TruncatedNormal", "HeNormal", "RandomNormal", "GlorotUniform"):
+        values = getattr(initializers, name)(seed=0)((100,), dtype="float64")
+        assert not torch.equal(values, values.float().double())
+
+
+def test_orthogonal_is_uniform_over_the_rotations():
+    ours = torch.stack([initializers.Orthogonal()((3, 3)) for _ in range(150)])
+    # Each entry has mean 0 and variance 1/3; without the sign correction the first one has mean -1/2.
+    assert ours.mean(0).abs().max() < 5 * np.sqrt(1 / 3 / 150)
+    torch.testing.assert_close(ours.square().mean(0), torch.full((3, 3), 1 / 3), rtol=0, atol=0.1)
+
+
+def test_unseeded_values_follow_the_global_seed():
+    drawn = []
+    for _ in range(2):
+        torch.manual_seed(11)
+        initializers.HeNormal(seed=3)((5,))  # a seed of its own leaves the global generator alone
+        drawn.append(initializers.GlorotUniform()((4, 5)))
+    torch.manual_seed(11)
+    assert torch.equal(drawn[0], drawn[1])
+    assert torch.equal(drawn[0], initializers.GlorotUniform()((4, 5)))
+
+
+@pytest.mark.parametrize(("name", "arguments"), ALL, ids=ALL_IDS)
+def test_config_goes_through_json_and_to_keras(name, arguments):
+    if name not in {name for name, _ in FIXED}:
+        arguments = {**arguments, "seed": np.int64(5)}
+    ours = getattr(initializers, name)(**arguments)
+    shape = shape_for(name)
+    config = json.loads(json.dumps(initializers.serialize(ours)))
+    from_keras = keras.initializers.serialize(keras.initializers.deserialize(config))
+    assert config["class_name"] == from_keras["class_name"] == name
+    if name == "Identity":  # Keras forgets the gain
+        from_keras["config"]["gain"] = 2.0
+    for again in (initializers.deserialize(config), initializers.get(from_keras), ours.clone()):
+        assert type(again) is type(ours)
+        torch.testing.assert_close(again(shape), ours(shape), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(("name", "arguments"), FIXED, ids=[f"{n}-{'-'.join(a)}" for n, a in FIXED])
+def test_config_of_fixed_values_from_keras(name, arguments):
+    theirs = getattr(keras.initializers, name)(**arguments)
+    config = json.loads(json.dumps(keras.initializers.serialize(theirs)))
+    if name == "Identity":  # Keras forgets the gain
+        config["config"].setdefault("gain", 2.0)
+    ours = initializers.get(config)
+    torch.testing.assert_close(ours(shape_for(name)), theirs(shape_for(name)), rtol=1e-5, atol=1e-6)
+
+
+def test_every_name_that_keras_gets():
+    from keras.src.initializers import ALL_OBJECTS_DICT
+
+    for name, cls in ALL_OBJECTS_DICT.items():
+        assert type(initializers.get(name)).__name__ == cls.__name__
+        assert type(initializers.get({"class_name": name, "config": {}})).__name__ == cls.__name__
+
+
+def test_get_of_other_things():
+    assert initializers.get(None) is None
+    assert type(initializers.get(initializers.HeNormal)) is initializers.HeNormal
+    made = initializers.Ones()
+    assert initializers.get(made) is made
+    assert initializers.get(torch.zeros) is torch.zeros
+    values = torch.tensor([1.0, 2.0])
+    given = initializers.get(values)((2,))
+    given += 1  # the weight is a copy: training it must not change the values given
+    assert values.tolist() == [1.0, 2.0]
+    assert initializers.get(np.float32(3.0))(()) == 3.0
+
+
+def test_an_initializer_of_ones_own():
+    class Sevens(initializers.Initializer):
+        def __call__(self, shape, dtype=None):
+            return torch.full(tuple(shape), 7.0)
+
+    again = initializers.deserialize(initializers.serialize(Sevens()), {"Sevens": Sevens})
+    assert torch.equal(again((2,)), torch.tensor([7.0, 7.0]))
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: initializers.get("glorot"), UnknownNameError, "Unknown initializer 'glorot'. Did you mean"),
+        (lambda: initializers.get(3.0), ArgumentError, "Cannot make an? initializer of 3.0"),
+        (lambda: initializers.VarianceScaling(-1.0), ArgumentError, "scale must be positive; got -1.0"),
+        (lambda: initializers.VarianceScaling(mode="fan"), ArgumentError, "mode must be .*'fan_avg'; got 'fan'"),
+        (lambda: initializers.VarianceScaling(distribution="x"), ArgumentError, "distribution must be .* got 'x'"),
+        (
+            lambda: initializers.HeNormal(seed="a"),
+            ArgumentError,
+            "must be an integer or None; got 'a'",
+        ),
+        (lambda: initializers.Identity()((2, 3, 4)), ShapeError, r"two dimensions, got \(2, 3, 4\)"),
+        (lambda: initializers.Orthogonal()((3,)), ShapeError, r"two dimensions or more, got \(3,\)"),
+        (lambda: initializers.STFT("up"), ArgumentError, "side must be 'real' or 'imag'; got 'up'"),
+        (lambda: initializers.STFT(scaling="up"), ArgumentError, "scaling must be .*; got 'up'"),
+        (lambda: initializers.STFT(window=[1.0, 2.0])((3, 1, 3)), ShapeError, r"shape \(3,\); got \(2,\)"),
+    ],
+)
+def test_refused(make, error, message):
+    with pytest.raises(error, match=message):
+        make()

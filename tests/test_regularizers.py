@@ -41,11 +41,12 @@ def penalty_and_gradient(regularizer, x):
     return penalty.detach(), gradient
 
 
-@pytest.mark.parametrize("shape", [(5, 4), (4, 7), (3, 3, 2, 4), (6,)], ids=str)
-@pytest.mark.parametrize(("name", "kwargs"), CASES, ids=IDS)
+def shapes(name):
+    return [(5, 4), (4, 7)] if name == "OrthogonalRegularizer" else [(5, 4), (4, 7), (3, 3, 2, 4), (6,)]
+
+
+@pytest.mark.parametrize(("name", "kwargs", "shape"), [(*case, s) for case in CASES for s in shapes(case[0])], ids=str)
 def test_penalty_and_gradient(name, kwargs, shape):
-    if name == "OrthogonalRegularizer" and len(shape) != 2:
-        pytest.skip("takes matrices only")
     x = np.random.default_rng(0).normal(size=shape).astype("float32")
     if name != "OrthogonalRegularizer":
         x.flat[0] = 0.0  # the kink of |x|
@@ -78,7 +79,8 @@ def test_orthogonal_regularizer_counts_rows_or_columns():
 
 @pytest.mark.parametrize("value", [-0.1, float("nan"), float("inf"), "0.1", True])
 @pytest.mark.parametrize(
-    ("name", "argument"), [("L1", "l1"), ("L2", "l2"), ("L1L2", "l1"), ("L1L2", "l2"), ("OrthogonalRegularizer", "factor")]
+    ("name", "argument"),
+    [("L1", "l1"), ("L2", "l2"), ("L1L2", "l1"), ("L1L2", "l2"), ("OrthogonalRegularizer", "factor")],
 )
 def test_refused_factors(name, argument, value):
     with pytest.raises(ArgumentError, match=f"{argument} must be a finite number, 0 or more; got"):
@@ -135,16 +137,22 @@ def test_get_refuses(identifier, error, message):
         regularizers.get(identifier)
 
 
+def rounded(config):
+    """Keras keeps some factors as float32: 0.01 comes back as 0.009999999776."""
+    if isinstance(config, dict):
+        return {key: rounded(value) for key, value in config.items()}
+    return round(config, 6) if isinstance(config, float) else config
+
+
 @pytest.mark.parametrize(("name", "kwargs"), CASES, ids=IDS)
 def test_config_round_trips(name, kwargs):
     ours, theirs = getattr(regularizers, name)(**kwargs), getattr(keras.regularizers, name)(**kwargs)
     config = json.loads(json.dumps(regularizers.serialize(ours)))
     from_keras = keras.regularizers.serialize(theirs)
-    assert {**config, "config": None} == {**from_keras, "config": None}
-    assert config["config"] == pytest.approx(from_keras["config"], rel=1e-6)  # Keras rounds to float32
+    assert rounded(config) == rounded(from_keras)
     for again in (regularizers.deserialize(config), regularizers.get(from_keras)):
         assert type(again) is type(ours)
-        assert again.get_config() == pytest.approx(ours.get_config(), rel=1e-6)
+        assert rounded(again.get_config()) == rounded(ours.get_config())
     assert type(keras.regularizers.deserialize(config)) is type(theirs)
 
 

@@ -6,7 +6,7 @@ is known to layers by its name: `Dense(64, activation="relu")`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -31,7 +31,7 @@ def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, th
         x: The input.
         negative_slope: The slope below the threshold.
         max_value: The largest output.
-        threshold: Inputs below it are damped by `negative_slope`.
+        threshold: Inputs up to it give `negative_slope` * (x - threshold).
 
     Source: Nair and Hinton, 2010.
 
@@ -44,10 +44,11 @@ def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, th
         if max_value is None:
             return F.leaky_relu(x, negative_slope) if negative_slope else F.relu(x)
         if not negative_slope:
-            return torch.clamp(F.relu(x), max=max_value)
-    below = negative_slope * (x - threshold)
-    above = x if max_value is None else torch.clamp(x, max=max_value)
-    return torch.where(x >= threshold, above, below)
+            return F.relu6(x) if max_value == 6 else torch.clamp(F.relu(x), max=max_value)
+    above = torch.where(x <= threshold, torch.zeros_like(x), x)  # asked this way round, NaN stays NaN
+    if max_value is not None:
+        above = torch.clamp(above, 0.0, max_value)
+    return above - negative_slope * F.relu(threshold - x) if negative_slope else above
 
 
 @registry.register()
@@ -80,8 +81,12 @@ def _remember_logits(probabilities: Any, logits: Any) -> Any:
 
 
 @registry.register()
-def softmax(x: Any, axis: int = -1) -> torch.Tensor:
+def softmax(x: Any, axis: Any = -1) -> torch.Tensor:
     """exp(x) / sum(exp(x)) along `axis`: positive and summing to one.
+
+    Args:
+        x: The input.
+        axis: An axis, several, or None for all.
 
     Raises:
         ArgumentError: A scalar, which has no axis.
@@ -93,19 +98,29 @@ def softmax(x: Any, axis: int = -1) -> torch.Tensor:
     x = _tensor(x)
     if x.ndim == 0:
         raise ArgumentError("softmax needs an axis to sum over; got a scalar.")
+    if axis is None or isinstance(axis, Sequence):
+        return torch.exp(log_softmax(x, axis))
     probabilities = torch.softmax(x, dim=axis)
     return _remember_logits(probabilities, x) if axis in (-1, x.ndim - 1) else probabilities
 
 
 @registry.register()
-def log_softmax(x: Any, axis: int = -1) -> torch.Tensor:
+def log_softmax(x: Any, axis: Any = -1) -> torch.Tensor:
     """The logarithm of the softmax, without its rounding.
+
+    Args:
+        x: The input.
+        axis: An axis, several, or None for all.
 
     Example:
         >>> log_softmax([[0.0, 0.0]])
         tensor([[-0.6931, -0.6931]])
     """
-    return torch.log_softmax(_tensor(x), dim=axis)
+    x = _tensor(x)
+    if axis is None or isinstance(axis, Sequence):
+        axes = tuple(range(x.ndim)) if axis is None else tuple(axis)
+        return x - torch.logsumexp(x, dim=axes, keepdim=True)
+    return torch.log_softmax(x, dim=axis)
 
 
 @registry.register()
@@ -224,6 +239,8 @@ def sparse_plus(x: Any) -> torch.Tensor:
 def sparsemax(x: Any, axis: int = -1) -> torch.Tensor:
     """The projection of x onto the probability simplex: a softmax with exact zeros (Martins and Astudillo, 2016).
 
+    Where more than one entry is positive, Keras 3 gives another result, which does not sum to one.
+
     Example:
         >>> sparsemax([[2.0, 1.5, -1.0]])
         tensor([[0.7500, 0.2500, 0.0000]])
@@ -231,9 +248,7 @@ def sparsemax(x: Any, axis: int = -1) -> torch.Tensor:
     x = _tensor(x)
     ordered = torch.sort(x, dim=axis, descending=True).values
     total = torch.cumsum(ordered, dim=axis)
-    shape = [1] * x.ndim
-    shape[axis] = -1
-    rank = torch.arange(1, x.shape[axis] + 1, device=x.device, dtype=x.dtype).reshape(shape)
+    rank = torch.cumsum(torch.ones_like(x), dim=axis)
     support = ordered * rank > total - 1
     size = support.sum(dim=axis, keepdim=True)
     threshold = (total.gather(axis, size - 1) - 1) / size
@@ -418,7 +433,7 @@ def get(identifier: Any) -> Any:
     """
     if identifier is None:
         return linear
-    found = registry.get(identifier)
+    found = deserialize(identifier)
     if not callable(found):
         raise ArgumentError(f"An activation must be callable; got {found!r}.")
     return found
@@ -436,4 +451,6 @@ def serialize(activation: Any) -> Any:
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
     """The activation that `serialize` described."""
+    if isinstance(config, dict) and config.get("class_name") == "function":
+        config = config["config"]  # Keras's form of a function: all but its name is the same for every function
     return registry.get(config, custom_objects)

@@ -100,6 +100,10 @@ class Constant(Initializer):
     def get_config(self) -> dict[str, Any]:
         return {"value": _names.serialize(self.value)}
 
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Constant:
+        return cls(_names.deserialize(config.get("value", 0.0)))
+
 
 @registry.register("IdentityInitializer")
 class Identity(Initializer):
@@ -203,7 +207,7 @@ class VarianceScaling(_Random):
         distribution: `"truncated_normal"` (or `"normal"`), `"untruncated_normal"` or `"uniform"`.
         seed: An integer for the same values at each call.
         input_axes: The axes that count as inputs, where the kernel is no dense or convolution kernel.
-        output_axes: The axes that count as outputs.
+        output_axes: The axes that count as outputs; without effect unless both are given.
 
     Raises:
         ArgumentError: A scale that is not positive, an unknown mode or distribution.
@@ -369,7 +373,7 @@ class Orthogonal(_Random):
         if len(shape) < 2:
             raise ShapeError(f"Orthogonal makes matrices: expected two dimensions or more, got {tuple(shape)}.")
         rows, columns = math.prod(shape[:-1]), shape[-1]
-        flat = torch.empty(max(rows, columns), min(rows, columns)).normal_(generator=self._generator())
+        flat = _empty((max(rows, columns), min(rows, columns)), _drawn_as(dtype)).normal_(generator=self._generator())
         q, r = torch.linalg.qr(flat)
         q = q * torch.sign(torch.diagonal(r))  # makes the decomposition, and so the distribution, unique
         if rows < columns:
@@ -425,6 +429,13 @@ class STFT(Initializer):
                 kernel = kernel / window.abs().sum()
         return kernel.to(torch_dtype(dtype))
 
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "window": _names.serialize(self.window)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> STFT:
+        return cls(**{name: _names.deserialize(value) for name, value in config.items()})
+
     def _window(self, frame_length: int) -> torch.Tensor:
         if not isinstance(self.window, str):
             window = torch.as_tensor(self.window, dtype=torch.float64)
@@ -444,26 +455,16 @@ def compute_fans(
 ) -> tuple[int, int]:
     """The number of inputs and of outputs of one unit of a kernel.
 
-    A vector counts as both; a matrix is (in, out); a convolution kernel is (*window, in, out).
+    A vector counts as both; a matrix is (in, out); a convolution kernel is (*window, in, out). Where both
+    `input_axes` and `output_axes` are given, they alone count.
 
     Example:
         >>> compute_fans((3, 3, 16, 32))
         (144, 288)
     """
     shape = tuple(shape)
-    if input_axes is not None or output_axes is not None:
-        everything = range(len(shape))
-        inputs = {axis % len(shape) for axis in input_axes} if input_axes is not None else None
-        outputs = {axis % len(shape) for axis in output_axes} if output_axes is not None else None
-        if inputs is None:
-            inputs = set(everything) - (outputs or set())
-        if outputs is None:
-            outputs = set(everything) - inputs
-        window = math.prod(shape[axis] for axis in everything if axis not in inputs | outputs)
-        return (
-            window * math.prod(shape[axis] for axis in inputs),
-            window * math.prod(shape[axis] for axis in outputs),
-        )
+    if input_axes is not None and output_axes is not None:
+        return math.prod(shape[axis] for axis in input_axes), math.prod(shape[axis] for axis in output_axes)
     if len(shape) == 0:
         return 1, 1
     if len(shape) == 1:
@@ -476,12 +477,17 @@ def _empty(shape: Sequence[int], dtype: Any) -> torch.Tensor:
     return torch.empty(tuple(shape), dtype=torch_dtype(dtype))
 
 
+def _drawn_as(dtype: Any) -> torch.dtype:
+    # Half precision is too coarse to compute in.
+    return torch.float64 if torch_dtype(dtype) is torch.float64 else torch.float32
+
+
 def _truncated_normal(
     shape: Sequence[int], mean: float, stddev: float, dtype: Any, source: torch.Generator | None
 ) -> torch.Tensor:
     # By the inverse of the distribution function: one pass, nothing drawn twice.
     bound = math.erf(2 / math.sqrt(2))
-    values = torch.empty(tuple(shape)).uniform_(-bound, bound, generator=source)
+    values = _empty(shape, _drawn_as(dtype)).uniform_(-bound, bound, generator=source)
     values = values.erfinv_().mul_(math.sqrt(2)).clamp_(-2.0, 2.0).mul_(stddev).add_(mean)
     return values.to(torch_dtype(dtype))
 

@@ -29,7 +29,7 @@ def install() -> None:
 
     Example:
         >>> import subprocess, sys
-        >>> code = "import lamella.keras_alias as a; a.install(); import keras, lamella; print(keras.layers is lamella.layers)"
+        >>> code = "import lamella, lamella.keras_alias as a; a.install(); import keras; print(keras is lamella)"
         >>> subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip()
         'True'
     """
@@ -119,10 +119,10 @@ def hint(error: ImportError | AttributeError) -> str | None:
     Example:
         >>> import lamella
         >>> try:
-        ...     lamella.layers.Dens
+        ...     lamella.layers.Densee
         ... except AttributeError as error:
-        ...     print(hint(error))
-        Lamella has no keras.layers.Dens. Nearest: Dense, ELU, Lambda.
+        ...     print(hint(error).split(",")[0])
+        Lamella has no keras.layers.Densee. Nearest: Dense
     """
     if isinstance(error, AttributeError):
         module, name = error.obj, error.name

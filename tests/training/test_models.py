@@ -361,6 +361,10 @@ def test_relu_and_pooling_fused_equal_apart():
         strict=True,
     ):
         torch.testing.assert_close(a, b)
+    twin = copy.deepcopy(model)
+    twin.layers[0].set_weights([w * 0 for w in twin.layers[0].get_weights()])
+    assert model(x).abs().sum() > 0  # a copy has layers of its own
+    assert twin(x).abs().sum() == 0
     seen = []
     model.layers[0].register_forward_hook(lambda layer, inputs, output: seen.append(output.min().item()))
     model(x)

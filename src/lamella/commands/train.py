@@ -70,24 +70,26 @@ def train(options: Options) -> dict[str, float]:
 
 
 def build(options: Options, x: np.ndarray, classes: int | None, top: layers.Layer) -> lamella.Sequential:
-    """The model: `logistic` (or linear), `mlp` or `cnn`, for inputs such as `x`; `top` scales them."""
+    """The model: `logistic` (or linear), `mlp` or `cnn`, for inputs such as `x`; `top` scales them.
+
+    Layers with weights are named, so that a file of weights fits every model of the same options.
+    """
     model = lamella.Sequential([lamella.Input(x.shape[1:]), top], name=f"{options.dataset}_{options.model}")
     if options.model == "cnn":
         if x.ndim < 3:
             raise ArgumentError(f"--model cnn needs pictures; {options.dataset} has rows of numbers. Use --model mlp.")
         if x.ndim == 3:
             model.add(layers.Reshape((*x.shape[1:], 1)))
-        model.add(layers.Conv2D(32, 3, padding="same", activation="relu"))
-        model.add(layers.MaxPooling2D())
-        model.add(layers.Conv2D(64, 3, padding="same", activation="relu"))
-        model.add(layers.MaxPooling2D())
+        for number, filters in enumerate((32, 64), 1):
+            model.add(layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"convolution_{number}"))
+            model.add(layers.MaxPooling2D())
     if x.ndim > 2:
         model.add(layers.Flatten())
     if options.model != "logistic":
-        for units in options.hidden:
-            model.add(layers.Dense(units, activation="relu"))
+        for number, units in enumerate(options.hidden, 1):
+            model.add(layers.Dense(units, activation="relu", name=f"hidden_{number}"))
             model.add(layers.Dropout(options.dropout))
-    model.add(layers.Dense(classes or 1))
+    model.add(layers.Dense(classes or 1, name="output"))
     return model
 
 

@@ -8,7 +8,9 @@ the processor has no AMX, the result is as accurate as float32 is, and it is fas
 
 from __future__ import annotations
 
+import ctypes
 import platform
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -103,3 +105,19 @@ def best_matmul(device: torch.device) -> Iterator[None]:
             yield
     else:
         yield
+
+
+@cache
+def keep_freed_memory() -> None:
+    """Asks the C library to keep freed memory for the next step instead of giving it back to the system.
+
+    A step frees its activations and the next one wants them again: without this, each large tensor is mapped
+    and cleared anew by the kernel of the system, every step. The process keeps the memory of its largest step.
+    """
+    if sys.platform != "linux":
+        return
+    library = ctypes.CDLL(None)
+    if hasattr(library, "mallopt"):  # glibc; the numbers are those of malloc.h
+        trim_threshold, mmap_threshold = -1, -3
+        library.mallopt(mmap_threshold, 2**30)
+        library.mallopt(trim_threshold, 2**31 - 1)

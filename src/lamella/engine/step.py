@@ -44,7 +44,6 @@ def train_step(
             costs nothing; on other devices the caller looks from time to time).
     """
     parameters = list(parameters)
-    gradient = torch.autograd.grad
     check = on_bad_loss if parameters and parameters[0].device.type == "cpu" else None
     scale = optimizer.scale_loss if getattr(optimizer, "scales_loss", False) else None
     some_unused = _FirstTime()
@@ -56,15 +55,28 @@ def train_step(
             check(value, x, y, weight)
         target = value if scale is None else scale(value)
         if some_unused.unknown:
-            gradients = gradient(target, parameters, allow_unused=True)
+            gradients = torch.autograd.grad(target, parameters, allow_unused=True)
             some_unused.unknown = any(g is None for g in gradients)
         else:
-            gradients = gradient(target, parameters)
-        optimizer.apply(gradients)
+            gradients = flat_gradients(target, parameters)
         with torch.no_grad():
+            optimizer.apply(gradients)
             observe(value, y, y_pred, weight)
 
     return step
+
+
+def flat_gradients(loss: torch.Tensor, parameters: list[torch.Tensor]) -> Sequence[torch.Tensor]:
+    """`torch.autograd.grad(loss, parameters)`, without the checks that it makes anew at each call."""
+    key = (loss.device, loss.dtype)
+    one = _ONES.get(key)
+    if one is None or loss.ndim:
+        one = _ONES[key] = torch.ones((), device=loss.device, dtype=loss.dtype)
+    return _run_backward((loss,), (one,), False, False, tuple(parameters), False, accumulate_grad=False)
+
+
+_ONES: dict[Any, torch.Tensor] = {}
+_run_backward = torch.autograd.Variable._execution_engine.run_backward  # type: ignore[attr-defined]
 
 
 class _FirstTime:

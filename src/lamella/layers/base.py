@@ -301,6 +301,14 @@ class Layer(nn.Module):
                     raise self._explained(error, args, kwargs) from None
         return self._forward(args, kwargs)
 
+    def direct(self, x: Any) -> Any:
+        """`self(x)`, straight to `call` where nothing else has to happen: no hook, no mask, nothing to build."""
+        if self._quick and type(x) is torch.Tensor and not (
+            self._forward_hooks or self._forward_pre_hooks or self._backward_hooks or self._backward_pre_hooks
+        ):
+            return self.call(x, training=self.training) if self._pass_training else self.call(x)
+        return self(x)
+
     def _forward(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         args, kwargs = pytree.tree_map(self._to_tensor, (args, kwargs), is_leaf=_is_number_list)
         if symbolic_leaves((args, kwargs)):
@@ -529,6 +537,8 @@ _WITH_LOSSES: list[Layer] = []
 def pop_added_losses() -> list[torch.Tensor]:
     """What `add_loss` added since the last call of this, in every layer; the layers forget it."""
     found: list[torch.Tensor] = []
+    if not _WITH_LOSSES:
+        return found
     for layer in _WITH_LOSSES:
         found.extend(layer._added_losses)
         layer._added_losses.clear()

@@ -26,10 +26,19 @@ def fused(first: Any, second: Any) -> Callable[[torch.Tensor], torch.Tensor] | N
     if not first._can_be_quick() or not second._can_be_quick():
         return None
 
-    def both(x: torch.Tensor) -> torch.Tensor:
+    return ReluAfterPooling(first, second)
+
+
+class ReluAfterPooling:
+    """Both layers, as a function of the first one's input."""
+
+    def __init__(self, first: Any, second: Any) -> None:
+        self.first = first
+        self.second = second
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        first, second = self.first, self.second
         hooked = first._forward_hooks or first._forward_pre_hooks or second._forward_hooks or second._forward_pre_hooks
         if hooked or not (first._quick and second._quick) or type(x) is not torch.Tensor:
             return second(first(x))
         return F.relu(second.call(first.before_activation(x)))
-
-    return both

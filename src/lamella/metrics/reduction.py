@@ -72,22 +72,37 @@ class Mean(Metric):
         super().__init__(dtype, name)
         self.total = self.add_variable((), name="total")
         self.count = self.add_variable((), name="count")
+        self._uncounted = 0  # whole batches are counted here, in Python, and added when the mean is asked for
 
-    @torch.no_grad()
+    def reset_state(self) -> None:
+        self._uncounted = 0
+        super().reset_state()
+
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
-        if type(values) is not torch.Tensor:
-            values = _as_tensor(values)
+        values = _as_tensor(values).detach()
         if values.device != self.total.device:
             self.to(values.device)
         if values.ndim == 0 and isinstance(sample_weight, int):  # a loss, for so many samples
             self.total.add_(values, alpha=sample_weight)
-            self.count.add_(sample_weight)
+            self._uncounted += sample_weight
             return
         values, weight = _samplewise(values, sample_weight, mean=True)
         self.total.add_(values.sum())
         self.count.add_(weight.sum() if weight is not None else values.shape[0] if values.ndim else 1)
 
+    @property
+    def variables(self) -> list[torch.Tensor]:
+        """The sums."""
+        self._add_up()
+        return super().variables
+
+    def _add_up(self) -> None:
+        if self._uncounted:
+            self.count.add_(self._uncounted)
+            self._uncounted = 0
+
     def result(self) -> torch.Tensor:
+        self._add_up()
         return self._result(divide_no_nan(self.total, self.count))
 
 
@@ -110,15 +125,14 @@ class MeanMetricWrapper(Mean):
         self._fn = fn
         self._fn_kwargs = kwargs
 
-    @torch.no_grad()
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         mask = masking.get_mask(y_pred) if masking.in_use else None
-        values = self._fn(_as_tensor(y_true), _as_tensor(y_pred), **self._fn_kwargs)
+        values = self._fn(_as_tensor(y_true), _as_tensor(y_pred), **self._fn_kwargs).detach()
         if mask is None and sample_weight is None and values.ndim == 1:
             if values.device != self.total.device:
                 self.to(values.device)
             self.total.add_(values.sum())
-            self.count.add_(values.shape[0])
+            self._uncounted += values.shape[0]
             return
         if mask is not None:
             mask = mask.to(values.device, torch.float32)

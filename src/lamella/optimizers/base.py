@@ -228,7 +228,6 @@ class Optimizer:
         self.apply(gradients, weights)
         return self.iterations
 
-    @torch.no_grad()
     def apply(
         self, grads: Sequence[torch.Tensor | None], trainable_variables: Sequence[torch.Tensor] | None = None
     ) -> None:
@@ -239,6 +238,13 @@ class Optimizer:
             ArgumentError: Another number of gradients than weights, a weight that is not this optimizer's, or
                 no gradient at all.
         """
+        if torch.is_grad_enabled():
+            with torch.no_grad():
+                self._apply(grads, trainable_variables)
+        else:
+            self._apply(grads, trainable_variables)
+
+    def _apply(self, grads: Sequence[torch.Tensor | None], trainable_variables: Sequence[torch.Tensor] | None) -> None:
         if trainable_variables is not None and not self.built:
             self.build(trainable_variables)
         if not self.built:
@@ -255,7 +261,7 @@ class Optimizer:
                 ) from None
         if len(grads) != len(weights):
             raise ArgumentError(f"There are {len(grads)} gradients for {len(weights)} weights.")
-        if any(g is None for g in grads):
+        if type(None) in map(type, grads):
             index = index if index is not None else list(range(len(weights)))
             kept = [i for i, g in enumerate(grads) if g is not None]
             if not kept:
@@ -283,8 +289,11 @@ class Optimizer:
         rate = self.learning_rate
         gradients = self._clipped(gradients)
         self._decay(weights, rate)
-        own = {name: tensors for name, tensors in slots.items() if name not in ("ema", "accumulated")}
-        self.update(weights, gradients, rate, **own)
+        if self.use_ema or self.gradient_accumulation_steps:
+            own = {name: tensors for name, tensors in slots.items() if name not in ("ema", "accumulated")}
+            self.update(weights, gradients, rate, **own)
+        else:
+            self.update(weights, gradients, rate, **slots)
         self._follow_average(slots)
 
     def _clipped(self, gradients: Tensors) -> Tensors:

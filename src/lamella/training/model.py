@@ -60,6 +60,9 @@ class Model(Trainer, Layer):
         self._graph_layers = self._register_layers(graph)
         self._input_dtypes = [tensor.dtype for tensor in graph.input_list]
         self._single_input = isinstance(graph.inputs, SymbolicTensor)
+        known = self._single_input and None not in graph.inputs.shape[1:]
+        self._plain_dtype = self._input_dtypes[0] if known else None  # what needs no further look
+        self._plain_shape = graph.inputs.shape[1:] if known else None
         self.input_names = [tensor.name for tensor in graph.input_list]
         self.output_names = self._names(graph)
         self._call_takes = frozenset({"inputs", "training", "mask"})
@@ -99,6 +102,8 @@ class Model(Trainer, Layer):
 
     def _as_input_list(self, inputs: Any) -> list[torch.Tensor]:
         assert self._graph is not None
+        if type(inputs) is torch.Tensor and inputs.dtype is self._plain_dtype and inputs.shape[1:] == self._plain_shape:
+            return [inputs]
         if self._single_input and isinstance(inputs, torch.Tensor):
             tensors = [inputs]
         elif isinstance(inputs, dict) and not isinstance(self._graph.inputs, dict):

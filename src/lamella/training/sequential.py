@@ -7,7 +7,9 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.module import _has_any_global_hook
 
+from lamella.engine import masking
 from lamella.engine.symbolic import Graph, SymbolicTensor, off_meta
 from lamella.errors import ArgumentError
 from lamella.layers.base import Layer, registry
@@ -42,6 +44,7 @@ class Sequential(Model):
         self._chain: list[Layer] = []
         self._start: SymbolicTensor | None = None
         self._plan: list[Any] = []
+        self._direct: list[Any] = []
         for layer in layers or ():
             self._append(layer)
         self._rebuild()
@@ -93,6 +96,7 @@ class Sequential(Model):
 
     def _rebuild(self) -> None:
         self._plan = _with_fused_pairs(self._chain)
+        self._direct = [layer.direct if isinstance(layer, Layer) else layer for layer in self._plan]
         if self._start is not None and self._chain:
             self._trace(self._start)
 
@@ -131,7 +135,18 @@ class Sequential(Model):
             self._mark_built()
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        x = self._as_input_list(inputs)[0] if self._graph is not None else inputs
+        x = first = self._as_input_list(inputs)[0] if self._graph is not None else inputs
+        if masking.in_use or _has_any_global_hook():
+            return self._one_by_one(x)
+        try:
+            for run in self._direct:
+                x = run(x)
+        except Exception:
+            self._one_by_one(first)  # the same error, with the name of the layer
+            raise
+        return x
+
+    def _one_by_one(self, x: Any) -> Any:
         for layer in self._plan:
             x = layer(x)
         return x

@@ -14,7 +14,7 @@ from lamella import optimizers
 from lamella.data.adapters import make_source, train_validation_split, unpack_x_y_sample_weight
 from lamella.engine import step as engine_step
 from lamella.engine.device import device_of
-from lamella.engine.kernels import best_matmul
+from lamella.engine.kernels import best_matmul, keep_freed_memory
 from lamella.errors import ArgumentError, NotBuiltError, NotCompiledError
 from lamella.layers.base import Layer, pop_added_losses
 from lamella.metrics import Metric
@@ -312,6 +312,8 @@ class Trainer:
         self.history = History()
         self.history.set_model(self)
         run.callbacks.append(self.history)
+        if device.type == "cpu":
+            keep_freed_memory()
         with best_matmul(device):
             fit_epochs(
                 self,
