@@ -9,8 +9,9 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 run: $(VENV)/.run
 	$(BIN)/lamella train
 
+# One thread each: two processes that share two cores would mostly wait for each other.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -m "not slow" -n 2 --dist loadfile tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "not slow" -n 2 --dist loadfile tests
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

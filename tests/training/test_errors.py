@@ -166,7 +166,7 @@ def test_a_loss_that_explodes_names_the_layer_and_keeps_the_weights():
     net = lamella.Sequential([lamella.Input((4,)), layers.Dense(3), Explode(name="culprit"), layers.Dense(1)])
     net.compile("sgd", "mse")
     with pytest.raises(
-        errors.NonFiniteError, match="(?s)became (nan|inf) at step 3.*'culprit'.*learning rate"
+        errors.NonFiniteError, match=r"(?s)became (nan|inf) at step 3.*'culprit'.*learning rate"
     ) as caught:
         net.fit(X, X[:, :1], batch_size=8, verbose=0)
     assert isinstance(caught.value, ValueError)

@@ -369,7 +369,8 @@ def train_validation_split(
     cut = int(samples * (1.0 - validation_split))
     if cut == 0 or cut == samples:
         raise ArgumentError(
-            f"`validation_split` of {validation_split} leaves {cut} of {samples} samples for training. Both parts need some."
+            f"`validation_split` of {validation_split} leaves {cut} of {samples} samples for training. "
+            f"Both parts need some."
         )
 
     def part(where: slice) -> tuple[Any, Any, Any]:

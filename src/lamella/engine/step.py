@@ -66,7 +66,7 @@ def train_step(
     return step
 
 
-def flat_gradients(loss: torch.Tensor, parameters: list[torch.Tensor]) -> Sequence[torch.Tensor]:
+def flat_gradients(loss: torch.Tensor, parameters: list[torch.Tensor]) -> tuple[torch.Tensor, ...]:
     """`torch.autograd.grad(loss, parameters)`, without the checks that it makes anew at each call."""
     key = (loss.device, loss.dtype)
     one = _ONES.get(key)

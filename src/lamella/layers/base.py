@@ -303,8 +303,10 @@ class Layer(nn.Module):
 
     def direct(self, x: Any) -> Any:
         """`self(x)`, straight to `call` where nothing else has to happen: no hook, no mask, nothing to build."""
-        if self._quick and type(x) is torch.Tensor and not (
-            self._forward_hooks or self._forward_pre_hooks or self._backward_hooks or self._backward_pre_hooks
+        if (
+            self._quick
+            and type(x) is torch.Tensor
+            and not (self._forward_hooks or self._forward_pre_hooks or self._backward_hooks or self._backward_pre_hooks)
         ):
             return self.call(x, training=self.training) if self._pass_training else self.call(x)
         return self(x)

@@ -105,7 +105,8 @@ class BatchNormalization(Layer):
         channels = input_shape[self.axis] if -rank <= self.axis < rank else None
         if channels is None:
             raise ShapeError(
-                f"BatchNormalization {self.name!r}: the size of axis {self.axis} must be known; got {tuple(input_shape)}."
+                f"BatchNormalization {self.name!r}: the size of axis {self.axis} must be known; "
+                f"got {tuple(input_shape)}."
             )
         if self.scale:
             self.gamma = self.add_weight(

@@ -119,10 +119,18 @@ class Convolution(Layer):
                 )
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
+        if self.activation is activations.relu:
+            y = self.convolve(inputs).relu_()  # nobody else has these numbers, so they can be overwritten
+            return y.permute(self._from_torch) if self._from_torch else y
         return self.activation(self.before_activation(inputs))
 
     def before_activation(self, inputs: torch.Tensor) -> torch.Tensor:
         """The convolution and the bias."""
+        y = self.convolve(inputs)
+        return y.permute(self._from_torch) if self._from_torch else y
+
+    def convolve(self, inputs: torch.Tensor) -> torch.Tensor:
+        """The convolution and the bias, as torch orders the axes: (batch, filters, *space)."""
         if not inputs.is_floating_point():
             inputs = inputs.to(self._float)
         x = inputs.permute(self._to_torch) if self._to_torch else inputs
@@ -130,8 +138,7 @@ class Convolution(Layer):
         if self.padding != "valid":
             x, padding = padded(x, self.padding, self.kernel_size, self.strides, self.dilation_rate)
         kernel = self.kernel.permute(self._kernel_to_torch)
-        y = self._convolve(x, kernel, self.bias, self.strides, padding, self.dilation_rate, self.groups)
-        return y.permute(self._from_torch) if self._from_torch else y
+        return self._convolve(x, kernel, self.bias, self.strides, padding, self.dilation_rate, self.groups)
 
 
 @registry.register("Convolution2D")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ import torch.nn.functional as F
 from lamella.engine.random import generator
 from lamella.errors import ArgumentError
 from lamella.layers.base import Layer, registry
+
+_MANY = 1 << 14  # where fewer calls matter less than less work
 
 
 class RandomLayer(Layer):
@@ -79,9 +82,16 @@ class Dropout(RandomLayer):
             return torch.zeros_like(inputs)
         if self.seed is None and self.noise_shape is None and inputs.device.type != "cpu":
             return F.dropout(inputs, self.rate, True)
+        shape, source = self._noise_shape(inputs), self._generator(inputs.device)
+        size = math.prod(shape)
+        if inputs.device.type == "cpu" and size > _MANY and 0.01 <= keep <= 0.99:
+            # Four 16-bit numbers from each 64 random bits: several times as fast as a number each.
+            bits = torch.empty((size + 3) // 4, dtype=torch.int64).random_(-(2**63), None, generator=source)
+            threshold = round(keep * 65536) - 32768
+            noise = (bits.view(torch.int16)[:size].view(shape) < threshold).to(inputs.dtype)
+            return inputs * noise.mul_(1.0 / keep)
         # On the CPU, uniform numbers and a comparison take half the time of torch's Bernoulli numbers.
-        noise = torch.empty(self._noise_shape(inputs), dtype=inputs.dtype, device=inputs.device)
-        noise.uniform_(generator=self._generator(inputs.device))
+        noise = torch.empty(shape, dtype=inputs.dtype, device=inputs.device).uniform_(generator=source)
         return inputs * noise.lt_(keep).mul_(1.0 / keep)
 
     def _noise_shape(self, inputs: torch.Tensor) -> list[int]:

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
 from lamella import activations
+from lamella.layers.convolution import Conv2D
+from lamella.layers.pooling import MaxPooling2D
 
 
 def fused(first: Any, second: Any) -> Callable[[torch.Tensor], torch.Tensor] | None:
@@ -20,8 +21,9 @@ def fused(first: Any, second: Any) -> Callable[[torch.Tensor], torch.Tensor] | N
     Returns:
         A function that computes both, or None where there is nothing to gain.
     """
-    relu_last = getattr(first, "activation", None) is activations.relu and hasattr(first, "before_activation")
-    if not relu_last or not getattr(second, "commutes_with_relu", False):
+    if not isinstance(first, Conv2D) or not isinstance(second, MaxPooling2D):
+        return None
+    if first.activation is not activations.relu or first.data_format != second.data_format:
         return None
     if not first._can_be_quick() or not second._can_be_quick():
         return None
@@ -41,4 +43,5 @@ class ReluAfterPooling:
         hooked = first._forward_hooks or first._forward_pre_hooks or second._forward_hooks or second._forward_pre_hooks
         if hooked or not (first._quick and second._quick) or type(x) is not torch.Tensor:
             return second(first(x))
-        return F.relu(second.call(first.before_activation(x)))
+        y = second.pool(first.convolve(x)).relu_()
+        return y.permute(0, 2, 3, 1) if second.channels_last else y

@@ -32,10 +32,10 @@ class Pooling2D(Layer):
         self.padding = check_padding(self, padding)
         self.data_format = check_data_format(self, data_format)
         self.input_spec = InputSpec(ndim=4)
-        self._channels_last = self.data_format == "channels_last"
+        self.channels_last = self.data_format == "channels_last"
 
     def build(self, input_shape: Any) -> None:
-        space = input_shape[1:3] if self._channels_last else input_shape[2:]
+        space = input_shape[1:3] if self.channels_last else input_shape[2:]
         if self.padding == "valid" and any(
             size is not None and size < window for size, window in zip(space, self.pool_size, strict=True)
         ):
@@ -49,7 +49,7 @@ class Pooling2D(Layer):
         raise NotImplementedError
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
-        if self._channels_last:
+        if self.channels_last:
             return self.pool(inputs.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         return self.pool(inputs)
 
@@ -72,8 +72,6 @@ class MaxPooling2D(Pooling2D):
         >>> MaxPooling2D()(torch.ones(1, 28, 28, 8)).shape
         torch.Size([1, 14, 14, 8])
     """
-
-    commutes_with_relu = True  # max(relu(x)) is relu(max(x)), on a quarter of the numbers
 
     def __init__(
         self,

@@ -252,6 +252,7 @@ def check_not_negative(name: str, y_true: torch.Tensor) -> None:
     if y_true.numel() and bool((y_true < 0).any()):
         first = (y_true < 0).nonzero()[0].tolist()
         raise DataError(
-            f"{name} is for targets of 0 or more; the smallest found is {float(y_true.min()):g}, the first negative one "
+            f"{name} is for targets of 0 or more; the smallest found is {float(y_true.min()):g}, "
+            f"the first negative one "
             f"is at sample {first[0]}. Use mean_squared_error for targets of either sign."
         )

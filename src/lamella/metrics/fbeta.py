@@ -53,7 +53,8 @@ class FBetaScore(Metric):
     def _make(self, y_true: torch.Tensor, y_pred: torch.Tensor) -> None:
         if y_true.ndim != 2 or y_pred.ndim != 2:
             raise ShapeError(
-                f"{self.name}: expected targets and predictions of shape (batch, classes); got {tuple(y_true.shape)} and "
+                f"{self.name}: expected targets and predictions of shape (batch, classes); "
+                f"got {tuple(y_true.shape)} and "
                 f"{tuple(y_pred.shape)}. Make class numbers one-hot with lamella.utils.to_categorical(y)."
             )
         shape = () if self.average == "micro" else (y_pred.shape[-1],)

@@ -174,7 +174,7 @@ class SparseCategoricalCrossentropy(MeanMetricWrapper):
         ignore_class: int | None = None,
         axis: int = -1,
     ) -> None:
-        super().__init__(
+        super().__init__(  # type: ignore[misc]
             losses.sparse_categorical_crossentropy,
             name,
             dtype,

@@ -51,7 +51,8 @@ class R2Score(Metric):
         y_true, y_pred = same_rank(y_true, y_pred)
         if y_true.ndim != 2 or y_pred.shape != y_true.shape:
             raise ShapeError(
-                f"R2Score: expected targets and predictions of equal shape (batch, outputs); got {tuple(y_true.shape)} and "
+                f"R2Score: expected targets and predictions of equal shape (batch, outputs); "
+                f"got {tuple(y_true.shape)} and "
                 f"{tuple(y_pred.shape)}."
             )
         if not self._made:

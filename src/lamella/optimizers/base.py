@@ -257,7 +257,8 @@ class Optimizer:
                 index = [self._index[id(weight)] for weight in weights]
             except KeyError:
                 raise ArgumentError(
-                    "The optimizer was built for other weights. Make a new optimizer (compile() the model again) for these."
+                    "The optimizer was built for other weights. "
+                    "Make a new optimizer (compile() the model again) for these."
                 ) from None
         if len(grads) != len(weights):
             raise ArgumentError(f"There are {len(grads)} gradients for {len(weights)} weights.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from pathlib import Path
@@ -25,7 +26,7 @@ def save_weights(model: Any, filepath: str | Path, overwrite: bool = True) -> No
     handle, aside = tempfile.mkstemp(prefix=path.name, suffix=".part", dir=path.parent)
     os.close(handle)
     try:
-        save_file(weights, aside)
+        save_file(weights, aside, metadata={"order": json.dumps(list(weights))})
         with open(aside, "rb") as file:
             os.fsync(file.fileno())
         os.replace(aside, path)
@@ -36,6 +37,7 @@ def save_weights(model: Any, filepath: str | Path, overwrite: bool = True) -> No
 
 def load_weights(model: Any, filepath: str | Path) -> None:
     """Reads weights of the same names and shapes into the model; all of them, or none on an error."""
+    from safetensors import safe_open
     from safetensors.torch import load_file
 
     path = _checked(filepath)
@@ -43,15 +45,20 @@ def load_weights(model: Any, filepath: str | Path) -> None:
         raise NotBuiltError(f"Model {model.name!r} has no weights yet: call it on data, or build() it, before loading.")
     try:
         found = load_file(path)
+        with safe_open(path, framework="pt") as file:
+            order = json.loads((file.metadata() or {}).get("order", "[]"))
     except FileNotFoundError:
         raise
     except Exception as error:
         raise DataError(f"{path} is damaged, or no safetensors file: {error}") from error
     own = model.state_dict()
+    if own.keys() != found.keys() and _alike(own, order, found):  # other automatic names (dense_1), the same model
+        found = dict(zip(own, (found[name] for name in order), strict=True))
     missing, unknown = sorted(own.keys() - found.keys()), sorted(found.keys() - own.keys())
     if missing or unknown:
         raise DataError(
-            f"{path} has the weights of another model: it lacks {missing or 'nothing'} and has {unknown or 'nothing'} besides."
+            f"{path} has the weights of another model: it lacks "
+            f"{missing or 'nothing'} and has {unknown or 'nothing'} besides."
         )
     for name, tensor in own.items():
         if tensor.shape != found[name].shape:
@@ -61,6 +68,15 @@ def load_weights(model: Any, filepath: str | Path) -> None:
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(found[name])
+
+
+def _alike(own: dict[str, torch.Tensor], order: list[str], found: dict[str, torch.Tensor]) -> bool:
+    """Whether the weights, one by one in their order, are called alike within their layers and have one shape."""
+
+    def signs(names: Any, weights: dict[str, torch.Tensor]) -> list[Any]:
+        return [(name.rpartition(".")[2], tuple(weights[name].shape)) for name in names if name in weights]
+
+    return bool(order) and signs(own, own) == signs(order, found)
 
 
 def _checked(filepath: str | Path) -> Path:

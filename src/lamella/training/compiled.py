@@ -98,7 +98,8 @@ class CompiledLoss:
                 continue
             if target is None:
                 raise DataError(
-                    f"There are no targets for output {name!r}, which has a loss. Pass y to fit(), or set its loss to None."
+                    f"There are no targets for output {name!r}, which has a loss. "
+                    f"Pass y to fit(), or set its loss to None."
                 )
             loss.check_targets(target, shape)
 

@@ -75,7 +75,7 @@ def get_file(
 
 
 def download(origin: str, path: Path, wanted: str | None = None, algorithm: str = "auto") -> None:
-    """Downloads to `path`: into a `.part` file that a later attempt goes on from, renamed when it is whole and right."""
+    """Downloads to `path`: into a `.part` file that a later attempt goes on from, renamed when whole and right."""
     part = path.with_name(path.name + ".part")
     error: Exception | None = None
     for attempt in range(_ATTEMPTS):
