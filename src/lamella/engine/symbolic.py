@@ -59,7 +59,7 @@ class OnMeta(TorchFunctionMode):
 
 
 def _to_meta(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor if tensor.is_meta else torch.empty_like(tensor.detach(), device="meta")
+    return tensor if tensor.is_meta else torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import torch
 from lamella import activations, constraints, initializers, regularizers
 from lamella.errors import ArgumentError
 from lamella.layers.base import InputSpec, Layer, registry
+from lamella.layers.input_spec import check_input
 
 
 @registry.register()
@@ -98,6 +99,9 @@ class Dense(Layer):
         """inputs @ kernel + bias."""
         if not inputs.is_floating_point():
             inputs = inputs.to(self._float)
+        if inputs.is_meta:  # torch would load its compiler, most of a second, for the shape of an addmm
+            check_input(self, inputs)
+            return torch.empty((*inputs.shape[:-1], self.units), dtype=self._float, device="meta")
         if inputs.ndim == 2 and self.bias is not None:
             return torch.addmm(self.bias, inputs, self.kernel)
         outputs = inputs @ self.kernel

@@ -35,7 +35,7 @@ class Rescaling(Layer):
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
         if inputs.is_meta:  # torch would load its compiler, most of a second, to multiply shapes
-            return torch.empty_like(inputs, dtype=self._float)
+            return torch.empty(inputs.shape, dtype=self._float, device="meta")
         return inputs.to(self._float) * self._as_tensor(self.scale, inputs) + self._as_tensor(self.offset, inputs)
 
     def _as_tensor(self, value: Any, like: torch.Tensor) -> Any:
