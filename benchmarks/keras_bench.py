@@ -13,7 +13,6 @@ class KerasBench:
 
     def __init__(self, row, module: str, steps: int):
         keras = importlib.import_module(module)
-        keras.utils.set_random_seed(0)
         self.x, self.y = row.data(steps * row.BATCH)
         self.batch = row.BATCH
         self.model = row.keras_model(keras)

@@ -15,7 +15,9 @@ Structure = Any
 
 def is_array(x: Any) -> bool:
     """Whether `x` is an array, a tensor, a data frame, or a (nested) list of numbers."""
-    return isinstance(x, (np.ndarray, np.generic, torch.Tensor)) or _is_pandas(x) or is_number_list(x)
+    if isinstance(x, (np.ndarray, np.generic, torch.Tensor)) or _is_pandas(x):
+        return True
+    return is_number_list(x) or hasattr(x, "__array__")
 
 
 def _is_pandas(x: Any) -> bool:
@@ -38,7 +40,8 @@ def map_arrays(function: Callable[[Any], Any], structure: Structure) -> Structur
     if isinstance(structure, dict):
         return {key: map_arrays(function, value) for key, value in structure.items()}
     if isinstance(structure, (list, tuple)):
-        return type(structure)(map_arrays(function, value) for value in structure)
+        mapped = [map_arrays(function, value) for value in structure]
+        return type(structure)(*mapped) if hasattr(structure, "_fields") else type(structure)(mapped)
     return function(structure)
 
 
@@ -56,6 +59,8 @@ def flat(structure: Structure) -> list[Any]:
 def as_tensor(x: Any, name: str, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
     """`x` as a tensor on `device`: floats as `dtype`, whole numbers and booleans as they are.
 
+    A pandas Series becomes a column (n, 1), as in Keras. Memory is shared where type and device already fit.
+
     Raises:
         DataError: Objects, strings, ragged lists or a single number.
     """
@@ -66,12 +71,14 @@ def as_tensor(x: Any, name: str, device: torch.device, dtype: torch.dtype) -> to
     if tensor.ndim == 0:
         raise DataError(f"{name} is a single number; training data need one entry for each sample.")
     kind = dtype if tensor.is_floating_point() else tensor.dtype
-    return tensor.to(device=device, dtype=kind)
+    return tensor.to(device=device, dtype=kind, non_blocking=device.type == "cuda")
 
 
 def _numpy(x: Any, name: str) -> np.ndarray:
     try:
         array = x.to_numpy() if _is_pandas(x) else np.asarray(x)
+        if _is_pandas(x) and array.ndim == 1:
+            array = array[:, None]
     except ValueError as error:
         raise DataError(
             f"{name} is a ragged list: its rows have different lengths ({error}). Pad them to one length."
@@ -84,9 +91,9 @@ def _numpy(x: Any, name: str) -> np.ndarray:
                 f"{name} holds Python objects that are not numbers ({error}). Encode them as numbers first, for "
                 f"instance with pandas.get_dummies, or drop the columns."
             ) from error
-    if array.dtype.kind in "USM":
+    if array.dtype.kind not in "biufc":
         raise DataError(f"{name} holds {array.dtype} values; training needs numbers. Encode them first.")
-    return array
+    return array.astype("float64") if array.dtype == np.longdouble else array
 
 
 def _writable(array: np.ndarray) -> np.ndarray:
@@ -103,7 +110,7 @@ def check_lengths(parts: dict[str, Structure]) -> int:
     Raises:
         DataError: No samples, or arrays of different lengths.
     """
-    lengths = {name: [len(leaf) for leaf in flat(part)] for name, part in parts.items() if part is not None}
+    lengths = {name: [_length(name, leaf) for leaf in flat(part)] for name, part in parts.items() if part is not None}
     found = sorted({length for each in lengths.values() for length in each})
     if len(found) > 1:
         said = ", ".join(
@@ -113,6 +120,12 @@ def check_lengths(parts: dict[str, Structure]) -> int:
     if not found or found[0] == 0:
         raise DataError("The data are empty: there are no samples.")
     return found[0]
+
+
+def _length(name: str, leaf: Any) -> int:
+    if getattr(leaf, "ndim", 1) == 0:
+        raise DataError(f"{name} is a single number; training data need one entry for each sample.")
+    return len(leaf)
 
 
 def check_finite(name: str, tensor: torch.Tensor) -> None:
@@ -132,7 +145,6 @@ def check_finite(name: str, tensor: torch.Tensor) -> None:
         f", feature {place[1] if len(place) == 2 else tuple(place[1:])}" if len(place) > 1 else ""
     )
     raise DataError(
-        f"{name} has {count} values that are NaN or infinite, the first ({what}) at {where}. "
-        f"Clean or impute them before "
+        f"{name} has {count} values that are NaN or infinite, the first ({what}) at {where}. Clean or impute them before "
         f"training, for instance with numpy.nan_to_num or sklearn.impute.SimpleImputer."
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 
@@ -10,11 +12,11 @@ class PyDataset:
 
     Args:
         workers: How many processes make batches; 0 and 1 make them in the training process.
-        use_multiprocessing: Kept for Keras's signature; workers are always processes.
+        use_multiprocessing: Whether a single worker, too, is a process. Several always are.
         max_queue_size: How many batches may wait.
 
-    Subclasses write `__len__` (the number of batches) and `__getitem__(index)`, which gives `(x, y)` or
-    `(x, y, sample_weight)`.
+    Subclasses write `__len__` (the number of batches), or the property `num_batches`, and `__getitem__(index)`,
+    which gives `(x, y)` or `(x, y, sample_weight)`.
 
     Example:
         >>> import numpy as np
@@ -36,11 +38,18 @@ class PyDataset:
     @property
     def num_batches(self) -> int | None:
         """The number of batches in an epoch; None if it never ends."""
-        return len(self) if hasattr(self, "__len__") else None
+        if not hasattr(self, "__len__"):
+            raise NotImplementedError(f"{type(self).__name__} has neither __len__() nor the property num_batches.")
+        return len(self)
 
     def __getitem__(self, index: int) -> Any:
         """Batch number `index`."""
         raise NotImplementedError(f"{type(self).__name__} has no __getitem__().")
+
+    def __iter__(self) -> Iterator[Any]:
+        """The batches in order."""
+        count = self.num_batches
+        return (self[i] for i in (itertools.count() if count is None else range(count)))
 
     def on_epoch_begin(self) -> None:
         """Called before each epoch."""

@@ -70,5 +70,6 @@ def load_data(
 def _from_csv(path: Path) -> Pair:
     with path.open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if all(row[name] for name in FEATURES)]
+    print(f"california_housing: using the {len(rows):,} districts in {path} whose numbers are all known, in its order.")
     x = np.array([[float(row[name]) for name in FEATURES] for row in rows], "float32")
     return x, np.array([float(row["median_house_value"]) for row in rows], "float32")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lamella.datasets.files import SafeUnpickler, find, present
+from lamella.datasets.files import SafeUnpickler, find, present, reading
 from lamella.errors import DataError
 
 Pair = tuple[np.ndarray, np.ndarray]
@@ -41,7 +41,7 @@ def load_data() -> tuple[Pair, Pair]:
 
 def _from_batches(path: Path) -> tuple[Pair, Pair]:
     parts: dict[str, list[Pair]] = {"train": [], "test": []}
-    with tarfile.open(path) as archive:
+    with reading(path), tarfile.open(path) as archive:
         for i in (1, 2, 3, 4, 5, 0):
             name = f"cifar-10-batches-py/data_batch_{i}" if i else "cifar-10-batches-py/test_batch"
             file = archive.extractfile(name)
@@ -61,7 +61,7 @@ def _from_jpegs(path: Path) -> tuple[Pair, Pair]:
     from PIL import Image
 
     pairs = []
-    with zipfile.ZipFile(path) as archive:
+    with reading(path), zipfile.ZipFile(path) as archive:
         for part in ("train", "test"):
             names = sorted(name for name in archive.namelist() if name.startswith(part) and name.endswith(".jpg"))
             images = np.stack([np.asarray(Image.open(io.BytesIO(archive.read(name))).convert("RGB")) for name in names])

@@ -38,7 +38,14 @@ def load_data() -> tuple[Pair, Pair]:
 
     Source: Xiao et al., 2017.
     """
-    folder = present("fashion_mnist", "fashion-mnist")
+    images = present(
+        *(
+            f"{folder}/{part}-images-idx3-ubyte.gz"
+            for folder in ("fashion_mnist", "fashion-mnist")
+            for part in ("train", "train10k")
+        )
+    )
+    folder = images.parent if images else None
     if folder is None:
         for name in ("train-labels-idx1", "train-images-idx3", "t10k-labels-idx1", "t10k-images-idx3"):
             file = get_file(f"{name}-ubyte.gz", f"{STORE}{name}-ubyte.gz", cache_subdir="datasets/fashion-mnist")

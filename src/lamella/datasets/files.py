@@ -6,14 +6,18 @@ import gzip
 import io
 import os
 import pickle
+import tarfile
 import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lamella.errors import DataError
-from lamella.utils.files import get_file
+from lamella.utils.files import get_file, home
 
 STORE = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
 
@@ -35,13 +39,42 @@ def find(dataset: str, name: str, origin: str, file_hash: str | None = None) -> 
     return present(f"{dataset}/{name}", name) or Path(get_file(name, origin, file_hash=file_hash))
 
 
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turns whatever a damaged file makes the readers raise into a DataError; a file of the cache is deleted.
+
+    Raises:
+        DataError: The file is damaged.
+    """
+    try:
+        yield
+    except DataError:
+        raise
+    except (
+        OSError,
+        EOFError,
+        KeyError,
+        ValueError,
+        zlib.error,
+        zipfile.BadZipFile,
+        tarfile.TarError,
+        pickle.UnpicklingError,
+    ) as error:
+        if path.is_relative_to(home()):
+            path.unlink(missing_ok=True)
+            mend = "It was deleted from the cache: load the data again to download it."
+        else:
+            mend = "Replace it."
+        raise DataError(f"{path} is damaged ({type(error).__name__}: {error}). {mend}") from error
+
+
 def read_idx(path: Path) -> np.ndarray:
     """An array in the IDX format of MNIST, gzipped.
 
     Raises:
         DataError: Another format, or a file that was cut off.
     """
-    with gzip.open(path, "rb") as file:
+    with reading(path), gzip.open(path, "rb") as file:
         data = file.read()
     if len(data) < 4 or data[:3] != b"\x00\x00\x08":
         raise DataError(f"{path} is no IDX file of bytes.")
@@ -67,7 +100,12 @@ def read_idx_pairs(folder: Path, train: tuple[str, ...] = ("train", "train10k"),
 
 
 class SafeUnpickler(pickle.Unpickler):
-    """Reads the old data sets that are pickles: arrays, numbers, strings and lists; nothing that could run code."""
+    """Reads the old data sets that are pickles: arrays, numbers, strings and lists; nothing that could run code.
+
+    A pickle may name any function and have it called on loading, so a changed file could run anything. The
+    reviews of IMDB (an array of lists) and the batches of CIFAR-10 (dicts of arrays) were stored as pickles; what
+    arrays are rebuilt with is all that they need.
+    """
 
     _ALLOWED = frozenset(
         {
@@ -91,7 +129,7 @@ class SafeUnpickler(pickle.Unpickler):
 def read_npz(path: Path) -> dict[str, np.ndarray]:
     """The arrays of an `.npz` file; arrays of lists (ragged) are read without running code."""
     arrays = {}
-    with zipfile.ZipFile(path) as archive:
+    with reading(path), zipfile.ZipFile(path) as archive:
         for member in archive.namelist():
             data = io.BytesIO(archive.read(member))
             version = np.lib.format.read_magic(data)
@@ -100,7 +138,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
             )
             shape, _, dtype = read_header(data)
             if dtype.hasobject:
-                array = SafeUnpickler(data).load().reshape(shape)
+                array = np.asarray(SafeUnpickler(data).load(), dtype=object).reshape(shape)
             else:
                 data.seek(0)
                 array = np.lib.format.read_array(data, allow_pickle=False)

@@ -27,9 +27,9 @@ def load_data(path: str = "mnist.npz") -> tuple[Pair, Pair]:
 
     Source: LeCun et al., 1998.
     """
-    folder = present("mnist", ".")
-    if folder is not None and (folder / "train-images-idx3-ubyte.gz").exists():
-        return read_idx_pairs(folder)
+    images = present("mnist/train-images-idx3-ubyte.gz", "train-images-idx3-ubyte.gz")
+    if images is not None:
+        return read_idx_pairs(images.parent)
     found = present(f"mnist/{path}", path) or Path(get_file(path, STORE + "mnist.npz", file_hash=_SHA256))
     arrays = read_npz(found)
     return (arrays["x_train"], arrays["y_train"]), (arrays["x_test"], arrays["y_test"])

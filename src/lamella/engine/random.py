@@ -7,6 +7,9 @@ import random as python_random
 import numpy as np
 import torch
 
+seeded = False
+"""Whether `set_random_seed` was called: then runs are to be bit-equal, and nothing may depend on the clock."""
+
 
 def set_random_seed(seed: int) -> None:
     """Seeds Python's, NumPy's and torch's generators, so that two runs on one machine are equal.
@@ -20,6 +23,8 @@ def set_random_seed(seed: int) -> None:
         >>> bool((a == b).all())
         True
     """
+    global seeded
+    seeded = True
     python_random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)

@@ -47,7 +47,7 @@ def get(identifier: Any) -> Optimizer:
     """
     if isinstance(identifier, str) and identifier.lower() in registry:
         identifier = identifier.lower()
-    optimizer = registry.get(identifier)
+    optimizer = deserialize(identifier) if isinstance(identifier, dict) else registry.get(identifier)
     if not hasattr(optimizer, "apply"):
         raise ArgumentError(
             f"An optimizer is a name such as 'adam' or an object from lamella.optimizers; got {identifier!r}."
@@ -61,5 +61,8 @@ def serialize(optimizer: Any) -> Any:
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """The optimizer that `serialize` described."""
+    """The optimizer that `serialize` described; a built-in class name may be in any case."""
+    name = str(config.get("class_name")) if isinstance(config, dict) else ""
+    if name not in registry and name not in (custom_objects or {}) and name.lower() in registry:
+        config = {**config, "class_name": name.lower()}
     return registry.get(config, custom_objects)

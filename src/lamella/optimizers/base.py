@@ -7,15 +7,19 @@ torch's multi-tensor operations: one call for all weights, in place.
 from __future__ import annotations
 
 import inspect
+import re
 import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
+from lamella import initializers
+from lamella.engine.dtypes import torch_dtype
 from lamella.engine.registry import Registry, serialize
 from lamella.engine.variable import State
-from lamella.errors import ArgumentError, NotBuiltError
+from lamella.errors import ArgumentError, NotBuiltError, ShapeError
 from lamella.optimizers.schedules import LearningRateSchedule
 from lamella.optimizers.schedules import registry as schedules
 
@@ -70,6 +74,8 @@ class Optimizer:
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
+        if kwargs.pop("decay", None) is not None:
+            warnings.warn("`decay` is no longer supported and is ignored: use a learning-rate schedule.", stacklevel=2)
         if kwargs:
             raise ArgumentError(f"{type(self).__name__} has no argument {', '.join(map(repr, kwargs))}.")
         clipping = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
@@ -81,8 +87,10 @@ class Optimizer:
                 raise ArgumentError(f"`{key}` must be 0 or more; got {value}.")
         if use_ema and not 0 <= ema_momentum <= 1:
             raise ArgumentError(f"`ema_momentum` must be from 0 to 1; got {ema_momentum}.")
-        if ema_overwrite_frequency is not None and (
-            not isinstance(ema_overwrite_frequency, int) or ema_overwrite_frequency < 1
+        if (
+            use_ema
+            and ema_overwrite_frequency is not None
+            and (not isinstance(ema_overwrite_frequency, int) or ema_overwrite_frequency < 1)
         ):
             raise ArgumentError(
                 f"`ema_overwrite_frequency` must be a whole number, 1 or more; got {ema_overwrite_frequency}."
@@ -96,7 +104,7 @@ class Optimizer:
         self.global_clipnorm = global_clipnorm
         self.use_ema = use_ema
         self.ema_momentum = ema_momentum
-        self.ema_overwrite_frequency = ema_overwrite_frequency if use_ema else None
+        self.ema_overwrite_frequency = ema_overwrite_frequency
         self.loss_scale_factor = loss_scale_factor
         self.gradient_accumulation_steps = gradient_accumulation_steps
         self._learning_rate = self._checked_rate(learning_rate)
@@ -106,6 +114,7 @@ class Optimizer:
         self._slots: dict[str, Tensors] = {}
         self._index: dict[int, int] = {}
         self._not_decayed: set[int] = set()
+        self._undecayed_weights: list[torch.Tensor] = []
         self._undecayed_names: list[str] = []
         self._extra: Tensors = []
 
@@ -114,7 +123,7 @@ class Optimizer:
             rate = schedules.get(rate)
         if isinstance(rate, LearningRateSchedule) or callable(rate):
             return rate
-        if isinstance(rate, str) or float(rate) < 0:
+        if not isinstance(rate, (int, float, torch.Tensor, np.number, np.ndarray)) or float(rate) < 0:
             raise ArgumentError(f"`learning_rate` must be a number of 0 or more, or a schedule; got {rate!r}.")
         return float(rate)
 
@@ -152,30 +161,56 @@ class Optimizer:
             for name, value in values.items()
         }
         self._extra = []
-        names = self._undecayed_names
-        self._not_decayed |= {
-            id(w) for w in self._weights if any(name in getattr(w, "name", "") or "" for name in names)
-        }
+        self._find_undecayed()
         self.built = True
 
     def add_variable_from_reference(
         self, reference_variable: torch.Tensor, name: str | None = None, initializer: str = "zeros"
     ) -> State:
         """A slot of the shape of a weight, for optimizers of users."""
-        make = torch.ones_like if initializer == "ones" else torch.zeros_like
-        slot = State(make(reference_variable.detach(), memory_format=torch.preserve_format))
+        slot = State(torch.zeros_like(reference_variable.detach(), memory_format=torch.preserve_format))
+        if initializer != "zeros":
+            slot.assign(initializers.get(initializer)(slot.shape, dtype=slot.dtype))
         self._extra.append(slot)
         return slot
+
+    def add_optimizer_variables(
+        self, trainable_variables: Iterable[torch.Tensor], name: Any, initializer: Any = "zeros"
+    ) -> Any:
+        """A list of slots, one for each weight; for several names a tuple of such lists."""
+        if isinstance(name, str):
+            return [self.add_variable_from_reference(weight, name, initializer) for weight in trainable_variables]
+        starts = initializer if isinstance(initializer, (list, tuple)) else [initializer] * len(name)
+        if len(starts) != len(name):
+            raise ArgumentError(f"There are {len(name)} names, but {len(starts)} initializers: give as many.")
+        weights = list(trainable_variables)
+        return tuple(self.add_optimizer_variables(weights, *pair) for pair in zip(name, starts, strict=True))
 
     def add_variable(self, shape: Any, initializer: str = "zeros", dtype: Any = None, name: str | None = None) -> State:
         """A slot of any shape, for optimizers of users."""
         device = self._weights[0].device if self._weights else "cpu"
-        slot = State(torch.ones(shape, device=device) if initializer == "ones" else torch.zeros(shape, device=device))
+        kind = torch_dtype(dtype or "float32")
+        slot = State(torch.as_tensor(initializers.get(initializer)(tuple(shape), dtype=kind)).to(device, kind))
         self._extra.append(slot)
         return slot
 
     def _get_variable_index(self, variable: torch.Tensor) -> int:
         return self._index[id(variable)]
+
+    @staticmethod
+    def assign(variable: torch.Tensor, value: Any) -> None:
+        """Copies `value` into a weight or slot: Keras's form, for optimizers of users."""
+        variable.copy_(torch.as_tensor(value, dtype=variable.dtype, device=variable.device))
+
+    @staticmethod
+    def assign_add(variable: torch.Tensor, value: Any) -> None:
+        """Adds `value` to a weight or slot."""
+        variable.add_(value)
+
+    @staticmethod
+    def assign_sub(variable: torch.Tensor, value: Any) -> None:
+        """Subtracts `value` from a weight or slot."""
+        variable.sub_(value)
 
     @property
     def variables(self) -> Tensors:
@@ -224,8 +259,8 @@ class Optimizer:
 
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, torch.Tensor]]) -> torch.Tensor:
         """`apply`, for pairs of a gradient and its weight."""
-        gradients, weights = zip(*grads_and_vars, strict=True)
-        self.apply(gradients, weights)
+        pairs = list(grads_and_vars)
+        self.apply([gradient for gradient, _ in pairs], [weight for _, weight in pairs])
         return self.iterations
 
     def apply(
@@ -233,11 +268,16 @@ class Optimizer:
     ) -> None:
         """One step: changes the weights, given their gradients (None: that weight is left alone).
 
+        An empty list of gradients does nothing, and counts for no step.
+
         Raises:
             NotBuiltError: No weights given, and none before.
             ArgumentError: Another number of gradients than weights, a weight that is not this optimizer's, or
                 no gradient at all.
+            ShapeError: A gradient of another shape than its weight.
         """
+        if len(grads) == 0:
+            return
         if torch.is_grad_enabled():
             with torch.no_grad():
                 self._apply(grads, trainable_variables)
@@ -307,7 +347,9 @@ class Optimizer:
             return list(torch._foreach_mul(gradients, scales))
         if self.global_clipnorm is not None and self.global_clipnorm > 0:
             norm = torch.stack(torch._foreach_norm(gradients)).norm()
-            return list(torch._foreach_mul(gradients, self.global_clipnorm / norm.clamp(min=self.global_clipnorm)))
+            scale = self.global_clipnorm / norm.clamp(min=self.global_clipnorm)
+            # norm - norm is 0, or NaN where the norm is not finite: then every weight shows it, not some
+            return list(torch._foreach_mul(gradients, scale + (norm - norm)))
         return gradients
 
     def _decay(self, weights: Tensors, rate: float) -> None:
@@ -321,14 +363,31 @@ class Optimizer:
     def exclude_from_weight_decay(
         self, var_list: Sequence[torch.Tensor] | None = None, var_names: Sequence[str] | None = None
     ) -> None:
-        """Names weights that weight decay leaves alone; before `build`.
+        """Says which weights weight decay leaves alone, in place of what an earlier call said.
 
         Args:
             var_list: The weights.
-            var_names: Parts of their names.
+            var_names: Parts of their names (regular expressions); the weights must have a `name`.
+
+        Raises:
+            ArgumentError: Names, but for weights that have none (when the weights are known).
         """
-        self._not_decayed |= {id(weight) for weight in var_list or ()}
-        self._undecayed_names += list(var_names or ())
+        self._undecayed_weights = list(var_list or ())
+        self._undecayed_names = list(var_names or ())
+        self._find_undecayed()
+
+    def _find_undecayed(self) -> None:
+        self._not_decayed = {id(weight) for weight in self._undecayed_weights}
+        if not self._undecayed_names or not self._weights:
+            return
+        names = [getattr(weight, "name", None) or "" for weight in self._weights]
+        if not any(names):
+            raise ArgumentError(
+                f"exclude_from_weight_decay(var_names={self._undecayed_names}) needs weights with names, and these "
+                "have none. Pass the weights themselves, as var_list=[...]."
+            )
+        pattern = re.compile("|".join(self._undecayed_names))
+        self._not_decayed |= {id(w) for w, name in zip(self._weights, names, strict=True) if pattern.search(name)}
 
     # -- the moving average -------------------------------------------------------------------------------
 
@@ -401,11 +460,19 @@ class Optimizer:
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Optimizer:
         """The optimizer that `get_config` described."""
+        rate = config.get("learning_rate")
+        if custom_objects and isinstance(rate, dict):
+            config = {**config, "learning_rate": schedules.get(rate, custom_objects)}
         return cls(**config)
 
 
 def _laid_out(gradient: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """The gradient in the memory order of its weight: fused kernels walk both as they lie in memory."""
+    if gradient.shape != weight.shape:  # a fused kernel would read past its end
+        raise ShapeError(
+            f"A gradient has shape {tuple(gradient.shape)}, its weight {tuple(weight.shape)}: they must be equal. "
+            "Are the gradients in the order of the weights?"
+        )
     if gradient.stride() == weight.stride() and gradient.dtype is weight.dtype:
         return gradient
     return torch.empty_like(weight, requires_grad=False, memory_format=torch.preserve_format).copy_(gradient)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -9,7 +10,19 @@ import torch
 
 from lamella.engine.registry import serialize
 from lamella.errors import ArgumentError
-from lamella.optimizers.base import Optimizer, registry
+from lamella.optimizers.base import Optimizer, Tensors, registry
+
+_DEFAULTS: dict[str, Any] = {
+    "weight_decay": None,
+    "clipnorm": None,
+    "global_clipnorm": None,
+    "clipvalue": None,
+    "use_ema": False,
+    "ema_momentum": 0.99,
+    "ema_overwrite_frequency": None,
+    "loss_scale_factor": None,
+    "gradient_accumulation_steps": None,
+}
 
 
 @registry.register("lossscaleoptimizer")
@@ -44,9 +57,10 @@ class LossScaleOptimizer(Optimizer):
             inner_optimizer = registry.get(inner_optimizer)
         if not isinstance(inner_optimizer, Optimizer):
             raise ArgumentError(f"LossScaleOptimizer wraps an optimizer; got {inner_optimizer!r}.")
-        options.pop("learning_rate", None)
-        if any(value for value in options.values()):
-            raise ArgumentError(f"Set {', '.join(options)} on the inner optimizer, not on LossScaleOptimizer.")
+        # Keras once wrote every argument of Optimizer into this config: at their defaults they are harmless
+        misplaced = [key for key, value in options.items() if key not in _DEFAULTS or value != _DEFAULTS[key]]
+        if misplaced:
+            raise ArgumentError(f"Set {', '.join(misplaced)} on the inner optimizer, not on LossScaleOptimizer.")
         super().__init__(0.0, name=name)
         self.inner_optimizer = inner_optimizer
         self.initial_scale = initial_scale
@@ -73,7 +87,11 @@ class LossScaleOptimizer(Optimizer):
         if not self.built and trainable_variables is not None:
             self.build(trainable_variables)
         there = [g for g in grads if g is not None]
-        finite = bool(torch.isfinite(torch.stack(torch._foreach_norm(there))).all())
+        if not there:
+            self.inner_optimizer.apply(grads, trainable_variables)  # says what is wrong
+            return
+        # the largest value, not the Euclidean norm, which overflows in float16 where no gradient does
+        finite = bool(torch.isfinite(torch.stack(torch._foreach_norm(there, math.inf))).all())
         if finite:
             unscaled = iter(torch._foreach_div(there, self.dynamic_scale))
             self.inner_optimizer.apply([None if g is None else next(unscaled) for g in grads], trainable_variables)
@@ -84,7 +102,20 @@ class LossScaleOptimizer(Optimizer):
         else:
             self.dynamic_scale /= 2.0
             self._good_steps = 0
-        self._steps += 1
+
+    @property
+    def iterations(self) -> torch.Tensor:
+        """The inner optimizer's: a step that was left out does not count."""
+        return self.inner_optimizer.iterations
+
+    @iterations.setter
+    def iterations(self, value: Any) -> None:
+        self.inner_optimizer.iterations = value
+
+    @property
+    def variables(self) -> Tensors:
+        """The good steps so far, the scale, and the inner optimizer's."""
+        return [torch.tensor(self._good_steps), torch.tensor(self.dynamic_scale), *self.inner_optimizer.variables]
 
     @property
     def learning_rate(self) -> float:
@@ -115,3 +146,7 @@ class LossScaleOptimizer(Optimizer):
             "initial_scale": self.initial_scale,
             "dynamic_growth_steps": self.dynamic_growth_steps,
         }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> LossScaleOptimizer:
+        return cls(**{**config, "inner_optimizer": registry.get(config["inner_optimizer"], custom_objects)})

@@ -247,6 +247,11 @@ class CosineDecayRestarts(LearningRateSchedule):
 
     def __call__(self, step: Any) -> float:
         done, length, height = float(step), float(self.first_decay_steps), 1.0
+        if self.t_mul == 1.0:
+            rounds, done = divmod(done, length)
+            height = self.m_mul**rounds
+        elif self.t_mul < 1.0 and done >= length / (1.0 - self.t_mul):  # shorter and shorter rounds: all are over
+            return self.initial_learning_rate * self.alpha
         while done >= length:
             done, length, height = done - length, length * self.t_mul, height * self.m_mul
         cosine = 0.5 * height * (1.0 + math.cos(math.pi * done / length))

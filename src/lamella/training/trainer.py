@@ -15,6 +15,7 @@ from lamella.data.adapters import make_source, train_validation_split, unpack_x_
 from lamella.engine import step as engine_step
 from lamella.engine.device import device_of
 from lamella.engine.kernels import best_matmul, keep_freed_memory
+from lamella.engine.threads import QuickestThreads
 from lamella.errors import ArgumentError, NotBuiltError, NotCompiledError
 from lamella.layers.base import Layer, pop_added_losses
 from lamella.metrics import Metric
@@ -314,16 +315,21 @@ class Trainer:
         run.callbacks.append(self.history)
         if device.type == "cpu":
             keep_freed_memory()
-        with best_matmul(device):
-            fit_epochs(
-                self,
-                source,
-                validation,
-                run,
-                range(initial_epoch, epochs),
-                resolve_verbose(verbose),
-                validation_freq,
-            )
+            self._train_function = quickest = QuickestThreads(self._train_function)
+        try:
+            with best_matmul(device):
+                fit_epochs(
+                    self,
+                    source,
+                    validation,
+                    run,
+                    range(initial_epoch, epochs),
+                    resolve_verbose(verbose),
+                    validation_freq,
+                )
+        finally:
+            if device.type == "cpu":
+                quickest.restore()
         return self.history
 
     def _validation_source(self, data: Any, batch_size: int | None, steps: int | None) -> Any:

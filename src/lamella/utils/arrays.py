@@ -35,15 +35,17 @@ def to_categorical(x: Any, num_classes: int | None = None) -> Any:
         raise DataError(
             f"to_categorical: classes must be from 0 to {classes - 1}; found {labels.min()} to {labels.max()}."
         )
-    one_hot = np.eye(classes)[labels.reshape(-1)].reshape(*shape, classes)
+    one_hot = np.zeros((labels.size, classes))
+    one_hot[np.arange(labels.size), labels.reshape(-1)] = 1
+    one_hot = one_hot.reshape(*shape, classes)
     return torch.as_tensor(one_hot, dtype=torch.float32, device=x.device) if as_tensor else one_hot
 
 
-def normalize(x: Any, axis: int = -1, order: float = 2) -> np.ndarray:
+def normalize(x: Any, axis: int = -1, order: float = 2) -> Any:
     """Scales to norm one along `axis`.
 
     Args:
-        x: An array.
+        x: An array. A tensor gives a tensor.
         axis: The axis.
         order: The order of the norm.
 
@@ -51,6 +53,8 @@ def normalize(x: Any, axis: int = -1, order: float = 2) -> np.ndarray:
         >>> normalize([[3.0, 4.0]])
         array([[0.6, 0.8]])
     """
+    if isinstance(x, torch.Tensor):
+        return torch.nn.functional.normalize(x if x.is_floating_point() else x.float(), p=order, dim=axis)
     x = np.asarray(x)
     norm = np.atleast_1d(np.linalg.norm(x, order, axis))
     norm[norm == 0] = 1
@@ -77,6 +81,7 @@ def pad_sequences(
 
     Raises:
         ArgumentError: Another `padding` or `truncating`.
+        DataError: Entries that are no sequences, or sequences of entries of different shapes.
 
     Example:
         >>> pad_sequences([[1], [2, 3]])
@@ -87,12 +92,16 @@ def pad_sequences(
         if given not in ("pre", "post"):
             raise ArgumentError(f"`{name}` must be 'pre' or 'post'; got {given!r}.")
     rows = [np.asarray(row) for row in sequences]
+    if any(row.ndim == 0 for row in rows):
+        raise DataError("pad_sequences needs a list of sequences; found a single value among them.")
     length = max((len(row) for row in rows), default=0) if maxlen is None else maxlen
     inner = next((row.shape[1:] for row in rows if len(row)), ())
     padded = np.full((len(rows), length, *inner), value, dtype=dtype)
-    for out, row in zip(padded, rows, strict=True):
+    for i, (out, row) in enumerate(zip(padded, rows, strict=True)):
         if not len(row) or not length:
             continue
+        if row.shape[1:] != inner:
+            raise DataError(f"Sequence {i} has entries of shape {row.shape[1:]}; those before it {inner}.")
         kept = row[-length:] if truncating == "pre" else row[:length]
         if padding == "pre":
             out[-len(kept) :] = kept

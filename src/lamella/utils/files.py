@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
 import shutil
 import tarfile
@@ -10,12 +11,13 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from tqdm.auto import tqdm
 
-from lamella.errors import DownloadError
+from lamella.errors import ArgumentError, DownloadError
 
 _ATTEMPTS = 4
 _CHUNK = 1 << 20
@@ -49,29 +51,43 @@ def get_file(
         file_hash: Its SHA-256 (or MD5) in hexadecimal; a file with another is refused.
         cache_subdir: The folder in the cache.
         hash_algorithm: `"sha256"`, `"md5"`, or `"auto"`, by the length of the hash.
-        extract: Whether to unpack an archive beside it; then the folder's path is returned.
+        extract: Whether to unpack it; then the path of the folder is returned. `data.zip` goes to the folder
+            `data_extracted`; of an `fname` without a dot, or no `fname`, that is the folder's name, as in Keras.
         archive_format: Kept for Keras's signature; found from the file.
         cache_dir: The cache; `LAMELLA_HOME` or `~/.lamella` by default.
         force_download: Whether to download even if the cache has it.
 
     Raises:
+        ArgumentError: No address, or an `fname` that is no plain file name.
         DownloadError: No network, no such file, or another hash than expected.
     """
     if origin is None:
-        raise DownloadError("get_file needs the address of the file: origin='https://...'.")
-    name = fname or Path(urlsplit(origin).path).name
-    folder = Path(cache_dir or home()) / cache_subdir
-    path = folder / name
-    wanted = file_hash or md5_hash
-    if force_download or not path.exists() or (wanted and not _has_hash(path, wanted, hash_algorithm)):
-        folder.mkdir(parents=True, exist_ok=True)
-        download(origin, path, wanted, hash_algorithm)
-    if not (extract or untar):
+        raise ArgumentError("get_file needs the address of the file: origin='https://...'.")
+    name = str(fname or Path(urlsplit(origin).path).name)
+    if not name or name != Path(name).name:
+        raise ArgumentError(f"`fname` must be a plain file name; got {name!r}. The folder is cache_dir/cache_subdir.")
+    folder = Path(cache_dir or home()).expanduser() / cache_subdir
+    unpack = extract or untar
+    whole_folder = unpack and (not fname or "." not in name)
+    path = folder / (name + "_archive" if whole_folder else name)
+    fresh = _ensure(path, origin, file_hash or md5_hash, hash_algorithm, force_download)
+    if not unpack:
         return str(path)
-    target = folder / (path.name.split(".")[0] + "_extracted")
-    if force_download or not target.exists():
+    target = folder / (name if whole_folder else name.split(".")[0] + "_extracted")
+    if fresh or not target.exists():
         _extract(path, target)
     return str(target)
+
+
+def _ensure(path: Path, origin: str, wanted: str | None, algorithm: str, force: bool) -> bool:
+    """Sees to it that the file is there and right; whether it had to be downloaded."""
+    if path.exists() and not force:
+        if not wanted or _has_hash(path, wanted, algorithm):
+            return False
+        print(f"{path} is damaged or outdated (its checksum is not {wanted}): downloading it again.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    download(origin, path, wanted, algorithm)
+    return True
 
 
 def download(origin: str, path: Path, wanted: str | None = None, algorithm: str = "auto") -> None:
@@ -92,7 +108,7 @@ def download(origin: str, path: Path, wanted: str | None = None, algorithm: str 
             if refused.code == 416:
                 part.unlink(missing_ok=True)
             error = refused
-        except (urllib.error.URLError, OSError) as broken:
+        except (OSError, http.client.HTTPException) as broken:  # a URLError is an OSError
             error = broken
             if isinstance(getattr(broken, "reason", None), OSError) and attempt and not part.exists():
                 break  # no network at all: more attempts only make the user wait
@@ -163,10 +179,14 @@ def _extract(path: Path, target: Path) -> None:
                 archive.extractall(aside)
         else:
             raise DownloadError(f"{path} is no tar or zip archive.")
-    except (tarfile.TarError, zipfile.BadZipFile) as error:
+    except (tarfile.TarError, zipfile.BadZipFile, OSError, EOFError, zlib.error) as error:
         shutil.rmtree(aside, ignore_errors=True)
-        raise DownloadError(f"{path} cannot be unpacked: {error}") from error
-    os.replace(aside, target)
+        raise DownloadError(f"{path} cannot be unpacked: {error}. Delete it and try again.") from error
+    if target.exists():  # what else lies in the folder stays
+        shutil.copytree(aside, target, symlinks=True, dirs_exist_ok=True)
+        shutil.rmtree(aside)
+    else:
+        os.replace(aside, target)
 
 
 def _check_members(archive: zipfile.ZipFile, folder: Path) -> None:
