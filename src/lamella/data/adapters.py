@@ -427,6 +427,7 @@ def with_class_weight(y: Any, weight: Any, class_weight: Mapping[int, float] | N
         raise DataError("`class_weight` needs targets in one array; for several outputs use sample_weight.")
     if y.ndim > 2:
         raise DataError(f"`class_weight` needs class numbers or one-hot rows as targets; got shape {tuple(y.shape)}.")
+    y = y.to(torch.uint8) if y.dtype == torch.bool else y  # torch has no argmax and no rounding for booleans
     classes = y.argmax(dim=-1) if y.ndim == 2 and y.shape[-1] > 1 else y.reshape(-1).round().to(torch.int64)
     try:
         by_number = {int(index): float(value) for index, value in class_weight.items()}

@@ -145,6 +145,6 @@ def check_finite(name: str, tensor: torch.Tensor) -> None:
         f", feature {place[1] if len(place) == 2 else tuple(place[1:])}" if len(place) > 1 else ""
     )
     raise DataError(
-        f"{name} has {count} values that are NaN or infinite, the first ({what}) at {where}. Clean or impute them before "
-        f"training, for instance with numpy.nan_to_num or sklearn.impute.SimpleImputer."
+        f"{name} has {count} values that are NaN or infinite, the first ({what}) at {where}. "
+        f"Clean or impute them before training, for instance with numpy.nan_to_num or sklearn.impute.SimpleImputer."
     )

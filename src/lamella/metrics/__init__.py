@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lamella.engine import registry as _names
 from lamella.losses import (
     binary_crossentropy,
     binary_focal_crossentropy,
@@ -22,6 +21,7 @@ from lamella.losses import (
     sparse_categorical_crossentropy,
     squared_hinge,
 )
+from lamella.losses.base import function_config
 from lamella.metrics.accuracy import (
     Accuracy,
     BinaryAccuracy,
@@ -73,7 +73,7 @@ from lamella.metrics.from_losses import (
 )
 from lamella.metrics.iou import BinaryIoU, IoU, MeanIoU, OneHotIoU, OneHotMeanIoU
 from lamella.metrics.r2 import R2Score
-from lamella.metrics.reduction import Mean, MeanMetricWrapper, Sum
+from lamella.metrics.reduction import Mean, MeanMetricWrapper, Sum, function_of
 from lamella.metrics.resolve import resolve
 
 __all__ = [
@@ -163,14 +163,16 @@ def get(identifier: Any) -> Any:
         >>> get("mse").name
         'mean_squared_error'
     """
-    return registry.get(identifier)
+    return deserialize(identifier)
 
 
 def serialize(metric: Any) -> Any:
     """The config of a metric, in Keras's form."""
-    return _names.serialize(metric)
+    return function_config(metric)
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """The metric that `serialize` described."""
+    """The metric that `serialize` described, here or in Keras."""
+    if isinstance(config, dict) and config.get("class_name") == "function":
+        return function_of(config, custom_objects)
     return registry.get(config, custom_objects)

@@ -8,7 +8,7 @@ import torch
 
 from lamella.errors import ShapeError
 from lamella.losses.base import _as_tensor, same_rank
-from lamella.metrics.base import registry
+from lamella.metrics.base import functions, registry
 from lamella.metrics.reduction import MeanMetricWrapper
 
 
@@ -73,6 +73,7 @@ def accuracy(y_true: Any, y_pred: Any) -> torch.Tensor:
     return _equal(y_true, y_pred).to(torch.float32)
 
 
+@functions.register()
 def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> torch.Tensor:
     """1 where the prediction is on the target's side of the threshold.
 
@@ -83,6 +84,7 @@ def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> torch.T
     return _binary(y_true, y_pred, threshold).to(torch.float32)
 
 
+@functions.register()
 def categorical_accuracy(y_true: Any, y_pred: Any) -> torch.Tensor:
     """1 where the largest prediction is at the largest target.
 
@@ -93,6 +95,7 @@ def categorical_accuracy(y_true: Any, y_pred: Any) -> torch.Tensor:
     return _categorical(y_true, y_pred).to(torch.float32)
 
 
+@functions.register()
 def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> torch.Tensor:
     """1 where the largest prediction is at the target's class number.
 
@@ -103,6 +106,7 @@ def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> torch.Tensor:
     return _sparse(y_true, y_pred).to(torch.float32)
 
 
+@functions.register()
 def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> torch.Tensor:
     """1 where the target is among the k largest predictions.
 
@@ -113,6 +117,7 @@ def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> torch.Te
     return _top_k(y_true, y_pred, k).to(torch.float32)
 
 
+@functions.register()
 def sparse_top_k_categorical_accuracy(
     y_true: Any, y_pred: Any, k: int = 5, from_sorted_ids: bool = False
 ) -> torch.Tensor:

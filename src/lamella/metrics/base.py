@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -12,9 +13,11 @@ from lamella.engine.dtypes import dtype_name, torch_dtype
 from lamella.engine.naming import auto_name
 from lamella.engine.registry import Registry, deserialize
 from lamella.engine.variable import State
+from lamella.errors import ArgumentError, NotBuiltError, ShapeError
 from lamella.losses.base import _as_tensor
 
 registry = Registry("metric", "keras.metrics")
+functions = Registry("metric function", "keras.metrics.functions")
 
 EPSILON = 1e-7
 
@@ -49,7 +52,7 @@ class Metric:
 
     def __init__(self, dtype: Any = None, name: str | None = None) -> None:
         self.name = name or auto_name(type(self).__name__)
-        self._dtype = dtype_name(dtype)
+        self._dtype = dtype_name(getattr(dtype, "compute_dtype", dtype))
         self._variables: list[State] = []
         self._starts: list[State | None] = []
 
@@ -60,8 +63,18 @@ class Metric:
 
     @property
     def variables(self) -> list[torch.Tensor]:
-        """The sums."""
-        return list(self._variables)
+        """The sums, those of metrics inside this one too."""
+        return [*self._variables, *(state for inner in self._inner() for state in inner.variables)]
+
+    def _inner(self) -> list[Metric]:
+        """The metrics that this one has as attributes, or in lists and dicts of them."""
+        found: dict[int, Metric] = {}
+        for value in vars(self).values():
+            members = value.values() if isinstance(value, dict) else value
+            for member in members if isinstance(members, (list, tuple, type({}.values()))) else (value,):
+                if isinstance(member, Metric):
+                    found[id(member)] = member
+        return list(found.values())
 
     def add_variable(
         self,
@@ -79,7 +92,14 @@ class Metric:
             dtype: Its data type; by default float64, in which counts are exact.
             aggregation: Kept for Keras's signature.
             name: Kept for Keras's signature.
+
+        Raises:
+            NotBuiltError: Before `super().__init__()`.
         """
+        if "_variables" not in vars(self):
+            raise NotBuiltError(
+                f"{type(self).__name__}: call super().__init__(name=name) in __init__() before add_variable()."
+            )
         shape = (shape,) if isinstance(shape, int) else tuple(shape)
         kind = torch_dtype(dtype) if dtype is not None else torch.float64
         initializer = "zeros" if initializer is None else initializer
@@ -100,19 +120,13 @@ class Metric:
         return self.add_variable(shape, initializer, dtype, name=name)
 
     def to(self, device: torch.device | str) -> Metric:
-        """Moves the sums to a device."""
+        """Moves the sums to a device. They stay the same objects, wherever a metric keeps them."""
         device = torch.device(device)
-        for i, state in enumerate(self._variables):
+        for state in self.variables:
             if state.device != device:
                 kind = sum_dtype(device) if state.dtype is torch.float64 else state.dtype
-                self._replace(i, State(state.to(device, kind)))
+                state.data = state.data.to(device, kind)
         return self
-
-    def _replace(self, index: int, state: State) -> None:
-        old, self._variables[index] = self._variables[index], state
-        for name, value in vars(self).items():
-            if value is old:
-                setattr(self, name, state)
 
     def update_state(self, *args: Any, **kwargs: Any) -> None:
         """Adds a batch."""
@@ -130,6 +144,55 @@ class Metric:
                 state.zero_()
             else:
                 state.copy_(start)
+        for inner in self._inner():
+            inner.reset_state()
+
+    def stateless_update_state(self, metric_variables: Sequence[Any], *args: Any, **kwargs: Any) -> list[torch.Tensor]:
+        """What the sums would be if they were `metric_variables` and a batch were added; this metric stays as it is.
+
+        Example:
+            >>> import torch
+            >>> from lamella.metrics import Sum
+            >>> metric = Sum()
+            >>> metric.stateless_update_state([torch.tensor(2.0)], torch.tensor([3.0, 4.0]))
+            [tensor(9., dtype=torch.float64)]
+            >>> float(metric.result())
+            0.0
+        """
+        with self._holding(metric_variables):
+            self.update_state(*args, **kwargs)
+            return [state.detach().clone() for state in self.variables]
+
+    def stateless_result(self, metric_variables: Sequence[Any]) -> Any:
+        """The value that the sums `metric_variables` give; this metric stays as it is."""
+        with self._holding(metric_variables):
+            return self.result()
+
+    def stateless_reset_state(self) -> list[torch.Tensor]:
+        """What the sums start from; this metric stays as it is."""
+        with self._holding(self.variables):
+            self.reset_state()
+            return [state.detach().clone() for state in self.variables]
+
+    @contextmanager
+    def _holding(self, values: Sequence[Any]) -> Iterator[None]:
+        """For a while, `values` in place of the sums."""
+        states = self.variables
+        if len(values) != len(states):
+            raise ArgumentError(
+                f"{self.name}: `metric_variables` must have one tensor for each of the {len(states)} variables of "
+                f"this metric; got {len(values)}. Start from `metric.variables` or `metric.stateless_reset_state()`."
+            )
+        kept = [state.detach().clone() for state in states]
+        try:
+            for state, value in zip(states, values, strict=True):
+                state.assign(value)  # type: ignore[attr-defined]
+            yield
+        finally:
+            for state in self.variables[len(states) :]:  # made by this update
+                state.zero_()
+            for state, value in zip(states, kept, strict=True):
+                state.assign(value)  # type: ignore[attr-defined]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Adds a batch and returns the value so far."""
@@ -137,7 +200,14 @@ class Metric:
         return self.result()
 
     def _result(self, value: torch.Tensor) -> torch.Tensor:
-        return value.to(torch_dtype(self._dtype))
+        return value.to(torch_dtype(self._dtype), copy=True)  # never the sum itself, which goes on growing
+
+    def _needs_a_batch(self) -> None:
+        if not self._variables:
+            raise NotBuiltError(
+                f"{self.name}: there is no result yet, because the number of classes is known from the first batch. "
+                f"Call update_state() first."
+            )
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make this metric again."""
@@ -155,7 +225,7 @@ class Metric:
         return cls(**config)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name}>"
+        return f"<{type(self).__name__} name={self.name}>"
 
 
 def divide_no_nan(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -166,6 +236,44 @@ def divide_no_nan(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 def tensors(*values: Any) -> list[Any]:
     """The arguments as tensors, without gradients."""
     return [None if value is None else _as_tensor(value).detach() for value in values]
+
+
+def spread(name: str, weight: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """Weights, one for each sample or for each element, as one for each element of `values`.
+
+    Raises:
+        ShapeError: Weights that fit neither.
+    """
+    while weight.ndim > values.ndim and weight.shape[-1] == 1:
+        weight = weight.squeeze(-1)
+    while weight.ndim < values.ndim:
+        weight = weight.unsqueeze(-1)
+    if weight.ndim != values.ndim or any(a not in (1, b) for a, b in zip(weight.shape, values.shape, strict=True)):
+        raise weight_error(name, weight, values)
+    return weight.expand(values.shape)
+
+
+def weight_error(name: str, weight: torch.Tensor, values: torch.Tensor) -> ShapeError:
+    """The error for weights that do not fit."""
+    return ShapeError(
+        f"{name}: sample_weight of shape {tuple(weight.shape)} does not fit values of shape {tuple(values.shape)}: "
+        f"give one weight a sample, shape ({values.shape[0] if values.ndim else 1},), or one an element."
+    )
+
+
+class Constant:
+    """Numbers that a metric computes with, copied to a device once (each copy would make a GPU wait)."""
+
+    def __init__(self, numbers: Sequence[float]) -> None:
+        self.numbers = list(numbers)
+        self._copies: dict[Any, torch.Tensor] = {}
+
+    def on(self, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+        """The numbers as a tensor."""
+        key = (device, dtype)
+        if key not in self._copies:
+            self._copies[key] = torch.tensor(self.numbers, dtype=dtype, device=device)
+        return self._copies[key]
 
 
 Function = Callable[..., torch.Tensor]

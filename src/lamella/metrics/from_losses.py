@@ -8,7 +8,7 @@ import torch
 
 from lamella import losses
 from lamella.losses.base import matched
-from lamella.metrics.base import registry
+from lamella.metrics.base import functions, registry
 from lamella.metrics.reduction import Mean, MeanMetricWrapper
 
 
@@ -104,6 +104,7 @@ class CosineSimilarity(MeanMetricWrapper):
 
     def __init__(self, name: str = "cosine_similarity", dtype: Any = None, axis: int = -1) -> None:
         super().__init__(_cosine, name, dtype, axis=axis)
+        self.axis = axis
 
 
 @registry.register("bce", "BCE")
@@ -126,6 +127,8 @@ class BinaryCrossentropy(MeanMetricWrapper):
         super().__init__(
             losses.binary_crossentropy, name, dtype, from_logits=from_logits, label_smoothing=label_smoothing
         )
+        self.from_logits = from_logits
+        self.label_smoothing = label_smoothing
 
 
 @registry.register()
@@ -154,6 +157,9 @@ class CategoricalCrossentropy(MeanMetricWrapper):
             label_smoothing=label_smoothing,
             axis=axis,
         )
+        self.from_logits = from_logits
+        self.label_smoothing = label_smoothing
+        self.axis = axis
 
 
 @registry.register()
@@ -174,16 +180,20 @@ class SparseCategoricalCrossentropy(MeanMetricWrapper):
         ignore_class: int | None = None,
         axis: int = -1,
     ) -> None:
-        super().__init__(  # type: ignore[misc]
+        super().__init__(
             losses.sparse_categorical_crossentropy,
             name,
             dtype,
             from_logits=from_logits,
             ignore_class=ignore_class,
             axis=axis,
-        ).__init__(losses.sparse_categorical_crossentropy, name, dtype, from_logits=from_logits, axis=axis)
+        )
+        self.from_logits = from_logits
+        self.ignore_class = ignore_class
+        self.axis = axis
 
 
+@functions.register()
 def pearson_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> torch.Tensor:
     """The correlation of target and prediction along `axis` (Pearson, 1895).
 
@@ -199,6 +209,7 @@ def pearson_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> torch.Tenso
     return (a * b).mean(dim=axis)
 
 
+@functions.register()
 def concordance_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> torch.Tensor:
     """The concordance of target and prediction along `axis`: 1 where they are equal (Lin, 1989).
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from lamella.engine.registry import snake_case
 from lamella.losses import Loss
 from lamella.metrics.accuracy import BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy
 from lamella.metrics.base import Metric, registry
@@ -50,7 +51,8 @@ def resolve(identifier: Any, y_true_shape: Shape, y_pred_shape: Shape) -> Metric
         loss.reduction = "none"
         loss._averages = False
         return MeanMetricWrapper(loss, name=metric.name)
-    return MeanMetricWrapper(metric)
+    name = identifier if isinstance(identifier, str) else getattr(metric, "name", None)
+    return MeanMetricWrapper(metric, name or snake_case(getattr(metric, "__name__", type(metric).__name__)))
 
 
 def _by_shape(choices: tuple[Any, Any, Any], y_true: Shape, y_pred: Shape) -> Any:

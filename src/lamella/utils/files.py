@@ -64,7 +64,7 @@ def get_file(
     if origin is None:
         raise ArgumentError("get_file needs the address of the file: origin='https://...'.")
     name = str(fname or Path(urlsplit(origin).path).name)
-    if not name or name != Path(name).name:
+    if name in ("", "..") or name != Path(name).name:
         raise ArgumentError(f"`fname` must be a plain file name; got {name!r}. The folder is cache_dir/cache_subdir.")
     folder = Path(cache_dir or home()).expanduser() / cache_subdir
     unpack = extract or untar
@@ -142,7 +142,7 @@ def _fetch(origin: str, part: Path) -> None:
                 disable=None,
             ) as bar,
         ):
-            while chunk := answer.read(_CHUNK):
+            while chunk := answer.read1(_CHUNK):  # what has come: a kill loses nothing that arrived
                 file.write(chunk)
                 bar.update(len(chunk))
     if total is not None and part.stat().st_size < total:

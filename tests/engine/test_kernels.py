@@ -1,0 +1,56 @@
+"""The choice of the matrix library keeps accuracy and leaves the user's settings alone."""
+
+import pytest
+import torch
+
+from lamella.engine import kernels
+
+
+@pytest.fixture
+def setting():
+    if kernels._settings() is None:
+        pytest.skip("this torch has no setting for float32 products on oneDNN")
+    before = torch.backends.mkldnn.matmul.fp32_precision
+    yield torch.backends.mkldnn.matmul
+    torch.backends.mkldnn.matmul.fp32_precision = before
+
+
+def test_products_stay_accurate_and_the_setting_is_given_back(setting, monkeypatch):
+    monkeypatch.setattr(kernels, "is_amd", lambda: True)
+    monkeypatch.setattr(kernels, "onednn_is_faster", lambda: True)
+    a, b = torch.randn(100, 300), torch.randn(300, 50)
+    before = setting.fp32_precision
+    with kernels.best_matmul(torch.device("cpu")):
+        assert setting.fp32_precision == ("bf16" if kernels.onednn_is_accurate() else before)
+        product = a @ b
+    assert setting.fp32_precision == before
+    exact = a.double() @ b.double()
+    assert (product - exact).norm() / exact.norm() < kernels.ACCURACY
+
+
+def test_amx_rounds_to_bf16_so_it_is_not_chosen(monkeypatch):
+    monkeypatch.setattr(kernels, "cpu_flags", lambda: frozenset({"avx512f", "amx_bf16"}))
+    kernels.onednn_is_accurate.cache_clear()
+    assert kernels.onednn_is_accurate() is False
+    kernels.onednn_is_accurate.cache_clear()
+
+
+def test_a_setting_of_the_user_is_kept(setting, monkeypatch):
+    monkeypatch.setattr(kernels, "is_amd", lambda: True)
+    setting.fp32_precision = "ieee"
+    with kernels.best_matmul(torch.device("cpu")):
+        assert setting.fp32_precision == "ieee"
+
+
+def test_convolution_kernels_lie_as_channels_last_without_a_copy():
+    from lamella.layers import Conv2D
+
+    layer = Conv2D(8, 3)
+    layer(torch.ones(1, 9, 9, 4))
+    turned = layer.kernel.permute(3, 2, 0, 1)
+    assert turned.shape == (8, 4, 3, 3)
+    assert turned.is_contiguous(memory_format=torch.channels_last)
+    assert turned.data_ptr() == layer.kernel.data_ptr()
+    x = torch.ones(2, 9, 9, 4)
+    assert x.permute(0, 3, 1, 2).is_contiguous(memory_format=torch.channels_last)
+    assert layer(x).is_contiguous()
