@@ -36,9 +36,8 @@ def test_to_categorical_like_keras(x, num_classes):
 def test_to_categorical_of_a_tensor_is_a_tensor(shape, rng):
     x = torch.from_numpy(rng.integers(0, 5, shape))
     found = utils.to_categorical(x, 5)
-    expected = keras.utils.to_categorical(x, 5)
-    assert isinstance(found, torch.Tensor) and found.dtype == expected.dtype
-    assert torch.equal(found, expected.cpu())
+    assert found.dtype == torch.float32  # what losses take; Keras on torch gives whole numbers
+    assert torch.equal(found, keras.utils.to_categorical(x, 5).cpu().float())
 
 
 def test_to_categorical_of_many_classes_takes_memory_for_the_rows_only():
@@ -126,5 +125,5 @@ def test_one_seed_for_all_generators():
 
 
 def test_names_are_those_of_keras():
-    assert [name for name in utils.__all__ if not hasattr(keras.utils, name)] == ["clear_session"]
+    assert [name for name in utils.__all__ if not hasattr(keras.utils, name)] == []
     assert all(hasattr(utils, name) for name in utils.__all__)

@@ -35,9 +35,9 @@ from lamella.metrics.accuracy import (
     sparse_top_k_categorical_accuracy,
     top_k_categorical_accuracy,
 )
+from lamella.metrics.auc import AUC
 from lamella.metrics.base import Metric, registry
 from lamella.metrics.confusion import (
-    AUC,
     FalseNegatives,
     FalsePositives,
     Precision,

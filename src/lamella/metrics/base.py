@@ -70,10 +70,10 @@ class Metric:
         """The metrics that this one has as attributes, or in lists and dicts of them."""
         found: dict[int, Metric] = {}
         for value in vars(self).values():
-            members = value.values() if isinstance(value, dict) else value
-            for member in members if isinstance(members, (list, tuple, type({}.values()))) else (value,):
-                if isinstance(member, Metric):
-                    found[id(member)] = member
+            if isinstance(value, dict):
+                value = list(value.values())
+            several = value if isinstance(value, (list, tuple)) else [value]
+            found.update({id(each): each for each in several if isinstance(each, Metric)})
         return list(found.values())
 
     def add_variable(
@@ -127,6 +127,11 @@ class Metric:
                 kind = sum_dtype(device) if state.dtype is torch.float64 else state.dtype
                 state.data = state.data.to(device, kind)
         return self
+
+    def _follow(self, batch: torch.Tensor) -> None:
+        """Moves the sums to where the batch is, unless they are there."""
+        if self._variables and self._variables[0].device != batch.device:
+            self.to(batch.device)
 
     def update_state(self, *args: Any, **kwargs: Any) -> None:
         """Adds a batch."""
@@ -203,7 +208,7 @@ class Metric:
         return value.to(torch_dtype(self._dtype), copy=True)  # never the sum itself, which goes on growing
 
     def _needs_a_batch(self) -> None:
-        if not self._variables:
+        if not getattr(self, "_made", True):
             raise NotBuiltError(
                 f"{self.name}: there is no result yet, because the number of classes is known from the first batch. "
                 f"Call update_state() first."

@@ -1,6 +1,6 @@
 """Metrics of true and false positives and negatives, at one threshold or many.
 
-Many thresholds cost no more than one: each prediction is put into the interval between two thresholds, and
+Many thresholds cost hardly more than one: each prediction is put into the interval between two thresholds, and
 the counts above each are sums over the intervals.
 """
 
@@ -14,7 +14,7 @@ import torch
 from lamella.engine import masking
 from lamella.errors import ArgumentError, ShapeError
 from lamella.losses.base import same_rank
-from lamella.metrics.base import EPSILON, Metric, divide_no_nan, registry, tensors
+from lamella.metrics.base import Constant, Metric, divide_no_nan, registry, spread, tensors
 
 Thresholds = Any
 _LOWEST = -1e10
@@ -30,14 +30,28 @@ def _parsed(metric: Metric, thresholds: Thresholds, default: float) -> list[floa
     return [float(value) for value in values]
 
 
+def _are_even(thresholds: Sequence[float]) -> bool:
+    """Whether these are 0, 1/n, 2/n, ... 1."""
+    last = len(thresholds) - 1
+    return last > 1 and all(abs(t - i / last) <= 1e-7 + 1e-5 * i / last for i, t in enumerate(thresholds))
+
+
 class Confusion(Metric):
     """The base: counts of true and false positives and negatives for each threshold (and label)."""
 
     def _start(self, thresholds: Sequence[float], top_k: int | None = None, class_id: int | None = None) -> None:
-        self.thresholds = list(thresholds)
         self.top_k = top_k
         self.class_id = class_id
+        self._set_thresholds(thresholds, _are_even(thresholds))
         self._make_counts(())
+
+    def _set_thresholds(self, thresholds: Sequence[float], even: bool) -> None:
+        self.thresholds = list(thresholds)
+        self._even = even
+        order = sorted(range(len(self.thresholds)), key=self.thresholds.__getitem__)
+        self._edges = Constant([self.thresholds[i] for i in order])
+        ranks = sorted(range(len(order)), key=order.__getitem__)
+        self._ranks = None if order == list(range(len(order))) else Constant(ranks)
 
     def _make_counts(self, labels: tuple[int, ...]) -> None:
         shape = (len(self.thresholds), *labels)
@@ -56,42 +70,70 @@ class Confusion(Metric):
                 f"{self.name}: targets of shape {tuple(y_true.shape)} and predictions of shape {tuple(y_pred.shape)} "
                 f"must be equal. For class numbers, make the targets one-hot with lamella.utils.to_categorical(y)."
             )
-        if y_pred.device != self.true_positives.device:
-            self.to(y_pred.device)
-        if not y_pred.is_floating_point():
+        self._follow(y_pred)
+        if y_pred.dtype not in (torch.float32, torch.float64):
             y_pred = y_pred.to(torch.float32)
+        if weight is not None:
+            weight = spread(self.name, weight.to(y_pred), y_pred)
         if mask is not None:
-            weight = mask.to(y_pred.dtype) if weight is None else weight * mask
+            kept = spread(self.name, mask.to(y_pred), y_pred)
+            weight = kept if weight is None else weight * kept
         if self.top_k is not None:
+            if self.top_k > y_pred.shape[-1]:
+                raise ArgumentError(
+                    f"{self.name}: `top_k` is {self.top_k}, but the predictions have {y_pred.shape[-1]} classes."
+                )
             best = torch.zeros_like(y_pred).scatter(-1, y_pred.topk(self.top_k, dim=-1).indices, 1.0)
             y_pred = torch.where(best > 0, y_pred, torch.full_like(y_pred, _LOWEST))
         if self.class_id is not None:
-            if not 0 <= self.class_id < y_pred.shape[-1]:
-                raise ArgumentError(
-                    f"{self.name}: `class_id` is {self.class_id}, but the predictions have {y_pred.shape[-1]} classes."
-                )
+            self._check_class(y_pred)
             y_true, y_pred = y_true[..., self.class_id], y_pred[..., self.class_id]
-        self._count(y_true, y_pred, weight)
+            weight = None if weight is None else weight[..., self.class_id]
+        if len(self.thresholds) == 1:
+            self._count_at_one(y_true, y_pred, weight)
+        else:
+            self._count(y_true, y_pred, weight)
+
+    def _check_class(self, y_pred: torch.Tensor) -> None:
+        if y_pred.ndim < 2:
+            raise ShapeError(
+                f"{self.name}: `class_id` needs predictions of shape (batch, classes); got {tuple(y_pred.shape)}."
+            )
+        if not 0 <= self.class_id < y_pred.shape[-1]:  # type: ignore[operator]
+            raise ArgumentError(
+                f"{self.name}: `class_id` is {self.class_id}, but the predictions have {y_pred.shape[-1]} classes."
+            )
+
+    def _count_at_one(self, y_true: torch.Tensor, y_pred: torch.Tensor, weight: torch.Tensor | None) -> None:
+        predicted, actual = y_pred > self.thresholds[0], y_true.to(torch.bool)
+        both = predicted & actual
+        whole: Any = y_pred.numel()
+        if weight is None:
+            hits, found, there = both.sum(), predicted.sum(), actual.sum()
+        else:
+            weight = weight.to(self.true_positives.dtype)
+            hits, found, there = ((each * weight).sum() for each in (both, predicted, actual))
+            whole = weight.sum()
+        self.true_positives.add_(hits)
+        self.false_positives.add_(found - hits)
+        self.false_negatives.add_(there - hits)
+        self.true_negatives.add_(whole - there - found + hits)
 
     def _count(self, y_true: torch.Tensor, y_pred: torch.Tensor, weight: torch.Tensor | None) -> None:
-        if weight is not None:
-            y_pred, weight = same_rank(y_pred, weight.to(y_pred))
-            while weight.ndim < y_pred.ndim:
-                weight = weight.unsqueeze(-1)
-            weight = weight.expand(y_true.shape)
+        if self._even:
+            y_pred = y_pred.clamp(0.0, 1.0)  # as Keras: evenly spaced thresholds are for probabilities
         labels = self.true_positives.shape[1:]
         columns = labels[0] if labels else 1
         # The thresholds below a prediction are those for which it counts as positive.
-        edges = torch.tensor(self.thresholds, dtype=y_pred.dtype, device=y_pred.device)
-        order = edges.argsort()
-        bucket = torch.bucketize(y_pred.contiguous(), edges[order])
+        edges = self._edges.on(y_pred.device, y_pred.dtype)
+        bucket = torch.bucketize(y_pred.contiguous(), edges)
         rows = len(self.thresholds) + 1
         index = bucket * columns
         if labels:
             index = index + torch.arange(columns, device=y_pred.device)
         amounts = torch.ones_like(y_pred) if weight is None else weight
         amounts = amounts.to(self.true_positives.dtype).reshape(-1)
-        positive = (y_true.to(torch.bool)).reshape(-1).to(amounts.dtype) * amounts
+        positive = y_true.to(torch.bool).reshape(-1) * amounts
         flat = index.reshape(-1)
         both = amounts.new_zeros(2, rows * columns)
         both[0].index_add_(0, flat, positive)
@@ -99,8 +141,9 @@ class Confusion(Metric):
         counts = both.reshape(2, rows, columns)
         total = counts.sum(dim=1, keepdim=True)
         above = total - counts.cumsum(dim=1)[:, :-1]
-        place = order.argsort()
-        above = above[:, place].reshape(2, *self.true_positives.shape)
+        if self._ranks is not None:
+            above = above[:, self._ranks.on(above.device, torch.int64)]
+        above = above.reshape(2, *self.true_positives.shape)
         total = total.expand(2, len(self.thresholds), columns).reshape(2, *self.true_positives.shape)
         self.true_positives.add_(above[0])
         self.false_positives.add_(above[1])
@@ -396,142 +439,3 @@ class RecallAtPrecision(_AtConstraint):
 
     def result(self) -> torch.Tensor:
         return self._best(self.sensitivity_(), self.precision_())
-
-
-@registry.register("auc")
-class AUC(Confusion):
-    """The area under the ROC or the precision-recall curve, as a sum over thresholds.
-
-    Args:
-        num_thresholds: How many thresholds, evenly from 0 to 1.
-        curve: `"ROC"`, `"PR"` or `"PRGAIN"` (precision and recall gain; Flach and Kull, 2015).
-        summation_method: `"interpolation"`, `"minoring"` or `"majoring"`.
-        name: A name.
-        dtype: The data type of the result.
-        thresholds: Thresholds to use in place of even ones.
-        multi_label: Whether each column is a label with an area of its own; the result is their mean.
-        num_labels: The number of labels.
-        label_weights: The weight of each in the mean.
-        from_logits: Whether predictions have not been through a sigmoid yet.
-
-    Source: Hanley and McNeil, 1982; Davis and Goadrich, 2006, for the interpolation of precision and recall.
-
-    Example:
-        >>> from lamella.metrics import AUC
-        >>> round(float(AUC(num_thresholds=3)([0, 0, 1, 1], [0.0, 0.5, 0.3, 0.9])), 2)
-        0.75
-    """
-
-    def __init__(
-        self,
-        num_thresholds: int = 200,
-        curve: str = "ROC",
-        summation_method: str = "interpolation",
-        name: str | None = None,
-        dtype: Any = None,
-        thresholds: Sequence[float] | None = None,
-        multi_label: bool = False,
-        num_labels: int | None = None,
-        label_weights: Sequence[float] | None = None,
-        from_logits: bool = False,
-    ) -> None:
-        super().__init__(dtype, name)
-        if str(curve).upper() not in ("ROC", "PR", "PRGAIN"):
-            raise ArgumentError(f"AUC: `curve` must be 'ROC', 'PR' or 'PRGAIN'; got {curve!r}.")
-        methods = {"interpolation": "interpolation", "minoring": "minoring", "majoring": "majoring"}
-        if str(summation_method).lower() not in methods:
-            raise ArgumentError(f"AUC: `summation_method` must be one of {list(methods)}; got {summation_method!r}.")
-        if num_labels and not multi_label:
-            raise ArgumentError("AUC: `num_labels` is for `multi_label=True`.")
-        self._given = None if thresholds is None else sorted(thresholds)
-        if thresholds is None and num_thresholds <= 1:
-            raise ArgumentError(f"AUC: `num_thresholds` must be more than 1; got {num_thresholds}.")
-        inner = (
-            list(self._given)
-            if self._given is not None
-            else [(i + 1) / (num_thresholds - 1) for i in range(num_thresholds - 2)]
-        )
-        self.num_thresholds = len(inner) + 2
-        self.curve = str(curve).upper()
-        self.summation_method = str(summation_method).lower()
-        self.multi_label = multi_label
-        self.num_labels = num_labels
-        self.label_weights = None if label_weights is None else list(label_weights)
-        self.from_logits = from_logits
-        self.thresholds = [-EPSILON, *inner, 1.0 + EPSILON]
-        self.top_k = None
-        self.class_id = None
-        self._made = False
-        if not multi_label or num_labels:
-            self._make_counts((num_labels,) if num_labels else ())
-            self._made = True
-
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        y_true, y_pred, weight = tensors(y_true, y_pred, sample_weight)
-        if self.from_logits:
-            y_pred = torch.sigmoid(y_pred)
-        if not self._made:
-            if y_pred.ndim != 2:
-                raise ShapeError(
-                    f"{self.name}: multi_label needs predictions of shape (batch, labels); got {tuple(y_pred.shape)}."
-                )
-            self._make_counts((y_pred.shape[1],))
-            self._made = True
-        super().update_state(y_true, y_pred, weight)
-
-    def result(self) -> torch.Tensor:
-        if self.curve == "PR" and self.summation_method == "interpolation":
-            return self._mean_of_labels(self._precision_recall_area())
-        recall = divide_no_nan(self.true_positives, self.true_positives + self.false_negatives)
-        if self.curve == "ROC":
-            x, y = divide_no_nan(self.false_positives, self.false_positives + self.true_negatives), recall
-        elif self.curve == "PR":
-            x, y = recall, divide_no_nan(self.true_positives, self.true_positives + self.false_positives)
-        else:
-            x, y = self._gains()
-        if self.summation_method == "interpolation":
-            height = (y[:-1] + y[1:]) / 2
-        else:
-            height = (torch.minimum if self.summation_method == "minoring" else torch.maximum)(y[:-1], y[1:])
-        return self._mean_of_labels(((x[:-1] - x[1:]) * height).sum(dim=0))
-
-    def _precision_recall_area(self) -> torch.Tensor:
-        """Between two thresholds, true and false positives (not precision) are linear."""
-        tp, predicted = self.true_positives, self.true_positives + self.false_positives
-        d_tp, d_predicted = tp[:-1] - tp[1:], predicted[:-1] - predicted[1:]
-        slope = divide_no_nan(d_tp, d_predicted.clamp(min=0))
-        intercept = tp[1:] - slope * predicted[1:]
-        both = (predicted[:-1] > 0) & (predicted[1:] > 0)
-        ratio = torch.where(both, divide_no_nan(predicted[:-1], predicted[1:]), torch.ones_like(predicted[1:]))
-        area = slope * (d_tp + intercept * torch.log(ratio))
-        return divide_no_nan(area, tp[1:] + self.false_negatives[1:]).sum(dim=0)
-
-    def _gains(self) -> tuple[torch.Tensor, torch.Tensor]:
-        positives = self.true_positives + self.false_negatives
-        odds = divide_no_nan(positives, self.false_positives + self.true_negatives)
-        found = self.true_positives > 0
-        recall = 1 - odds * divide_no_nan(self.false_negatives, self.true_positives)
-        precision = 1 - odds * divide_no_nan(self.false_positives, self.true_positives)
-        recall = torch.where(found, recall, torch.zeros_like(recall)).clamp(min=0)
-        return recall, torch.where(found, precision, torch.ones_like(precision))
-
-    def _mean_of_labels(self, area: torch.Tensor) -> torch.Tensor:
-        if not self.multi_label:
-            return self._result(area)
-        if self.label_weights is None:
-            return self._result(area.mean())
-        weights = torch.tensor(self.label_weights, dtype=area.dtype, device=area.device)
-        return self._result(divide_no_nan((area * weights).sum(), weights.sum()))
-
-    def get_config(self) -> dict[str, Any]:
-        config = {
-            **super().get_config(),
-            "num_thresholds": self.num_thresholds,
-            "curve": self.curve,
-            "summation_method": self.summation_method,
-            "multi_label": self.multi_label,
-            "num_labels": self.num_labels,
-            "label_weights": self.label_weights,
-            "from_logits": self.from_logits,
-        }
-        return {**config, "thresholds": list(self._given)} if self._given is not None else config

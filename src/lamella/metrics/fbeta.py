@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from lamella.errors import ArgumentError, ShapeError
-from lamella.metrics.base import EPSILON, Metric, registry, tensors
+from lamella.metrics.base import EPSILON, Metric, registry, spread, tensors
 
 
 @registry.register()
@@ -50,14 +50,8 @@ class FBetaScore(Metric):
         self.threshold = threshold
         self._made = False
 
-    def _make(self, y_true: torch.Tensor, y_pred: torch.Tensor) -> None:
-        if y_true.ndim != 2 or y_pred.ndim != 2:
-            raise ShapeError(
-                f"{self.name}: expected targets and predictions of shape (batch, classes); "
-                f"got {tuple(y_true.shape)} and "
-                f"{tuple(y_pred.shape)}. Make class numbers one-hot with lamella.utils.to_categorical(y)."
-            )
-        shape = () if self.average == "micro" else (y_pred.shape[-1],)
+    def _make(self, classes: int) -> None:
+        shape = () if self.average == "micro" else (classes,)
         self.true_positives = self.add_variable(shape)
         self.false_positives = self.add_variable(shape)
         self.false_negatives = self.add_variable(shape)
@@ -67,15 +61,22 @@ class FBetaScore(Metric):
     @torch.no_grad()
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         y_true, y_pred, weight = tensors(y_true, y_pred, sample_weight)
+        if y_pred.ndim != 2 or y_true.shape != y_pred.shape:
+            raise ShapeError(
+                f"{self.name}: expected targets and predictions of one shape (batch, classes); "
+                f"got {tuple(y_true.shape)} and "
+                f"{tuple(y_pred.shape)}. Make class numbers one-hot with lamella.utils.to_categorical(y)."
+            )
         if not self._made:
-            self._make(y_true, y_pred)
-        self.to(y_pred.device)
+            self._make(y_pred.shape[1])
+        self._follow(y_pred)
         if self.threshold is None:
             positive = (y_pred >= y_pred.amax(dim=-1, keepdim=True)) & (y_pred.abs() > 1e-9)
         else:
             positive = y_pred > self.threshold
-        p, t = positive.to(torch.float64), y_true.to(torch.float64)
-        w = None if weight is None else weight.to(torch.float64).reshape(-1, 1)
+        kind = self.true_positives.dtype
+        p, t = positive.to(kind), y_true.to(kind)
+        w = None if weight is None else spread(self.name, weight.to(p), p)
         axis = None if self.average == "micro" else 0
 
         def total(values: torch.Tensor) -> torch.Tensor:
@@ -88,6 +89,7 @@ class FBetaScore(Metric):
         self.intermediate_weights.add_(total(t))
 
     def result(self) -> torch.Tensor:
+        self._needs_a_batch()
         precision = self.true_positives / (self.true_positives + self.false_positives + EPSILON)
         recall = self.true_positives / (self.true_positives + self.false_negatives + EPSILON)
         square = self.beta**2
@@ -97,10 +99,6 @@ class FBetaScore(Metric):
         elif self.average is not None:
             score = score.mean()
         return self._result(score)
-
-    def reset_state(self) -> None:
-        if self._made:
-            super().reset_state()
 
     def get_config(self) -> dict[str, Any]:
         return {

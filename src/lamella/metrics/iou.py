@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from lamella.errors import ArgumentError
-from lamella.metrics.base import EPSILON, Metric, registry, tensors
+from lamella.errors import ArgumentError, ShapeError
+from lamella.metrics.base import EPSILON, Constant, Metric, registry, spread, tensors
 
 
 @registry.register()
@@ -19,7 +19,8 @@ class IoU(Metric):
         num_classes: The number of classes.
         target_class_ids: The classes averaged over (those that never occur are left out).
         name: A name.
-        dtype: The data type of the counts; float64 by default.
+        dtype: Kept for Keras's configs. Counts are float64, in which fractional weights count in full (Keras's
+            default, int32, cuts them off); the result is float32.
         ignore_class: Targets of this class are left out.
         sparse_y_true: Whether targets are class numbers rather than one-hot.
         sparse_y_pred: Whether predictions are class numbers rather than scores.
@@ -44,13 +45,14 @@ class IoU(Metric):
         sparse_y_pred: bool = True,
         axis: int = -1,
     ) -> None:
-        super().__init__(None, name)
+        super().__init__(dtype or "int32", name)
         if max(target_class_ids) >= num_classes:
             raise ArgumentError(
                 f"{self.name}: `target_class_ids` has {max(target_class_ids)}, but there are {num_classes} classes."
             )
         self.num_classes = num_classes
         self.target_class_ids = list(target_class_ids)
+        self._ids = Constant(self.target_class_ids)
         self.ignore_class = ignore_class
         self.sparse_y_true = sparse_y_true
         self.sparse_y_pred = sparse_y_pred
@@ -60,29 +62,37 @@ class IoU(Metric):
     @torch.no_grad()
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         y_true, y_pred, weight = tensors(y_true, y_pred, sample_weight)
-        self.to(y_pred.device)
+        self._follow(y_pred)
         if not self.sparse_y_true:
             y_true = y_true.argmax(dim=self.axis)
         if not self.sparse_y_pred:
             y_pred = y_pred.argmax(dim=self.axis)
+        if weight is not None and weight.numel() != y_true.numel():
+            weight = spread(self.name, weight, y_true)
+        if y_true.numel() != y_pred.numel():
+            raise ShapeError(
+                f"{self.name}: targets of shape {tuple(y_true.shape)} and class numbers predicted of shape "
+                f"{tuple(y_pred.shape)} must be equal. Where predictions are scores, pass sparse_y_pred=False; "
+                f"where targets are one-hot, sparse_y_true=False."
+            )
         y_true, y_pred = y_true.reshape(-1).to(torch.int64), y_pred.reshape(-1).to(torch.int64)
         valid = (y_true >= 0) & (y_true < self.num_classes) & (y_pred >= 0) & (y_pred < self.num_classes)
         if self.ignore_class is not None:
             valid = valid & (y_true != self.ignore_class)
         amounts = valid.to(self.total_cm.dtype)
         if weight is not None:
-            amounts = amounts * weight.to(amounts).reshape(-1).expand(y_true.shape)
+            amounts = amounts * weight.to(amounts).reshape(-1)
         place = torch.where(valid, y_true * self.num_classes + y_pred, torch.zeros_like(y_true))
         self.total_cm.view(-1).index_add_(0, place, amounts)
 
     def result(self) -> torch.Tensor:
         right = self.total_cm.diagonal()
         union = self.total_cm.sum(dim=0) + self.total_cm.sum(dim=1) - right
-        ids = torch.tensor(self.target_class_ids, device=right.device)
+        ids = self._ids.on(right.device, torch.int64)
         right, union = right[ids], union[ids]
         there = union > 1e-9
         iou = torch.where(there, right / (union + EPSILON), torch.zeros_like(right))
-        return self._result(iou.sum() / (there.sum() + EPSILON))
+        return (iou.sum() / (there.sum() + EPSILON)).to(torch.float32)
 
     def get_config(self) -> dict[str, Any]:
         return {

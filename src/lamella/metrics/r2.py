@@ -8,7 +8,7 @@ import torch
 
 from lamella.errors import ArgumentError, ShapeError
 from lamella.losses.base import same_rank
-from lamella.metrics.base import Metric, registry, tensors
+from lamella.metrics.base import Metric, registry, spread, tensors
 
 
 @registry.register()
@@ -62,11 +62,10 @@ class R2Score(Metric):
             self.total_mse = self.add_variable(shape)
             self.count = self.add_variable(shape)
             self._made = True
-        self.to(y_pred.device)
+        self._follow(y_pred)
         kind = self.num_samples.dtype
         y_true, y_pred = y_true.to(kind), y_pred.to(kind)
-        w = torch.ones_like(y_true) if weight is None else weight.to(kind)
-        w = (w.unsqueeze(1) if w.ndim == 1 else w).expand(y_true.shape)
+        w = torch.ones_like(y_true) if weight is None else spread(self.name, weight.to(y_true), y_true)
         self.sum.add_((y_true * w).sum(dim=0))
         self.squared_sum.add_((y_true * y_true * w).sum(dim=0))
         self.total_mse.add_(((y_true - y_pred).square() * w).sum(dim=0))
@@ -74,6 +73,7 @@ class R2Score(Metric):
         self.num_samples.add_(y_true.numel())
 
     def result(self) -> torch.Tensor:
+        self._needs_a_batch()
         mean = self.sum / self.count
         total = self.squared_sum - self.sum * mean
         scores = 1 - self.total_mse / total

@@ -99,7 +99,7 @@ class Sum(Metric):
     @torch.no_grad()
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
         values = _as_tensor(values)
-        self.to(values.device)
+        self._follow(values)
         if sample_weight is not None:
             values, _ = _samplewise(self.name, values, sample_weight, mean=False)
         self.total.add_(_sum(values))

@@ -100,6 +100,7 @@ def download(origin: str, path: Path, wanted: str | None = None, algorithm: str 
             error = None
             break
         except urllib.error.HTTPError as refused:
+            refused.close()
             if refused.code < 500 and refused.code != 416:
                 part.unlink(missing_ok=True)
                 raise DownloadError(
