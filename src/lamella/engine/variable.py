@@ -19,18 +19,20 @@ class _Assignable:
     def assign(self, value: Any) -> torch.Tensor:
         """Copies `value` (any array or number of the same shape) into this tensor."""
         with torch.no_grad():
-            value = torch.as_tensor(value, dtype=self.dtype, device=self.device)  # type: ignore[attr-defined]
-            return self.copy_(value)  # type: ignore[attr-defined]
+            return self.copy_(self._like(value))  # type: ignore[attr-defined]
 
     def assign_add(self, value: Any) -> torch.Tensor:
         """Adds `value` in place."""
         with torch.no_grad():
-            return self.add_(value)  # type: ignore[attr-defined]
+            return self.add_(self._like(value))  # type: ignore[attr-defined]
 
     def assign_sub(self, value: Any) -> torch.Tensor:
         """Subtracts `value` in place."""
         with torch.no_grad():
-            return self.sub_(value)  # type: ignore[attr-defined]
+            return self.sub_(self._like(value))  # type: ignore[attr-defined]
+
+    def _like(self, value: Any) -> torch.Tensor:
+        return torch.as_tensor(value, dtype=self.dtype, device=self.device)  # type: ignore[attr-defined]
 
     @property
     def value(self) -> torch.Tensor:

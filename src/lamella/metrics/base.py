@@ -104,6 +104,8 @@ class Metric:
         kind = torch_dtype(dtype) if dtype is not None else torch.float64
         initializer = "zeros" if initializer is None else initializer
         state = State(torch.as_tensor(initializers.get(initializer)(shape, dtype=kind)).to(kind))
+        if self._variables:  # a sum made at the first batch joins those that were moved
+            state = _moved(state, self._variables[0].device)
         zero = initializer == "zeros" or isinstance(initializer, initializers.Zeros)
         self._variables.append(state)
         self._starts.append(None if zero else State(state.clone()))
@@ -124,8 +126,7 @@ class Metric:
         device = torch.device(device)
         for state in self.variables:
             if state.device != device:
-                kind = sum_dtype(device) if state.dtype is torch.float64 else state.dtype
-                state.data = state.data.to(device, kind)
+                torch.utils.swap_tensors(state, _moved(state, device))
         return self
 
     def _follow(self, batch: torch.Tensor) -> None:
@@ -233,6 +234,11 @@ class Metric:
         return f"<{type(self).__name__} name={self.name}>"
 
 
+def _moved(state: torch.Tensor, device: torch.device) -> State:
+    kind = sum_dtype(device) if state.dtype is torch.float64 else state.dtype
+    return State(state.detach().to(device, kind))
+
+
 def divide_no_nan(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """a / b, and 0 where b is 0."""
     return torch.where(b != 0, a / torch.where(b != 0, b, torch.ones_like(b)), torch.zeros_like(a))
@@ -249,12 +255,13 @@ def spread(name: str, weight: torch.Tensor, values: torch.Tensor) -> torch.Tenso
     Raises:
         ShapeError: Weights that fit neither.
     """
+    given = weight
     while weight.ndim > values.ndim and weight.shape[-1] == 1:
         weight = weight.squeeze(-1)
     while weight.ndim < values.ndim:
         weight = weight.unsqueeze(-1)
     if weight.ndim != values.ndim or any(a not in (1, b) for a, b in zip(weight.shape, values.shape, strict=True)):
-        raise weight_error(name, weight, values)
+        raise weight_error(name, given, values)
     return weight.expand(values.shape)
 
 
