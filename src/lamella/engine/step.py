@@ -2,8 +2,8 @@
 
 This file alone decides how a step runs. On the CPU and on CUDA it is a lean eager step: gradients as a flat
 list straight from `torch.autograd.grad` (nothing is stored in `.grad` and nothing needs zeroing), one call
-of the optimizer for all weights, sums added up on the device. With `compiled=True` the forward pass and
-the loss go through `torch.compile`. Nothing here waits for a CUDA device to read a number.
+of the optimizer for all weights, sums added up on the device. `replay.py` makes small steps on the CPU quicker
+still. Nothing here waits for a CUDA device to read a number.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import torch
+
+from lamella.engine.replay import Compute, Computed
 
 Batch = tuple[Any, Any, Any]
 
@@ -24,43 +26,59 @@ class Updates(Protocol):
         """Updates the parameters that the optimizer was built with."""
 
 
-def train_step(
+def gradients(
     forward: Callable[[Any], Any],
     loss: Callable[[Any, Any, Any, Any], torch.Tensor],
     parameters: Sequence[torch.Tensor],
-    optimizer: Any,
+    scale_loss: Callable[[torch.Tensor], torch.Tensor] | None = None,
+) -> Compute:
+    """The function from a batch to its loss, its predictions and the gradients.
+
+    Args:
+        forward: From inputs to predictions.
+        loss: From (inputs, targets, predictions, sample weights) to a scalar.
+        parameters: The weights to train.
+        scale_loss: Applied to the loss before its gradients are taken.
+    """
+    parameters = list(parameters)
+    some_unused = _FirstTime()
+
+    def compute(x: Any, y: Any, weight: Any) -> Computed:
+        y_pred = forward(x)
+        value = loss(x, y, y_pred, weight)
+        target = value if scale_loss is None else scale_loss(value)
+        if some_unused.unknown:
+            found = torch.autograd.grad(target, parameters, allow_unused=True)
+            some_unused.unknown = any(g is None for g in found)
+        else:
+            found = flat_gradients(target, parameters)
+        return value, y_pred, found
+
+    return compute
+
+
+def train_step(
+    compute: Compute,
+    optimizer: Updates,
     observe: Callable[[torch.Tensor, Any, Any, Any], None],
     on_bad_loss: Callable[[torch.Tensor, Any, Any, Any], None] | None = None,
 ) -> Callable[[Any, Any, Any], None]:
     """The function that trains on one batch.
 
     Args:
-        forward: From inputs to predictions.
-        loss: From (inputs, targets, predictions, sample weights) to a scalar.
-        parameters: The weights to train, in the order in which the optimizer was built with them.
-        optimizer: Has `apply(gradients)`.
+        compute: From (x, y, weight) to the loss, the predictions and the gradients (see `gradients`).
+        optimizer: Has `apply(gradients)`, in the order in which it was built with the weights.
         observe: Adds (loss, targets, predictions, sample weights), without gradients, to the metrics.
-        on_bad_loss: Called before the update when the loss is NaN or infinite (on the CPU, where looking
-            costs nothing; on other devices the caller looks from time to time).
+        on_bad_loss: Called before the update when the loss is NaN or infinite. It is looked for only on the CPU,
+            where looking costs nothing; on other devices the caller looks from time to time.
     """
-    parameters = list(parameters)
-    check = on_bad_loss if parameters and parameters[0].device.type == "cpu" else None
-    scale = optimizer.scale_loss if getattr(optimizer, "scales_loss", False) else None
-    some_unused = _FirstTime()
 
     def step(x: Any, y: Any, weight: Any) -> None:
-        y_pred = forward(x)
-        value = loss(x, y, y_pred, weight)
-        if check is not None and not math.isfinite(value.item()):
-            check(value, x, y, weight)
-        target = value if scale is None else scale(value)
-        if some_unused.unknown:
-            gradients = torch.autograd.grad(target, parameters, allow_unused=True)
-            some_unused.unknown = any(g is None for g in gradients)
-        else:
-            gradients = flat_gradients(target, parameters)
+        value, y_pred, found = compute(x, y, weight)
+        if on_bad_loss is not None and value.device.type == "cpu" and not math.isfinite(value.item()):
+            on_bad_loss(value, x, y, weight)
         with torch.no_grad():
-            optimizer.apply(gradients)
+            optimizer.apply(found)
             observe(value, y, y_pred, weight)
 
     return step

@@ -62,6 +62,8 @@ def train_epoch(model: Any, source: Any, callbacks: CallbackList, progress: Prog
     model._accept_bad_loss = quiet_nan
     model.reset_metrics()
     model.train()
+    if model._replay is not None:
+        model._replay.new_epoch(paused=bool(begins or ends))
     index = 0
     try:
         for x, y, weight in source.batches():

@@ -15,11 +15,12 @@ from lamella.data.adapters import make_source, train_validation_split, unpack_x_
 from lamella.engine import step as engine_step
 from lamella.engine.device import device_of
 from lamella.engine.kernels import best_matmul, keep_freed_memory
+from lamella.engine.replay import Replay
 from lamella.engine.threads import QuickestThreads
 from lamella.errors import ArgumentError, NotBuiltError, NotCompiledError
 from lamella.layers.base import Layer, pop_added_losses
 from lamella.metrics import Metric
-from lamella.training import checks
+from lamella.training import checks, plain
 from lamella.training.callbacks import CallbackList, History
 from lamella.training.compiled import CompiledLoss, CompiledMetrics
 from lamella.training.fit import evaluate_batches, fit_epochs, predict_batches
@@ -46,6 +47,7 @@ class Trainer:
         self._loss_tracker = metrics_module.Mean(name="loss")
         self._own_metrics: list[Metric] = []
         self._train_function: Any = None
+        self._replay: Replay | None = None
         self._trained_with: list[int] = []
 
     # -- compile ------------------------------------------------------------------------------------
@@ -535,10 +537,14 @@ class Trainer:
         parameters = self.trainable_weights  # type: ignore[attr-defined]
         constraints = self._constrained_weights()
         observe = self._observer()
+        scale = self.optimizer.scale_loss if getattr(self.optimizer, "scales_loss", False) else None
+        compute = engine_step.gradients(self._forward_function(), self._loss_function(), parameters, scale)
+        self._replay = None
+        if scale is None and self._may_be_replayed():
+            loss = self._compiled_loss
+            compute = self._replay = Replay(compute, lambda: plain.settings(self, loss))  # type: ignore[arg-type]
         step = engine_step.train_step(
-            self._forward_function(),
-            self._loss_function(),
-            parameters,
+            compute,
             self.optimizer,
             observe,
             lambda loss, x, y, weight: checks.bad_loss(self, loss, x),
@@ -553,6 +559,11 @@ class Trainer:
                     parameter.copy_(constraint(parameter))
 
         return constrained
+
+    def _may_be_replayed(self) -> bool:
+        single = self._compiled_loss is not None and self._compiled_loss.single is not None
+        on_cpu = device_of(self).type == "cpu"  # type: ignore[arg-type]
+        return single and on_cpu and not self.jit_compile and plain.is_plain(self, self._compiled_loss)  # type: ignore[arg-type]
 
     def _forward_function(self) -> Any:
         return torch.compile(self) if self.jit_compile else self  # type: ignore[call-overload]

@@ -1,0 +1,228 @@
+"""A small training step, recorded once as the flat list of torch's operations and played again for each batch.
+
+Where a step takes less than a millisecond, half of it is bookkeeping: layers calling layers, autograd's graph.
+All of it is the same in every step; only the numbers differ. So one step's operations, forward and backward,
+are recorded below autograd, and later batches of the same shape go through that list. The next batch is
+computed both ways, and unless every bit of loss, predictions and gradients agrees (and the random generator is
+left in the same state) the step stays as it was.
+
+Only steps whose Python has no say in the numbers may be recorded; the caller knows which those are.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from lamella.engine import masking
+
+Computed = tuple[torch.Tensor, torch.Tensor, Sequence[torch.Tensor | None]]
+Compute = Callable[[Any, Any, Any], Computed]
+"""From (x, y, weight) to the loss, the predictions and the gradients."""
+
+_SMALL = 2e-3
+"""Seconds; in longer steps the bookkeeping does not matter, and the list would hold on to memory."""
+_UNSEEN = (torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape)
+
+
+class Replay:
+    """Computes as `compute` does, from the third batch on by playing its operations if the step is small.
+
+    Args:
+        compute: The step without its update.
+        settings: The numbers that the layers compute with (rates, ...); a recording holds while they stay equal.
+    """
+
+    def __init__(self, compute: Compute, settings: Callable[[], Any]) -> None:
+        self.compute = compute
+        self.settings = settings
+        self.paused = False
+        self._restart()
+
+    def _restart(self) -> None:
+        self.played: Callable[[torch.Tensor, torch.Tensor], Computed] | None = None
+        self._next: Compute | None = self._warm_up
+        self._batch: Any = None
+        self._known: Any = None
+
+    def new_epoch(self, paused: bool) -> None:
+        """Forgets the recording if a setting was changed since it was made.
+
+        Args:
+            paused: Whether this epoch is to be computed afresh for every batch, as somebody may change a setting
+                between two of them.
+        """
+        self.paused = paused
+        if self._known is not None and self._known != self.settings():
+            self._restart()
+
+    def __call__(self, x: Any, y: Any, weight: Any) -> Computed:
+        if self.paused:
+            return self.compute(x, y, weight)
+        if self._next is not None:
+            return self._next(x, y, weight)
+        if self.played is not None and weight is None and _likeness(x, y) == self._batch:
+            with torch.no_grad():
+                return self.played(x, y)
+        return self.compute(x, y, weight)
+
+    def _warm_up(self, x: Any, y: Any, weight: Any) -> Computed:
+        self._next = self._measure
+        return self.compute(x, y, weight)
+
+    def _measure(self, x: Any, y: Any, weight: Any) -> Computed:
+        start = time.perf_counter()
+        computed = self.compute(x, y, weight)
+        small = time.perf_counter() - start < _SMALL
+        plain = weight is None and _likeness(x, y) is not None and type(computed[1]) is torch.Tensor
+        self._next = self._record if small and plain and masking.get_mask(computed[1]) is None else None
+        return computed
+
+    def _record(self, x: Any, y: Any, weight: Any) -> Computed:
+        self._batch, self._known = _likeness(x, y), self.settings()
+        with _Recorder() as recorder:
+            computed = self.compute(x, y, weight)
+        self.played = recorder.function(x, y, computed)
+        self._next = self._compare if self.played is not None else None
+        return computed
+
+    def _compare(self, x: Any, y: Any, weight: Any) -> Computed:
+        if weight is not None or _likeness(x, y) != self._batch or self.played is None:
+            return self.compute(x, y, weight)
+        self._next = None
+        start = torch.get_rng_state()
+        try:
+            with torch.no_grad():
+                played = self.played(x, y)
+        except (TypeError, RuntimeError):  # an operation that takes its arguments in another way
+            self.played = played = None
+        end = torch.get_rng_state()
+        torch.set_rng_state(start)
+        computed = self.compute(x, y, weight)
+        if not (played and torch.equal(end, torch.get_rng_state()) and _equal(played, computed)):
+            self.played = None
+        return computed
+
+
+def _likeness(x: Any, y: Any) -> Any:
+    if not (type(x) is torch.Tensor and type(y) is torch.Tensor and x.is_contiguous() and y.is_contiguous()):
+        return None
+    return x.shape, y.shape, x.dtype, y.dtype
+
+
+def _equal(a: Any, b: Any) -> bool:
+    return all(
+        (one is None and other is None) or bool(((one == other) | (one.isnan() & other.isnan())).all())
+        for one, other in zip((*a[:2], *a[2]), (*b[:2], *b[2]), strict=True)
+    )
+
+
+class _Recorder(TorchDispatchMode):
+    """Keeps each operation that torch dispatches, with its arguments and results."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[Any, tuple[Any, ...], dict[str, Any], Any]] = []
+        self.fixed = True
+
+    def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = operation(*args, **(kwargs or {}))
+        self.calls.append((operation, args, kwargs or {}, result))
+        self.fixed = self.fixed and not any(tag in operation.tags for tag in _UNSEEN)
+        return result
+
+    def function(self, x: torch.Tensor, y: torch.Tensor, computed: Computed) -> Any:
+        """The function (x, y) -> (loss, predictions, gradients) of these calls; None where there can be none."""
+        if not self.fixed or any(t.layout is not torch.strided for t in self._tensors()):
+            return None
+        return _Source(self.calls, x, y, computed).compiled()
+
+    def _tensors(self) -> list[torch.Tensor]:
+        return [leaf for *_, result in self.calls for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)]
+
+
+class _Unplayable(Exception):
+    """What a call needs or changes cannot be had again."""
+
+
+def _place(tensor: torch.Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
+
+
+def _quick(operation: Any) -> Any:
+    """The same operation by the door that takes half the time, where it has one: as a function or method of torch."""
+    name = operation.overloadpacket.__name__
+    return getattr(torch._C._VariableFunctions, name, None) or getattr(torch._C.TensorBase, name, None) or operation
+
+
+class _Source:
+    """Python text for recorded calls: a line for each, a name for each tensor, the rest by reference."""
+
+    def __init__(self, calls: Sequence[Any], x: torch.Tensor, y: torch.Tensor, computed: Computed) -> None:
+        self.calls, self.computed = calls, computed
+        self.names = {id(x): "x", id(y): "y"}
+        self.given: dict[str, Any] = {}
+        self.made = {_place(x), _place(y)}
+        self.kept: set[int] = set()
+        self.lines: list[str] = []
+
+    def compiled(self) -> Any:
+        """The function, or None."""
+        try:
+            for call in self.calls:
+                self._line(*call)
+            loss, predictions, gradients = self.computed
+            listed = "".join(f"{self._value(gradient)}, " for gradient in gradients)
+            self.lines.append(f"return {self._value(loss)}, {self._value(predictions)}, ({listed})")
+        except _Unplayable:
+            return None
+        exec("def play(x, y):\n    " + "\n    ".join(self.lines), self.given)
+        return self.given["play"]
+
+    def _line(self, operation: Any, args: Any, kwargs: Any, result: Any) -> None:
+        if operation is torch.ops.aten.detach.default:  # nothing is attached when played
+            self.names[id(result)] = self._value(args[0])
+            return
+        values = [self._value(each) for each in args]
+        for place, argument in enumerate(operation._schema.arguments):
+            if argument.alias_info is not None and argument.alias_info.is_write:
+                written = args[place] if place < len(args) else kwargs[argument.name]
+                if any(_place(each) in self.kept for each in tree_leaves(written)):
+                    raise _Unplayable  # a moving average, say: comparing would count the batch twice
+        values += [f"{key}={self._value(value)}" for key, value in kwargs.items() if value is not None]
+        results = result if isinstance(result, (tuple, list)) else [result]
+        for each in results:
+            if isinstance(each, torch.Tensor):
+                self.names.setdefault(id(each), f"t{len(self.names)}")
+                if _place(each) not in self.kept:
+                    self.made.add(_place(each))
+        targets = ", ".join(self.names.get(id(each), "_") for each in results)
+        if any(self.names.get(id(each)) in self.given for each in results):
+            raise _Unplayable  # a tensor that Python made of numbers, maybe those of this batch
+        self.lines.append(f"{targets} = {self._given('call', _quick(operation))}({', '.join(values)})")
+
+    def _value(self, value: Any) -> str:
+        if isinstance(value, torch.Tensor):
+            if id(value) not in self.names:
+                if _place(value) in self.made:
+                    raise _Unplayable  # of this batch, but by a way that was not seen
+                self.kept.add(_place(value))
+                self.names[id(value)] = self._given("kept", value)
+            return self.names[id(value)]
+        if isinstance(value, torch.Generator):
+            raise _Unplayable  # its state is not compared
+        if isinstance(value, (list, tuple)):
+            return "[" + ", ".join(self._value(each) for each in value) + "]"
+        if value is None or type(value) in (int, bool, str):
+            return repr(value)
+        return self._given("kept", value)  # floats too: inf and nan have no literal
+
+    def _given(self, kind: str, value: Any) -> str:
+        name = f"{kind}{len(self.given)}"
+        self.given[name] = value
+        return name

@@ -1,0 +1,198 @@
+"""Small steps are recorded and played: the same bits as the step itself, and only where that is sure."""
+
+import numpy as np
+import pytest
+import torch
+
+import lamella
+from lamella import layers
+from lamella.engine import random, replay
+from lamella.engine.replay import Replay
+from lamella.training.trainer import Trainer
+
+WIDE = {"shuffle": True, "batch_size": 16, "verbose": 0}
+
+
+@pytest.fixture(autouse=True)
+def any_step_is_small(monkeypatch):
+    monkeypatch.setattr(replay, "_SMALL", 60.0)
+    monkeypatch.setattr(random, "seeded", random.seeded)
+
+
+def classifier():
+    return lamella.Sequential(
+        [
+            lamella.Input((6, 4)),
+            layers.Flatten(),
+            layers.Dense(16, "relu", kernel_regularizer="l2"),
+            layers.Dropout(0.3),
+            layers.Dense(3),
+        ]
+    )
+
+
+def convolutions():
+    images = lamella.Input((6, 4))
+    h = layers.Reshape((6, 4, 1))(images)
+    h = layers.Conv2D(4, 3, padding="same", activation="gelu")(h)
+    h = layers.MaxPooling2D()(h) + layers.AveragePooling2D(2)(h)
+    return lamella.Model(images, layers.Dense(3)(layers.Flatten()(h)))
+
+
+def normalized():
+    return lamella.Sequential(
+        [lamella.Input((6, 4)), layers.Flatten(), layers.Dense(8), layers.BatchNormalization(), layers.Dense(3)]
+    )
+
+
+def with_a_function_of_the_user():
+    return lamella.Sequential([lamella.Input((6, 4)), layers.Flatten(), layers.Dense(3, activation=lambda x: x * 2)])
+
+
+def data(samples=200):
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(samples, 6, 4)).astype("float32"), rng.integers(0, 3, samples)
+
+
+def trained(make, callbacks=(), **fit):
+    lamella.utils.set_random_seed(3)
+    model = make()
+    loss = lamella.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("adam", loss, metrics=["accuracy"])
+    history = model.fit(*data(), epochs=3, callbacks=list(callbacks), **{**WIDE, **fit})
+    return model, history.history
+
+
+def both_ways(monkeypatch, make, callbacks=(), **fit):
+    played, its_history = trained(make, callbacks, **fit)
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_may_be_replayed", lambda self: False)
+        plain, history = trained(make, callbacks, **fit)
+    assert plain._replay is None
+    assert its_history == history
+    for one, other in zip(played.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    return played._replay
+
+
+@pytest.mark.parametrize("make", [classifier, convolutions])
+def test_a_played_training_is_the_same_to_the_bit(monkeypatch, make):
+    assert both_ways(monkeypatch, make).played is not None
+
+
+def test_the_last_batch_may_be_shorter(monkeypatch):
+    assert both_ways(monkeypatch, classifier, batch_size=48).played is not None
+
+
+def test_moving_averages_are_not_counted_twice(monkeypatch):
+    assert both_ways(monkeypatch, normalized).played is None
+
+
+def test_weighted_samples_are_computed_afresh(monkeypatch):
+    assert both_ways(monkeypatch, classifier, sample_weight=np.linspace(0, 1, 200)).played is None
+
+
+def test_what_the_user_wrote_runs_for_every_batch():
+    model, _ = trained(with_a_function_of_the_user)
+    assert model._replay is None
+    calls = []
+
+    class Noted(layers.Dense):
+        def call(self, inputs):
+            calls.append(len(inputs))
+            return super().call(inputs)
+
+    trained(lambda: lamella.Sequential([lamella.Input((6, 4)), layers.Flatten(), Noted(3)]))
+    assert len([size for size in calls if size == 16]) >= 36
+
+
+def test_a_hook_of_the_user_runs_for_every_batch():
+    calls = []
+
+    def hooked():
+        model = classifier()
+        model.layers[-1].register_forward_hook(lambda *_: calls.append(1))
+        return model
+
+    model, _ = trained(hooked)
+    assert model._replay is None
+    assert len(calls) >= 39
+
+
+class LessDropout(lamella.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        self.model.layers[2].rate = 0.3 - 0.1 * epoch
+
+
+class LessDropoutWithinEpochs(lamella.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        self.model.layers[2].rate = 0.3 - 0.01 * batch
+
+
+@pytest.mark.parametrize("callback", [LessDropout, LessDropoutWithinEpochs])
+def test_a_setting_that_is_changed_while_training_counts(monkeypatch, callback):
+    both_ways(monkeypatch, classifier, [callback()])
+
+
+def batches():
+    source = torch.Generator().manual_seed(0)
+    return [(torch.rand(4, 3, generator=source), torch.rand(4, generator=source), None) for _ in range(6)]
+
+
+def step_of(predict):
+    weight = torch.nn.Parameter(torch.ones(3))
+
+    def compute(x, y, _):
+        predicted = predict(x, weight)
+        loss = (predicted - y).square().mean()
+        return loss, predicted, torch.autograd.grad(loss, [weight])
+
+    return compute
+
+
+def test_played_from_the_fifth_batch_on():
+    calls = []
+
+    def predict(x, weight):
+        calls.append(1)
+        return x @ weight + torch.rand(4)
+
+    step = Replay(step_of(predict), lambda: None)
+    for batch in batches():
+        seed = torch.get_rng_state()
+        loss, predicted, (gradient,) = step(*batch)
+        torch.set_rng_state(seed)
+        expected = step_of(lambda x, weight: x @ weight + torch.rand(4))(*batch)
+        assert loss.tolist() == expected[0].tolist()
+        assert predicted.tolist() == expected[1].tolist()
+        assert gradient.tolist() == expected[2][0].tolist()
+    assert len(calls) == 4
+
+
+COUNTER = iter(range(1, 100))
+
+
+@pytest.mark.parametrize(
+    "predict",
+    [
+        lambda x, weight: x @ weight * next(COUNTER),
+        lambda x, weight: x @ weight * x.sum().item(),
+        lambda x, weight: (x @ weight) * torch.tensor(x.numpy().sum()),
+        lambda x, weight: x @ weight * torch.rand(4, generator=torch.Generator().manual_seed(next(COUNTER))),
+        lambda x, weight: (x @ weight)[x[:, 0].nonzero().squeeze(-1)],
+    ],
+    ids=["a count", "a number read", "around torch", "its own generator", "a shape that depends on numbers"],
+)
+def test_a_step_in_which_python_has_a_say_is_not_played(predict):
+    step = Replay(step_of(predict), lambda: None)
+    for batch in batches():
+        step(*batch)
+    assert step.played is None
+
+
+def test_long_steps_are_not_recorded(monkeypatch):
+    monkeypatch.setattr(replay, "_SMALL", 0.0)
+    step = Replay(step_of(lambda x, weight: x @ weight), lambda: None)
+    for batch in batches():
+        step(*batch)
+    assert step.played is None
