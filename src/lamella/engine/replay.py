@@ -130,6 +130,10 @@ class _Recorder(TorchDispatchMode):
         self.calls: list[tuple[Any, tuple[Any, ...], dict[str, Any], Any]] = []
         self.fixed = True
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # hiding this class from torch's compiler would load it: more than a second
+
     def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = operation(*args, **(kwargs or {}))
         self.calls.append((operation, args, kwargs or {}, result))
