@@ -1,9 +1,36 @@
 """What scripts ask of `keras.backend`: the float type, the session, the name of the engine."""
 
-from lamella.engine.dtypes import floatx, set_floatx
-from lamella.engine.naming import clear_session
+from __future__ import annotations
 
-__all__ = ["backend", "clear_session", "epsilon", "floatx", "image_data_format", "set_floatx"]
+from typing import Any
+
+import torch
+
+from lamella.engine.dtypes import dtype_name, floatx, set_floatx, torch_dtype
+from lamella.engine.naming import clear_session
+from lamella.engine.symbolic import is_symbolic
+from lamella.errors import ArgumentError
+
+__all__ = [
+    "backend",
+    "clear_session",
+    "epsilon",
+    "floatx",
+    "get_uid",
+    "image_data_format",
+    "is_float_dtype",
+    "is_int_dtype",
+    "is_keras_tensor",
+    "result_type",
+    "set_epsilon",
+    "set_floatx",
+    "set_image_data_format",
+    "standardize_dtype",
+]
+
+_EPSILON = 1e-7
+_IMAGE_DATA_FORMAT = "channels_last"
+_UIDS: dict[str, int] = {}
 
 
 def backend() -> str:
@@ -23,14 +50,131 @@ def epsilon() -> float:
         >>> epsilon()
         1e-07
     """
-    return 1e-7
+    return _EPSILON
+
+
+def set_epsilon(value: float) -> None:
+    """Sets that number.
+
+    Raises:
+        ArgumentError: A number that is not positive.
+    """
+    global _EPSILON
+    if value <= 0:
+        raise ArgumentError(f"epsilon must be positive; got {value}.")
+    _EPSILON = float(value)
 
 
 def image_data_format() -> str:
-    """The order of image axes: `"channels_last"`.
+    """The order of image axes by default: `"channels_last"` unless it was set.
 
     Example:
         >>> image_data_format()
         'channels_last'
     """
-    return "channels_last"
+    return _IMAGE_DATA_FORMAT
+
+
+def set_image_data_format(data_format: str) -> None:
+    """Sets the order of image axes: `"channels_last"` or `"channels_first"`.
+
+    Raises:
+        ArgumentError: Any other value.
+    """
+    global _IMAGE_DATA_FORMAT
+    data_format = str(data_format).lower()
+    if data_format not in ("channels_last", "channels_first"):
+        raise ArgumentError(f"`data_format` must be 'channels_last' or 'channels_first'; got {data_format!r}.")
+    _IMAGE_DATA_FORMAT = data_format
+
+
+def get_uid(prefix: str = "") -> int:
+    """How many times this was asked for `prefix`, this time included.
+
+    Example:
+        >>> get_uid("a number"), get_uid("a number")
+        (1, 2)
+    """
+    _UIDS[prefix] = _UIDS.get(prefix, 0) + 1
+    return _UIDS[prefix]
+
+
+def is_float_dtype(dtype: Any) -> bool:
+    """Whether a data type is of floating-point numbers.
+
+    Example:
+        >>> is_float_dtype("bfloat16"), is_float_dtype("int32")
+        (True, False)
+    """
+    return dtype_name(dtype).startswith(("float", "bfloat"))
+
+
+def is_int_dtype(dtype: Any) -> bool:
+    """Whether a data type is of whole numbers.
+
+    Example:
+        >>> is_int_dtype("uint8"), is_int_dtype("bool")
+        (True, False)
+    """
+    return dtype_name(dtype).startswith(("int", "uint"))
+
+
+def is_keras_tensor(x: Any) -> bool:
+    """Whether `x` is a symbolic tensor, as `Input` gives."""
+    return is_symbolic(x)
+
+
+def standardize_dtype(dtype: Any) -> str:
+    """The name of a data type given as a name, a torch, NumPy or Python type, or None (the default).
+
+    Example:
+        >>> standardize_dtype(torch.float16), standardize_dtype(None), standardize_dtype(int)
+        ('float16', 'float32', 'int64')
+    """
+    return dtype_name(dtype)
+
+
+def result_type(*dtypes: Any) -> str:
+    """The data type that operations on these types give in Keras on torch.
+
+    Whole numbers with floating-point numbers give the latter; Python's `int` and `float` take the type of the others;
+    None stands for `floatx()`; types of 64 bits become those of 32.
+
+    Example:
+        >>> result_type("int32", "float16"), result_type("bfloat16", float), result_type("int8", "uint8")
+        ('float16', 'bfloat16', 'int16')
+    """
+    if not dtypes:
+        return floatx()
+    dtypes = tuple(floatx() if dtype is None else dtype for dtype in dtypes)
+    strong = [torch_dtype(dtype) for dtype in dtypes if dtype is not int and dtype is not float]
+    if not strong:
+        return f"float{floatx()[-2:]}" if float in dtypes else _BY_32_BITS["int64"]
+    result = strong[0]
+    for dtype in strong[1:]:
+        result = _promoted(result, dtype)
+    if float in dtypes and not result.is_floating_point:
+        return f"float{floatx()[-2:]}"
+    if int in dtypes and result is torch.bool:
+        return _BY_32_BITS["int64"]
+    name = dtype_name(result)
+    return _BY_32_BITS.get(name, name)
+
+
+_BY_32_BITS = {"int64": "int32", "float64": "float32"}
+_UNSIGNED = {torch.uint16: torch.int32, torch.uint32: torch.int64}
+
+
+def _promoted(a: torch.dtype, b: torch.dtype) -> torch.dtype:
+    if a is b:
+        return a
+    for one, other in ((a, b), (b, a)):  # what torch itself does not promote
+        if one in _UNSIGNED and not other.is_floating_point and other is not torch.bool:
+            if other in (torch.uint8, torch.uint16):
+                return one
+            if other is torch.uint32:
+                return other
+            return torch.promote_types(_UNSIGNED[one], other)
+        if one in _UNSIGNED:
+            return other if other.is_floating_point else one
+    return torch.promote_types(a, b)

@@ -42,12 +42,20 @@ class NotCompiledError(LamellaError, ValueError):
     """`fit`, `evaluate` or the like before `compile`."""
 
 
-class NonFiniteError(LamellaError, ArithmeticError, ValueError):
+class NonFiniteError(LamellaError, ArithmeticError, ValueError, RuntimeError):
     """The loss became NaN or infinite while training."""
 
 
 class DownloadError(LamellaError, RuntimeError):
     """A file that is neither on this machine nor reachable over the network, or is damaged."""
+
+
+class FileError(LamellaError, ValueError):
+    """A saved model or weights that are damaged, of another model, or of another format."""
+
+
+class UnsafeError(LamellaError, ValueError):
+    """A file that could run code if it were loaded."""
 
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:

@@ -321,7 +321,6 @@ def test_a_layer_is_a_torch_module(rng):
         (lambda: layers.Add()(torch.ones(2, 3)), "takes a list of inputs"),
         (lambda: layers.Concatenate()([torch.ones(2, 3, 1), torch.ones(2, 4, 1)]), "must have equal sizes"),
         (lambda: layers.Dot(1)([torch.ones(2, 3), torch.ones(2, 4)]), "their sizes must be equal"),
-        (lambda: layers.BatchNormalization(renorm=True), "renorm=True is not supported"),
         (lambda: lamella.Input(784), r"must be a tuple, such as \(784,\)"),
     ],
 )

@@ -119,6 +119,9 @@ class Source:
         """All targets, or those of the first batch where the data stream."""
         return self.peek()[1]
 
+    def skip_epoch(self, epoch: int) -> None:
+        """Goes past an epoch that was trained before the run was cut off."""
+
 
 class ArraySource(Source):
     """Batches of arrays that are in memory."""
@@ -263,6 +266,12 @@ class StreamSource(Source):
                 for leaf in flat(part):
                     check_finite(name, leaf)
         return x, y, with_class_weight(y, weight, self.class_weight)
+
+    def skip_epoch(self, epoch: int) -> None:
+        if not self.once:
+            self._ahead, self._going = [], None  # what was peeked at was drawn before the generators were put back
+            if hasattr(self.stream, "set_epoch"):
+                self.stream.set_epoch(epoch + 1)
 
     def batches(self) -> Iterator[Batch]:
         count, dry = 0, False

@@ -9,9 +9,12 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
-from lamella.errors import ArgumentError, UnknownNameError, unknown_name
+from lamella.engine import code
+from lamella.errors import ArgumentError, UnknownNameError, UnsafeError, unknown_name
 
 T = TypeVar("T")
 
@@ -42,10 +45,14 @@ class Registry:
         self._objects: dict[str, Any] = {}
         _REGISTRIES[module] = self
 
-    def register(self, *aliases: str) -> Callable[[T], T]:
+    def register(self, *aliases: str, written_as: tuple[str, str] | None = None) -> Callable[[T], T]:
         """Decorator: makes a class or function known under its own name and `aliases`.
 
         A class is also known under its snake_case name, unless a function already has that name.
+
+        Args:
+            *aliases: Further names.
+            written_as: The module and name that configs get, where they are not the registry's and its own.
         """
 
         def add(obj: T) -> T:
@@ -55,7 +62,7 @@ class Registry:
                 self._objects[alias] = obj
             if inspect.isclass(obj):
                 self._objects.setdefault(snake_case(name), obj)
-            _BUILT_IN[obj] = (self.module, name)
+            _BUILT_IN[obj] = written_as or (self.module, name)
             return obj
 
         return add
@@ -141,9 +148,12 @@ def get_registered_name(obj: Any) -> str:
     return _CUSTOM_NAMES.get(obj, obj.__name__)
 
 
-def get_registered_object(name: str, custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """The object registered under `name`, or None."""
-    return _custom(name, custom_objects)
+def get_registered_object(
+    name: str, custom_objects: Mapping[str, Any] | None = None, module_objects: Mapping[str, Any] | None = None
+) -> Any:
+    """The object registered under `name`, or in one of the two mappings; or None."""
+    found = _custom(name, custom_objects)
+    return found if found is not None or not module_objects else module_objects.get(name)
 
 
 def get_custom_objects() -> dict[str, Any]:
@@ -171,11 +181,20 @@ def serialize(obj: Any) -> Any:
     if obj is None or isinstance(obj, (str, bool, int, float)):
         return obj
     if isinstance(obj, tuple):
-        return {"class_name": "__tuple__", "items": [serialize(item) for item in obj]}
+        return tuple(serialize(item) for item in obj)
     if isinstance(obj, list):
         return [serialize(item) for item in obj]
     if isinstance(obj, dict):
         return {key: serialize(value) for key, value in obj.items()}
+    if isinstance(obj, bytes):
+        return {"class_name": "__bytes__", "config": {"value": obj.decode()}}
+    if isinstance(obj, slice):
+        parts = {"start": obj.start, "stop": obj.stop, "step": obj.step}
+        return {"class_name": "__slice__", "config": {key: serialize(value) for key, value in parts.items()}}
+    if obj is Ellipsis:
+        return {"class_name": "__ellipsis__", "config": {}}
+    if inspect.isfunction(obj) and obj.__name__ == "<lambda>":
+        return {"class_name": "__lambda__", "config": {"value": code.dump(obj)}}
     if inspect.isfunction(obj) or inspect.isbuiltin(obj):
         return _serialize_function(obj)
     if hasattr(obj, "item") and getattr(obj, "ndim", None) == 0:
@@ -183,14 +202,20 @@ def serialize(obj: Any) -> Any:
     if hasattr(obj, "get_config") and not inspect.isclass(obj):
         cls = type(obj)
         module, name = _BUILT_IN.get(cls, (cls.__module__, cls.__name__))
-        return {
+        config = {
             "module": module,
             "class_name": name,
             "config": obj.get_config(),
             "registered_name": None if cls in _BUILT_IN else get_registered_name(cls),
         }
+        for extra in ("build_config", "compile_config"):
+            found = getattr(obj, f"get_{extra}", lambda: None)()
+            if found is not None:
+                config[extra] = serialize(found)
+        return config
     if hasattr(obj, "tolist"):
-        return obj.tolist()
+        kind = "__numpy__" if type(obj).__module__ == "numpy" else "__tensor__"
+        return {"class_name": kind, "config": {"value": obj.tolist(), "dtype": str(obj.dtype).split(".")[-1]}}
     raise ArgumentError(
         f"Cannot write {obj!r} ({type(obj).__name__}) to a config: it has no get_config() method. "
         f"Add one, and register the class with register_keras_serializable()."
@@ -222,22 +247,83 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None, re
     name = config.get("class_name")
     if name is None:
         return {key: deserialize(value, custom_objects, registry) for key, value in config.items()}
-    if name == "__tuple__":
-        return tuple(deserialize(item, custom_objects, registry) for item in config["items"])
     inner = config.get("config", {})
-    if name in ("__tensor__", "__numpy__"):
-        return inner["value"]
+    if name in _PLAIN:
+        return _PLAIN[name](inner)
+    if name == "__lambda__":
+        return _unsafe_function(inner)
     if name == "function":
         name, inner = inner, None
     obj = _find(name, config, custom_objects, registry)
     if inner is None or not inspect.isclass(obj):
         return obj
-    if hasattr(obj, "from_config"):
-        parameters = inspect.signature(obj.from_config).parameters
-        if custom_objects and "custom_objects" in parameters:
-            return obj.from_config(inner, custom_objects=custom_objects)
-        return obj.from_config(inner)
-    return obj(**inner)
+    made = _made(obj, inner, custom_objects)
+    if config.get("build_config") and hasattr(made, "build_from_config"):
+        made.build_from_config(config["build_config"])
+    if config.get("compile_config") and hasattr(made, "compile_from_config"):
+        made.compile_from_config(config["compile_config"])
+    return made
+
+
+def _made(cls: Any, config: Any, custom_objects: Mapping[str, Any] | None) -> Any:
+    if not hasattr(cls, "from_config"):
+        return cls(**config)
+    if custom_objects and "custom_objects" in inspect.signature(cls.from_config).parameters:
+        return cls.from_config(config, custom_objects=custom_objects)
+    return cls.from_config(config)
+
+
+def _slice(config: Any) -> slice:
+    return slice(config["start"], config["stop"], config["step"])
+
+
+_PLAIN: dict[str, Callable[[Any], Any]] = {
+    "__tensor__": lambda config: config["value"],
+    "__numpy__": lambda config: config["value"],
+    "__bytes__": lambda config: config["value"].encode(),
+    "__slice__": _slice,
+    "__ellipsis__": lambda config: Ellipsis,
+}
+
+_safe: ContextVar[bool] = ContextVar("safe_mode", default=True)
+
+
+@contextmanager
+def code_allowed(allowed: bool) -> Iterator[None]:
+    """Whether, within it, functions that a config brings as code are made rather than refused."""
+    token = _safe.set(not allowed and _safe.get())
+    try:
+        yield
+    finally:
+        _safe.reset(token)
+
+
+def enable_unsafe_deserialization() -> None:
+    """Lets configs bring Python code from now on. Only for files that you trust as you trust a program."""
+    _safe.set(False)
+
+
+def _unsafe_function(config: Any) -> Any:
+    if _safe.get():
+        raise UnsafeError(
+            "The file brings a function as Python code (a `lambda`), which could do anything on this machine. If you "
+            "trust where it comes from, pass safe_mode=False. Better: a named function, registered with "
+            "@lamella.saving.register_keras_serializable()."
+        )
+    return code.load(config["value"] if "value" in config else [config["code"], config["defaults"], config["closure"]])
+
+
+def deserialize_keras_object(
+    config: Any, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True
+) -> Any:
+    """`deserialize`, with the choice to trust functions that the config brings as code.
+
+    Raises:
+        UnknownNameError: A class that is neither built in nor registered.
+        UnsafeError: A function that is code, in safe mode.
+    """
+    with code_allowed(not safe_mode):
+        return deserialize(config, custom_objects)
 
 
 def _find(name: str, config: dict[str, Any], custom: Mapping[str, Any] | None, default: Registry | None) -> Any:
@@ -251,7 +337,7 @@ def _find(name: str, config: dict[str, Any], custom: Mapping[str, Any] | None, d
     if registry is not None and name in registry:
         return registry[name]
     for other in _REGISTRIES.values():  # Keras moves objects between modules from release to release
-        if (module is None or module.startswith("keras")) and name in other:
+        if (module is None or module.startswith("keras")) and name in other and other.module != "keras.ops":
             return other[name]
     if registry is not None:
         raise unknown_name(registry.kind, name, registry)

@@ -217,9 +217,10 @@ def _probe_shape(shape: Sequence[int | None], run: int) -> list[int]:
     return [(_OTHER[run] if axis else _BATCH[run]) if size is None else int(size) for axis, size in enumerate(shape)]
 
 
-def record(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Adds the call to the graph and returns its symbolic outputs (in the structure the call returns)."""
+def record(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], name: str | None = None) -> Any:
+    """Adds the call to the graph (as `name`) and returns its symbolic outputs, in the structure the call returns."""
     node = Node(function, args, kwargs)
+    node.name = name or node.name
     runs = [_run_on_probes(node, run) for run in (0, 1)]
     first, spec = pytree.tree_flatten(runs[0])
     second = pytree.tree_leaves(runs[1])

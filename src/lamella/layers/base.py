@@ -6,8 +6,11 @@ rest of this file is what makes that enough: names, symbolic calls, masks, train
 
 from __future__ import annotations
 
+import functools
 import inspect
+import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -31,12 +34,13 @@ from lamella.engine.symbolic import (
     symbolic_leaves,
 )
 from lamella.engine.variable import State, Weight
-from lamella.errors import ArgumentError, LamellaError, NotBuiltError, ShapeError
+from lamella.errors import ArgumentError, FileError, LamellaError, NotBuiltError, ShapeError
 from lamella.layers.input_spec import InputSpec, check_input
 from lamella.layers.tracking import TrackedDict, TrackedList, tracked
 
 registry = Registry("layer", "keras.layers")
 
+_OWN_LISTS = frozenset({"_chain", "_plan", "_direct", "_graph_layers"})
 _BASE_ARGUMENTS = ("name", "trainable", "dtype")
 
 
@@ -71,6 +75,11 @@ class Layer(nn.Module):
         object.__setattr__(layer, "_init_arguments", (args, kwargs))  # for get_config
         return layer
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "build" in vars(cls) and not hasattr(vars(cls)["build"], "marks_itself"):
+            cls.build = _then_built(vars(cls)["build"])  # type: ignore[method-assign]
+
     def __init__(
         self,
         *,
@@ -85,6 +94,9 @@ class Layer(nn.Module):
         self.training = False  # calling a layer is inference; `fit` trains
         input_shape = kwargs.pop("input_shape", None)
         input_dim = kwargs.pop("input_dim", None)
+        batch_shape = kwargs.pop("batch_input_shape", None)
+        if batch_shape is not None and input_shape is None:
+            input_shape = tuple(batch_shape)[1:]
         if kwargs:
             raise ArgumentError(
                 f"{type(self).__name__} has no argument {', '.join(map(repr, kwargs))}. "
@@ -107,6 +119,7 @@ class Layer(nn.Module):
         self._added_losses: list[torch.Tensor] = []
         self._nodes: list[Node] = []
         self._quick = False
+        self._build_config: dict[str, Any] | None = None
         self._call_takes = frozenset(inspect.signature(self.call).parameters)
         self._pass_training = "training" in self._call_takes
 
@@ -165,6 +178,7 @@ class Layer(nn.Module):
         kind = torch_dtype(dtype or self._dtype)
         if initializer is None:
             initializer = "glorot_uniform" if kind.is_floating_point else "zeros"
+        _spend(self, shape)
         name = (name or "weight").replace(".", "_").replace("/", "_")
         if name in self._parameters or name in self._buffers:
             name = next(f"{name}_{i}" for i in range(1, 10**6) if f"{name}_{i}" not in self._parameters)
@@ -390,10 +404,14 @@ class Layer(nn.Module):
             shapes = {"inputs": None}
         wanted = list(inspect.signature(self.build).parameters)
         if len(wanted) > 1 and all(f"{name}_shape" in wanted for name in shapes):
-            self.build(**{f"{name}_shape": shape for name, shape in shapes.items()})
+            named = {f"{name}_shape": shape for name, shape in shapes.items()}
+            self.build(**named)
+            self._build_config = {"shapes_dict": named}
         else:
             check_input(self, next(iter(inputs.values()), None))
-            self.build(next(iter(shapes.values())))
+            shape = next(iter(shapes.values()))
+            self.build(shape)
+            self._build_config = {"input_shape": shape} if shape is not None else None
         self._mark_built()
 
     def _mark_built(self) -> None:
@@ -505,11 +523,55 @@ class Layer(nn.Module):
         known = _parameters(cls)
         return cls(**{key: value for key, value in config.items() if value is not None or key in known})
 
+    def get_build_config(self) -> dict[str, Any] | None:
+        """The shapes that `build` got, so that a saved layer can make its weights before it is called."""
+        return self._build_config
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Makes the weights for the shapes that `get_build_config` (here or in Keras) gave."""
+        if self.built or not config:
+            return
+        if "shapes_dict" in config:
+            self.build(**{name: _as_tuples(shape) for name, shape in config["shapes_dict"].items()})
+        elif config.get("input_shape") is not None:
+            self.build(_as_tuples(config["input_shape"]))
+
+    def save_own_variables(self, store: Any) -> None:
+        """Puts the layer's own weights (not those of layers inside it) into `store`, a mapping, as "0", "1", ..."""
+        for i, weight in enumerate(self._own_weights()):
+            store[str(i)] = weight.detach().cpu().numpy()
+
+    def load_own_variables(self, store: Any) -> None:
+        """Takes the layer's own weights from `store`.
+
+        Raises:
+            ShapeError: Another number of weights, or other shapes.
+        """
+        own = self._own_weights()
+        if len(own) != len(store):
+            raise ShapeError(
+                f"Layer {self.name!r} ({type(self).__name__}) has {len(own)} weights, the file has {len(store)} for it."
+            )
+        for i, weight in enumerate(own):
+            value = store[str(i)]
+            if tuple(value.shape) != tuple(weight.shape):
+                raise ShapeError(
+                    f"Layer {self.name!r} ({type(self).__name__}): its weight {i} has shape {tuple(weight.shape)}, the "
+                    f"file has {tuple(value.shape)}."
+                )
+            with torch.no_grad():
+                weight.copy_(torch.as_tensor(np.asarray(value)))
+
+    def _own_weights(self) -> list[torch.Tensor]:
+        found = [weight for weight in self._parameters.values() if weight is not None]
+        kept = [name for name in self._buffers if name not in self._non_persistent_buffers_set]
+        return [*found, *(weight for name in kept if (weight := self._buffers[name]) is not None)]
+
     # -- torch.nn.Module ------------------------------------------------------------------------------
 
     def __setattr__(self, name: str, value: Any) -> None:
         if type(value) is list or type(value) is dict:
-            if not name.startswith("_"):
+            if not name.startswith("_") or (name not in _OWN_LISTS and _has_modules(value)):
                 value = tracked(value)
                 self._modules.pop(name, None)
                 self._modules[name] = value.container
@@ -533,7 +595,50 @@ class Layer(nn.Module):
         return f"name={self.name!r}"
 
 
+def _then_built(build: Any) -> Any:
+    """A layer's `build`, after which it counts as built, however it was called."""
+
+    @functools.wraps(build)
+    def built(self: Layer, *args: Any, **kwargs: Any) -> None:
+        build(self, *args, **kwargs)
+        if len(args) == 1 and not kwargs:
+            self._build_config = {"input_shape": args[0]} if args[0] is not None else None
+        elif kwargs and not args:
+            one = len(kwargs) == 1 and "input_shape" in kwargs
+            self._build_config = dict(kwargs) if one else {"shapes_dict": dict(kwargs)}
+        self._mark_built()
+
+    return built
+
+
+def marks_itself(build: Any) -> Any:
+    """Decorator: this `build` says itself whether the layer is built after it."""
+    build.marks_itself = True
+    return build
+
+
 _WITH_LOSSES: list[Layer] = []
+_allowance: list[int] = []
+
+
+@contextmanager
+def weights_within(number: int) -> Iterator[None]:
+    """Within it layers may make weights of so many bytes together; a file that asks for more lies about itself."""
+    _allowance.append(number)
+    try:
+        yield
+    finally:
+        _allowance.pop()
+
+
+def _spend(layer: Layer, shape: Sequence[int]) -> None:
+    if not _allowance:
+        return
+    _allowance[-1] -= 4 * math.prod(shape)
+    if _allowance[-1] < 0:
+        raise FileError(
+            f"Layer {layer.name!r} would have a weight of shape {tuple(shape)}, far more than the file has numbers for."
+        )
 
 
 def pop_added_losses() -> list[torch.Tensor]:
@@ -583,6 +688,20 @@ def _in_memory_order(value: torch.Tensor, order: Sequence[int] | None) -> torch.
     return value.permute(*order).contiguous().permute(*inverse)
 
 
+def _as_tuples(shape: Any) -> Any:
+    """A shape, or shapes in lists and dicts, as JSON gives it: tuples again."""
+    if isinstance(shape, dict):
+        return {key: _as_tuples(value) for key, value in shape.items()}
+    if isinstance(shape, (list, tuple)):
+        several = any(isinstance(item, (list, tuple, dict)) for item in shape)
+        return [_as_tuples(item) for item in shape] if several else tuple(shape)
+    return shape
+
+
+def _has_modules(value: Any) -> bool:
+    return any(isinstance(item, nn.Module) for item in (value.values() if isinstance(value, dict) else value))
+
+
 def _declared(input_shape: Any, input_dim: int | None) -> Shape | None:
     if input_dim is not None:
         return (int(input_dim),)
@@ -609,7 +728,7 @@ def _parameters(cls: type, above: type | None = None) -> list[str]:
                 names.append(parameter.name)
         if base is Layer or not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
-    return [name for name in names if name not in ("input_shape", "input_dim")]
+    return names
 
 
 def _plain(value: Any) -> Any:

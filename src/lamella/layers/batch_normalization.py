@@ -33,16 +33,21 @@ class BatchNormalization(Layer):
         gamma_regularizer: A penalty on gamma.
         beta_constraint: A projection of beta after each update.
         gamma_constraint: A projection of gamma.
+        renorm: Whether training normalizes (nearly) by averages over many batches, for small batches.
+        renorm_clipping: Limits of renorm's correction of the batch's own numbers: `{"rmin", "rmax", "dmax"}`, the
+            scale from rmin to rmax and the shift from -dmax to dmax; without a limit where a key is missing.
+        renorm_momentum: How slowly the averages of renorm follow.
         synchronized: Kept for Keras's signature: in one process there is nothing to synchronize.
         **kwargs: As for every layer.
 
-    Weights: gamma, beta, moving_mean, moving_variance, each (channels,).
+    Weights: gamma, beta, moving_mean, moving_variance, each (channels,); with renorm also moving_stddev,
+    renorm_mean and renorm_stddev.
 
     Raises:
-        ArgumentError: `renorm=True`, which is not supported.
-        ShapeError: The channels are unknown, or others than it was built for.
+        ArgumentError: Unknown keys or crossed limits in `renorm_clipping`.
+        ShapeError: The channels are unknown, or others than it was built for; a mask of another rank.
 
-    Source: Ioffe and Szegedy, 2015.
+    Source: Ioffe and Szegedy, 2015; renorm: Ioffe, 2017.
 
     Example:
         >>> import torch
@@ -74,11 +79,6 @@ class BatchNormalization(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if renorm:
-            raise ArgumentError(
-                f"BatchNormalization {self.name!r}: renorm=True is not supported. For small batches use "
-                f"LayerNormalization."
-            )
         self.axis = axis
         self.momentum = momentum
         self.epsilon = epsilon
@@ -93,12 +93,23 @@ class BatchNormalization(Layer):
         self.beta_constraint = constraints.get(beta_constraint)
         self.gamma_constraint = constraints.get(gamma_constraint)
         self.renorm = renorm
-        self.renorm_clipping = renorm_clipping
+        self.renorm_clipping = self._limits(renorm_clipping) if renorm else renorm_clipping
         self.renorm_momentum = renorm_momentum
         self.synchronized = synchronized
         self.supports_masking = True
         self.gamma: torch.Tensor | None = None
         self.beta: torch.Tensor | None = None
+
+    def _limits(self, clipping: Any) -> dict[str, float]:
+        limits = dict(clipping or {})
+        unknown = set(limits) - {"rmin", "rmax", "dmax"}
+        low, high, shift = (limits.get(key) for key in ("rmin", "rmax", "dmax"))
+        if unknown or (low is not None and high is not None and high < low) or (shift is not None and shift < 0):
+            raise ArgumentError(
+                f"BatchNormalization {self.name!r}: `renorm_clipping` may have the keys 'rmin', 'rmax' (not below "
+                f"rmin) and 'dmax' (not negative); got {clipping!r}."
+            )
+        return limits
 
     def build(self, input_shape: Any) -> None:
         rank = len(input_shape)
@@ -130,11 +141,23 @@ class BatchNormalization(Layer):
         self.moving_variance = self.add_weight(
             (channels,), self.moving_variance_initializer, trainable=False, name="moving_variance"
         )
+        if self.renorm:
+            deviation = self.moving_variance.detach().sqrt()
+            self.moving_stddev = self.add_weight((channels,), _Values(deviation), trainable=False, name="moving_stddev")
+            self.renorm_mean = self.add_weight(
+                (channels,), self.moving_mean_initializer, trainable=False, name="renorm_mean"
+            )
+            self.renorm_stddev = self.add_weight((channels,), _Values(deviation), trainable=False, name="renorm_stddev")
         self.input_spec = InputSpec(ndim=rank, axes={self.axis: channels})
 
     def call(
         self, inputs: torch.Tensor, training: bool | None = None, mask: torch.Tensor | None = None
     ) -> torch.Tensor:
+        if mask is not None and mask.ndim != inputs.ndim - 1:
+            raise ShapeError(
+                f"BatchNormalization {self.name!r}: a mask has one axis less than the input; got a mask of shape "
+                f"{tuple(mask.shape)} for an input of shape {tuple(inputs.shape)}."
+            )
         x = self._channels_second(inputs)
         if not (training and self._trainable):
             y = torch.batch_norm(
@@ -148,8 +171,8 @@ class BatchNormalization(Layer):
                 self.epsilon,
                 False,
             )
-        elif mask is not None:
-            y = self._masked(x, mask)
+        elif mask is not None or self.renorm:
+            y = self._by_moments(x, mask)
         else:
             y, mean, inverse_deviation = torch.native_batch_norm(
                 x, self.gamma, self.beta, None, None, True, 0.0, self.epsilon
@@ -174,13 +197,56 @@ class BatchNormalization(Layer):
             self.moving_mean.lerp_(mean, 1.0 - self.momentum)
             self.moving_variance.lerp_(variance, 1.0 - self.momentum)
 
-    def _masked(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """With the mean and variance of the unmasked steps only."""
-        weight = mask.to(x.dtype).unsqueeze(1)
-        axes = [axis for axis in range(x.ndim) if axis != 1]
+    def _by_moments(self, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        """The formula step by step, for what torch's fused one cannot do: a mask, or renorm."""
+        mean, variance = self._moments(x, mask)
+        gamma, beta = self.gamma, self.beta
+        if self.renorm:
+            scale, shift = self._correction(mean.detach(), variance.detach())
+            beta = (shift if gamma is None else shift * gamma) + (0.0 if beta is None else beta)
+            gamma = scale if gamma is None else scale * gamma
+        else:
+            self._follow(mean.detach(), variance.detach())
+        factor = (variance + self.epsilon).rsqrt() * (1.0 if gamma is None else gamma)
+        offset = (0.0 if beta is None else beta) - mean * factor
         shape = [1, -1, *[1] * (x.ndim - 2)]
-        total = (weight * torch.ones_like(x)).sum(dim=axes)
-        mean = (weight * x).sum(dim=axes) / (total + 1e-7)
-        variance = (weight * (x - mean.reshape(shape)).square()).sum(dim=axes) / (total + 1e-7)
-        self._follow(mean.detach(), variance.detach())
-        return torch.nn.functional.batch_norm(x, mean, variance, self.gamma, self.beta, False, 0.0, self.epsilon)
+        return torch.addcmul(offset.reshape(shape), x, factor.reshape(shape))
+
+    def _moments(self, x: torch.Tensor, mask: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+        """The mean and variance of each channel, over the unmasked steps only."""
+        axes = [axis for axis in range(x.ndim) if axis != 1]
+        if mask is None:
+            variance, mean = torch.var_mean(x, axes, correction=0)
+            return mean, variance
+        shape = [1, -1, *[1] * (x.ndim - 2)]
+        kept = self._channels_second(mask.to(torch.bool).unsqueeze(-1).expand(self._channels_back(x, x.ndim).shape))
+        count = kept.to(x.dtype).sum(dim=axes) + 1e-7
+        mean = x.masked_fill(~kept, 0.0).sum(dim=axes) / count
+        variance = (x - mean.reshape(shape)).masked_fill(~kept, 0.0).square().sum(dim=axes) / count
+        return mean, variance
+
+    def _correction(self, mean: torch.Tensor, variance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What takes the batch's normalization to that by the averages: a scale and a shift. The averages follow."""
+        limits, deviation = self.renorm_clipping, (variance + self.epsilon).sqrt()
+        average = self.renorm_stddev.clamp(min=self.epsilon**0.5)
+        scale, shift = deviation / average, (mean - self.renorm_mean) / average
+        if limits:
+            scale = scale.clamp(limits.get("rmin", 0.0), limits.get("rmax"))
+            largest = limits.get("dmax")
+            shift = shift if largest is None else shift.clamp(-largest, largest)
+        self.renorm_mean.lerp_(mean, 1.0 - self.renorm_momentum)
+        self.renorm_stddev.lerp_(deviation, 1.0 - self.renorm_momentum)
+        self.moving_mean.lerp_(mean, 1.0 - self.momentum)
+        self.moving_stddev.lerp_(deviation, 1.0 - self.momentum)
+        self.moving_variance.copy_((self.moving_stddev.square() - self.epsilon).clamp(min=0.0))
+        return scale, shift
+
+
+class _Values:
+    """An initializer that gives values already known."""
+
+    def __init__(self, values: torch.Tensor) -> None:
+        self.values = values
+
+    def __call__(self, shape: Any, dtype: Any = None) -> torch.Tensor:
+        return self.values.to(dtype).clone()

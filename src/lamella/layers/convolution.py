@@ -15,17 +15,122 @@ import torch.nn.functional as F
 
 from lamella import activations, constraints, initializers, regularizers
 from lamella.errors import ArgumentError, ShapeError
-from lamella.layers.base import InputSpec, Layer, registry
+from lamella.layers.base import InputSpec, registry
 from lamella.layers.dense import positive_int
-from lamella.layers.reshaping import check_data_format
+from lamella.layers.windows import (
+    SpatialLayer,
+    both_sides,
+    check_padding,
+    lifted,
+    padded,
+    same_padding,
+    sizes,
+)
 
-_CONVOLVE = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+_CONVOLVE = {1: F.conv2d, 2: F.conv2d, 3: F.conv3d}
 
 
-class Convolution(Layer):
+class WindowedConvolution(SpatialLayer):
+    """What all convolutions share: a window, a bias and an activation."""
+
+    paddings: Sequence[str] = ("valid", "same")
+
+    def _set_window(self, kernel_size: Any, strides: Any, padding: Any, data_format: Any, dilation_rate: Any) -> None:
+        self.kernel_size = sizes(self, "kernel_size", kernel_size, self.rank)
+        self.strides = sizes(self, "strides", strides, self.rank)
+        self.padding = check_padding(self, padding, self.paddings)
+        self._set_data_format(data_format)
+        self.dilation_rate = sizes(self, "dilation_rate", dilation_rate, self.rank)
+        self.input_spec = InputSpec(min_ndim=self.rank + 2)
+        self._window, self._steps = lifted(self.kernel_size), lifted(self.strides)
+        self._spread = lifted(self.dilation_rate)
+        last = len(self._window) + 1
+        self._kernel_to_torch = (last, last - 1, *range(last - 1))
+        self._convolve = _CONVOLVE[self.rank]
+        self._owns_result = True
+
+    def _set_output(self, activation: Any, use_bias: bool, initializer: Any, regularizer: Any, constraint: Any) -> None:
+        self.activation = activations.get(activation)
+        self.use_bias = use_bias
+        self.bias_initializer = initializers.get(initializer)
+        self.bias_regularizer = regularizers.get(regularizer)
+        self.bias_constraint = constraints.get(constraint)
+        self.bias: torch.Tensor | None = None
+
+    def _refuse_strides_with_dilation(self) -> None:
+        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
+            raise ArgumentError(
+                f"{type(self).__name__} {self.name!r}: `strides` {self.strides} and `dilation_rate` "
+                f"{self.dilation_rate} cannot both be more than 1."
+            )
+
+    def _channels(self, input_shape: Any, groups: int = 1) -> int:
+        """The number of input channels, from now on the only one that the layer takes."""
+        axis = -1 if self.channels_last else 1
+        channels = input_shape[axis]
+        if channels is None or channels % groups:
+            multiple = f" and a multiple of `groups` ({groups})" if groups > 1 else ""
+            raise ShapeError(
+                f"{type(self).__name__} {self.name!r}: the input's channels (axis {axis} of {tuple(input_shape)}) "
+                f"must be known{multiple}."
+            )
+        self.input_spec = InputSpec(ndim=self.rank + 2, axes={axis: channels})
+        return channels
+
+    def _add_kernel(
+        self, shape: tuple[int, ...], initializer: Any, regularizer: Any, constraint: Any, name: str = "kernel"
+    ) -> torch.Tensor:
+        """A kernel of Keras's shape (*window, a, b) that is channels_last once permuted to (b, a, *window)."""
+        order = (self.rank + 1, *range(self.rank), self.rank)
+        return self.add_weight(
+            shape, initializer, regularizer=regularizer, constraint=constraint, name=name, memory_order=order
+        )
+
+    def _add_bias(self, size: int) -> None:
+        if self.use_bias:
+            self.bias = self.add_weight(
+                (size,),
+                self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+                name="bias",
+            )
+
+    def call(self, inputs: torch.Tensor) -> torch.Tensor:
+        # Nobody else has these numbers, so they can be overwritten (and for the shape of another relu torch would load
+        # its compiler, most of a second).
+        if self.activation is activations.relu and (self._owns_result or inputs.is_meta):
+            return self.outward(self.convolve(inputs).relu_())
+        return self.activation(self.before_activation(inputs))
+
+    def before_activation(self, inputs: torch.Tensor) -> torch.Tensor:
+        """The convolution and the bias."""
+        return self.outward(self.convolve(inputs))
+
+    def convolve(self, inputs: torch.Tensor) -> torch.Tensor:
+        """The convolution and the bias, as torch orders the axes: (batch, filters, *space)."""
+        raise NotImplementedError
+
+    def _floating(self, inputs: torch.Tensor) -> torch.Tensor:
+        """The inputs in torch's order of axes, as floating-point numbers."""
+        return self.inward(inputs if inputs.is_floating_point() else inputs.to(self._float))
+
+    def _torch_kernel(self, kernel: torch.Tensor) -> torch.Tensor:
+        """A kernel (*window, a, b) as torch wants it, (b, a, *window). A view."""
+        return (kernel.unsqueeze(0) if self.rank == 1 else kernel).permute(*self._kernel_to_torch)
+
+    def _slide(self, x: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor | None, groups: int) -> torch.Tensor:
+        """The window slid over `x`, with the layer's padding; everything in torch's order of axes."""
+        padding: Any = 0
+        if self.padding == "same":
+            x, padding = padded(x, self._window, self._steps, self._spread)
+        elif self.padding == "causal":
+            x = F.pad(x, ((self.kernel_size[0] - 1) * self.dilation_rate[0], 0))
+        return self._convolve(x, kernel, bias, self._steps, padding, self._spread, groups)
+
+
+class Convolution(WindowedConvolution):
     """The base of convolutions over `rank` axes."""
-
-    rank: int
 
     def __init__(
         self,
@@ -49,96 +154,76 @@ class Convolution(Layer):
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.filters = positive_int(self, "filters", filters)
-        self.kernel_size = sizes(self, "kernel_size", kernel_size, self.rank)
-        self.strides = sizes(self, "strides", strides, self.rank)
-        self.padding = check_padding(self, padding)
-        self.data_format = check_data_format(self, data_format)
-        self.dilation_rate = sizes(self, "dilation_rate", dilation_rate, self.rank)
+        self._set_window(kernel_size, strides, padding, data_format, dilation_rate)
+        self._refuse_strides_with_dilation()
         self.groups = positive_int(self, "groups", groups)
         if self.filters % self.groups:
             raise ArgumentError(
                 f"{type(self).__name__} {self.name!r}: `filters` ({filters}) must be a multiple of `groups` ({groups})."
             )
-        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
-            raise ArgumentError(
-                f"{type(self).__name__} {self.name!r}: `strides` {self.strides} and `dilation_rate` "
-                f"{self.dilation_rate} cannot both be more than 1."
-            )
-        self.activation = activations.get(activation)
-        self.use_bias = use_bias
+        self._set_output(activation, use_bias, bias_initializer, bias_regularizer, bias_constraint)
         self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
         self.kernel_constraint = constraints.get(kernel_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
-        self.input_spec = InputSpec(min_ndim=self.rank + 2)
-        self.bias: torch.Tensor | None = None
-        last = self.rank + 1
-        channels_last = self.data_format == "channels_last"
-        self._to_torch = (0, last, *range(1, last)) if channels_last else None
-        self._from_torch = (0, *range(2, last + 1), 1) if channels_last else None
-        self._kernel_to_torch = (last, last - 1, *range(self.rank))
-        self._convolve = _CONVOLVE[self.rank]
 
     def build(self, input_shape: Any) -> None:
-        axis = -1 if self.data_format == "channels_last" else 1
-        channels = input_shape[axis]
-        if channels is None or channels % self.groups:
-            raise ShapeError(
-                f"{type(self).__name__} {self.name!r}: the input's channels (axis {axis} of {tuple(input_shape)}) "
-                f"must be known and a multiple of `groups` ({self.groups})."
-            )
-        self.kernel = self.add_weight(
+        channels = self._channels(input_shape, self.groups)
+        if self.padding == "valid":
+            self.check_fits(input_shape, self.kernel_size, self.dilation_rate)
+        self.kernel = self._add_kernel(
             (*self.kernel_size, channels // self.groups, self.filters),
             self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-            name="kernel",
-            memory_order=(self.rank + 1, *range(self.rank), self.rank),
+            self.kernel_regularizer,
+            self.kernel_constraint,
         )
-        if self.use_bias:
-            self.bias = self.add_weight(
-                (self.filters,),
-                self.bias_initializer,
-                regularizer=self.bias_regularizer,
-                constraint=self.bias_constraint,
-                name="bias",
-            )
-        self.input_spec = InputSpec(ndim=self.rank + 2, axes={axis: channels})
-        if self.padding == "valid":
-            self._check_fits(input_shape)
-
-    def _check_fits(self, input_shape: Any) -> None:
-        space = input_shape[1:-1] if self.data_format == "channels_last" else input_shape[2:]
-        for size, window, dilation in zip(space, self.kernel_size, self.dilation_rate, strict=True):
-            if size is not None and size < (window - 1) * dilation + 1:
-                raise ShapeError(
-                    f"{type(self).__name__} {self.name!r}: a kernel of {self.kernel_size} does not fit in an input of "
-                    f"size {tuple(space)}. Use padding='same', a smaller kernel or fewer poolings before it."
-                )
-
-    def call(self, inputs: torch.Tensor) -> torch.Tensor:
-        if self.activation is activations.relu:
-            y = self.convolve(inputs).relu_()  # nobody else has these numbers, so they can be overwritten
-            return y.permute(self._from_torch) if self._from_torch else y
-        return self.activation(self.before_activation(inputs))
-
-    def before_activation(self, inputs: torch.Tensor) -> torch.Tensor:
-        """The convolution and the bias."""
-        y = self.convolve(inputs)
-        return y.permute(self._from_torch) if self._from_torch else y
+        self._add_bias(self.filters)
 
     def convolve(self, inputs: torch.Tensor) -> torch.Tensor:
-        """The convolution and the bias, as torch orders the axes: (batch, filters, *space)."""
-        if not inputs.is_floating_point():
-            inputs = inputs.to(self._float)
-        x = inputs.permute(self._to_torch) if self._to_torch else inputs
-        padding: Any = 0
-        if self.padding != "valid":
-            x, padding = padded(x, self.padding, self.kernel_size, self.strides, self.dilation_rate)
-        kernel = self.kernel.permute(self._kernel_to_torch)
-        return self._convolve(x, kernel, self.bias, self.strides, padding, self.dilation_rate, self.groups)
+        return self._slide(self._floating(inputs), self._torch_kernel(self.kernel), self.bias, self.groups)
+
+
+@registry.register("Convolution1D")
+class Conv1D(Convolution):
+    """A convolution over sequences: each output is a weighted sum of a window of the input.
+
+    Args:
+        filters: The number of output channels.
+        kernel_size: The length of the window.
+        strides: The step of the window.
+        padding: `"valid"` (none), `"same"` (zeros, so that the output has length ceil(input / strides)) or
+            `"causal"` (zeros before the sequence only, so that no output sees what comes after it).
+        data_format: `"channels_last"` (the default and the faster) or `"channels_first"`.
+        dilation_rate: The distance between the taps of the window.
+        groups: The channels are split into so many groups, each convolved on its own.
+        activation: A name or function; none by default.
+        use_bias: Whether to add a bias.
+        kernel_initializer: Where the kernel starts.
+        bias_initializer: Where the bias starts.
+        kernel_regularizer: A penalty on the kernel.
+        bias_regularizer: A penalty on the bias.
+        activity_regularizer: A penalty on the output.
+        kernel_constraint: A projection of the kernel after each update.
+        bias_constraint: A projection of the bias.
+        **kwargs: As for every layer.
+
+    Shapes: (batch, steps, in) -> (batch, steps', filters). Weights: kernel (kernel_size, in / groups, filters),
+    bias (filters,).
+
+    Raises:
+        ArgumentError: Arguments that cannot be.
+        ShapeError: An input of another rank or number of channels, or shorter than the window.
+
+    Source: causal and dilated, van den Oord et al., WaveNet, 2016.
+
+    Example:
+        >>> import torch
+        >>> from lamella.layers import Conv1D
+        >>> Conv1D(32, 3, padding="causal", dilation_rate=2)(torch.ones(1, 10, 4)).shape
+        torch.Size([1, 10, 32])
+    """
+
+    rank = 1
+    paddings = ("valid", "same", "causal")
 
 
 @registry.register("Convolution2D")
@@ -182,80 +267,65 @@ class Conv2D(Convolution):
 
     rank = 2
 
-    def __init__(
-        self,
-        filters: int,
-        kernel_size: int | Sequence[int],
-        strides: int | Sequence[int] = (1, 1),
-        padding: str = "valid",
-        data_format: str | None = None,
-        dilation_rate: int | Sequence[int] = (1, 1),
-        groups: int = 1,
-        activation: Any = None,
-        use_bias: bool = True,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(
-            filters,
-            kernel_size,
-            strides,
-            padding,
-            data_format,
-            dilation_rate,
-            groups,
-            activation,
-            use_bias,
-            **kwargs,
-        )
 
+@registry.register("Convolution3D")
+class Conv3D(Convolution):
+    """A convolution over volumes, or over films: each output is a weighted sum of a window of the input.
 
-def padded(
-    x: torch.Tensor, padding: str, window: Sequence[int], strides: Sequence[int], dilation: Sequence[int]
-) -> tuple[torch.Tensor, Any]:
-    """`x` (batch, channels, *space), and the symmetric padding that is left for the convolution to do.
+    Args:
+        filters: The number of output channels.
+        kernel_size: The window, (depth, height, width) or one number.
+        strides: The step of the window.
+        padding: `"valid"` (none) or `"same"` (zeros, so that the output has size ceil(input / strides)).
+        data_format: `"channels_last"` (the default and the faster) or `"channels_first"`.
+        dilation_rate: The distance between the taps of the window.
+        groups: The channels are split into so many groups, each convolved on its own.
+        activation: A name or function; none by default.
+        use_bias: Whether to add a bias.
+        kernel_initializer: Where the kernel starts.
+        bias_initializer: Where the bias starts.
+        kernel_regularizer: A penalty on the kernel.
+        bias_regularizer: A penalty on the bias.
+        activity_regularizer: A penalty on the output.
+        kernel_constraint: A projection of the kernel after each update.
+        bias_constraint: A projection of the bias.
+        **kwargs: As for every layer.
 
-    `"same"` puts the odd pixel at the end; where that is needed, it is put there here.
+    Shapes: (batch, depth, height, width, in) -> (batch, depth', height', width', filters). Weights: kernel
+    (*kernel_size, in / groups, filters), bias (filters,).
+
+    Raises:
+        ArgumentError: Arguments that cannot be.
+        ShapeError: An input of another rank or number of channels, or smaller than the window.
+
+    Source: Ji et al., 3D convolutional neural networks for human action recognition, 2013.
+
+    Example:
+        >>> import torch
+        >>> from lamella.layers import Conv3D
+        >>> Conv3D(8, 3)(torch.ones(1, 6, 10, 10, 1)).shape
+        torch.Size([1, 4, 8, 8, 8])
     """
-    before, after = same_padding(x.shape[2:], window, strides, dilation)
-    return (x, tuple(before)) if before == after else (F.pad(x, both_sides(before, after)), 0)
+
+    rank = 3
 
 
-def same_padding(
-    space: Sequence[int], window: Sequence[int], strides: Sequence[int], dilation: Sequence[int]
-) -> tuple[list[int], list[int]]:
-    """How much `"same"` pads before and after each axis."""
-    before, after = [], []
-    for size, taps, step, spread in zip(space, window, strides, dilation, strict=True):
-        total = max((-(-size // step) - 1) * step + (taps - 1) * spread + 1 - size, 0)
-        before.append(total // 2)
-        after.append(total - total // 2)
-    return before, after
-
-
-def both_sides(before: Sequence[int], after: Sequence[int]) -> list[int]:
-    """The padding as `torch.nn.functional.pad` wants it: from the last axis to the first."""
-    return [side for pair in zip(reversed(before), reversed(after), strict=True) for side in pair]
-
-
-def sizes(layer: Layer, name: str, value: Any, rank: int) -> tuple[int, ...]:
-    """`value` as a tuple of `rank` positive whole numbers; one number stands for all."""
-    values = (value,) * rank if isinstance(value, int) else tuple(value) if isinstance(value, (list, tuple)) else ()
-    if len(values) != rank or any(isinstance(v, bool) or not isinstance(v, int) or v < 1 for v in values):
-        raise ArgumentError(
-            f"{type(layer).__name__} {layer.name!r}: `{name}` must be a positive whole number or {rank} of them; "
-            f"got {value!r}."
-        )
-    return values
-
-
-def check_padding(layer: Layer, value: Any) -> str:
-    """`value` in lower case, if it is `"valid"` or `"same"`."""
-    lowered = value.lower() if isinstance(value, str) else value
-    if lowered not in ("valid", "same"):
-        raise ArgumentError(
-            f"{type(layer).__name__} {layer.name!r}: `padding` must be 'valid' or 'same'; got {value!r}."
-        )
-    return lowered
-
-
+Convolution1D = Conv1D
 Convolution2D = Conv2D
+Convolution3D = Conv3D
+
+__all__ = [
+    "Conv1D",
+    "Conv2D",
+    "Conv3D",
+    "Convolution",
+    "Convolution1D",
+    "Convolution2D",
+    "Convolution3D",
+    "WindowedConvolution",
+    "both_sides",
+    "check_padding",
+    "padded",
+    "same_padding",
+    "sizes",
+]

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from lamella import activations
-from lamella.layers.convolution import Conv2D
-from lamella.layers.pooling import MaxPooling2D
+from lamella.layers.convolution import Convolution
+from lamella.layers.pooling import MaxPooling1D, MaxPooling2D, MaxPooling3D
 
 
 def fused(first: Any, second: Any) -> Callable[[torch.Tensor], torch.Tensor] | None:
@@ -21,9 +21,11 @@ def fused(first: Any, second: Any) -> Callable[[torch.Tensor], torch.Tensor] | N
     Returns:
         A function that computes both, or None where there is nothing to gain.
     """
-    if not isinstance(first, Conv2D) or not isinstance(second, MaxPooling2D):
+    if not isinstance(first, Convolution) or not isinstance(second, (MaxPooling1D, MaxPooling2D, MaxPooling3D)):
         return None
-    if first.activation is not activations.relu or first.data_format != second.data_format:
+    if first.activation is not activations.relu:
+        return None
+    if (first.rank, first.data_format) != (second.rank, second.data_format):
         return None
     if not first._can_be_quick() or not second._can_be_quick():
         return None
@@ -43,5 +45,4 @@ class ReluAfterPooling:
         hooked = first._forward_hooks or first._forward_pre_hooks or second._forward_hooks or second._forward_pre_hooks
         if hooked or not (first._quick and second._quick) or type(x) is not torch.Tensor:
             return second(first(x))
-        y = second.pool(first.convolve(x)).relu_()
-        return y.permute(0, 2, 3, 1) if second.channels_last else y
+        return second.outward(second.pool(first.convolve(x)).relu_())

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from lamella.engine.registry import deserialize, serialize
 from lamella.layers.base import Layer, registry
 
 
@@ -59,5 +60,25 @@ class Lambda(Layer):
 
     def get_config(self) -> dict[str, Any]:
         config = {**super().get_config(), "arguments": self._arguments}
+        config["function"] = _function_config(self.function)
         config.pop("mask", None)
+        if self._mask is not None:
+            config["mask"] = _function_config(self._mask)
         return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Lambda:
+        """The layer that `get_config` described; a function that is code only where that is trusted."""
+        config = dict(config)
+        for name in ("function", "mask", "output_shape"):
+            if isinstance(config.get(name), dict):
+                config[name] = deserialize(config[name], custom_objects)
+        return cls(**config)
+
+
+def _function_config(function: Any) -> Any:
+    """A named function by its name; a `lambda` as its code, in the form that Keras's `Lambda` reads."""
+    config = serialize(function)
+    if isinstance(config, dict) and config.get("class_name") == "__lambda__":
+        config["config"] = dict(zip(("code", "defaults", "closure"), config["config"]["value"], strict=True))
+    return config

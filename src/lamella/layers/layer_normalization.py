@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from lamella import constraints, initializers, regularizers
-from lamella.errors import ArgumentError, ShapeError
+from lamella.errors import ShapeError
 from lamella.layers.base import Layer, registry
 
 
@@ -28,13 +29,13 @@ class LayerNormalization(Layer):
         gamma_regularizer: A penalty on gamma.
         beta_constraint: A projection of beta after each update.
         gamma_constraint: A projection of gamma.
-        rms_scaling: Must be False; it is in configs that Keras writes.
+        rms_scaling: Whether to divide by the standard deviation without taking the mean away, and to have no beta;
+            deprecated in Keras, as it is not the root mean square: use `RMSNormalization`.
         **kwargs: As for every layer.
 
     Weights: gamma, beta, with the sizes of the axes.
 
     Raises:
-        ArgumentError: `rms_scaling=True`, which is not supported.
         ShapeError: An axis that the input does not have, or of unknown size.
 
     Source: Ba et al., 2016.
@@ -64,7 +65,11 @@ class LayerNormalization(Layer):
     ) -> None:
         super().__init__(**kwargs)
         if rms_scaling:
-            raise ArgumentError(f"LayerNormalization {self.name!r}: rms_scaling=True is not supported.")
+            warnings.warn(
+                f"LayerNormalization {self.name!r}: rms_scaling=True is deprecated, as it divides by the standard "
+                f"deviation, not the root mean square. Use RMSNormalization.",
+                stacklevel=2,
+            )
         self.rms_scaling = rms_scaling
         self.axis = axis if isinstance(axis, int) else tuple(axis)
         self.epsilon = epsilon
@@ -82,7 +87,7 @@ class LayerNormalization(Layer):
 
     def build(self, input_shape: Any) -> None:
         rank = len(input_shape)
-        axes = [self.axis] if isinstance(self.axis, int) else list(self.axis)
+        axes = [self.axis] if isinstance(self.axis, int) else sorted(self.axis)
         if any(not -rank <= axis < rank or input_shape[axis] is None for axis in axes):
             raise ShapeError(
                 f"LayerNormalization {self.name!r}: axis {self.axis} must be in the input and of known size; "
@@ -91,7 +96,7 @@ class LayerNormalization(Layer):
         self._axes = [axis % rank for axis in axes]
         self._shape = [input_shape[axis] for axis in self._axes]
         self._is_last = self._axes == list(range(rank - len(axes), rank))
-        if self.scale:
+        if self.scale or self.rms_scaling:
             self.gamma = self.add_weight(
                 self._shape,
                 self.gamma_initializer,
@@ -99,7 +104,7 @@ class LayerNormalization(Layer):
                 constraint=self.gamma_constraint,
                 name="gamma",
             )
-        if self.center:
+        if self.center and not self.rms_scaling:
             self.beta = self.add_weight(
                 self._shape,
                 self.beta_initializer,
@@ -109,8 +114,18 @@ class LayerNormalization(Layer):
             )
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
+        if self.rms_scaling:
+            deviation = (inputs.var(self._axes, correction=0, keepdim=True) + self.epsilon).rsqrt()
+            return inputs * deviation * self._beside(inputs)
         if self._is_last:
             return F.layer_norm(inputs, self._shape, self.gamma, self.beta, self.epsilon)
         last = list(range(-len(self._axes), 0))
         moved = inputs.movedim(self._axes, last)
         return F.layer_norm(moved, self._shape, self.gamma, self.beta, self.epsilon).movedim(last, self._axes)
+
+    def _beside(self, inputs: torch.Tensor) -> torch.Tensor:
+        """gamma, with the axes of the inputs."""
+        assert self.gamma is not None
+        shape = [size if axis in self._axes else 1 for axis, size in enumerate(inputs.shape)]
+        order = sorted(range(len(self._axes)), key=lambda i: self._axes[i])
+        return self.gamma.permute(order).reshape(shape)

@@ -1,4 +1,4 @@
-"""Pooling: one number of each window, or of the whole picture."""
+"""Pooling over windows: one number of each."""
 
 from __future__ import annotations
 
@@ -8,14 +8,22 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from lamella.errors import ShapeError
-from lamella.layers.base import InputSpec, Layer, registry
-from lamella.layers.convolution import both_sides, check_padding, same_padding, sizes
-from lamella.layers.reshaping import check_data_format
+from lamella.layers.base import InputSpec, registry
+from lamella.layers.windows import (
+    SpatialLayer,
+    both_sides,
+    check_padding,
+    lifted,
+    same_padding,
+    sizes,
+    volume_by_pictures,
+)
+
+_LARGEST = {1: torch.max_pool2d, 2: torch.max_pool2d, 3: torch.max_pool3d}
 
 
-class Pooling2D(Layer):
-    """The base of poolings over windows of a picture."""
+class Pooling(SpatialLayer):
+    """The base of poolings over windows of `rank` axes."""
 
     def __init__(
         self,
@@ -27,44 +35,124 @@ class Pooling2D(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(name=name, **kwargs)
-        self.pool_size = sizes(self, "pool_size", pool_size, 2)
-        self.strides = sizes(self, "strides", pool_size if strides is None else strides, 2)
+        self.pool_size = sizes(self, "pool_size", pool_size, self.rank)
+        self.strides = sizes(self, "strides", pool_size if strides is None else strides, self.rank)
         self.padding = check_padding(self, padding)
-        self.data_format = check_data_format(self, data_format)
-        self.input_spec = InputSpec(ndim=4)
-        self.channels_last = self.data_format == "channels_last"
+        self._set_data_format(data_format)
+        self.input_spec = InputSpec(ndim=self.rank + 2)
+        self._window, self._steps = lifted(self.pool_size), lifted(self.strides)
 
     def build(self, input_shape: Any) -> None:
-        space = input_shape[1:3] if self.channels_last else input_shape[2:]
-        if self.padding == "valid" and any(
-            size is not None and size < window for size, window in zip(space, self.pool_size, strict=True)
-        ):
-            raise ShapeError(
-                f"{type(self).__name__} {self.name!r}: a window of {self.pool_size} does not fit in an input of size "
-                f"{tuple(space)}. Use padding='same', a smaller window or fewer poolings before it."
-            )
+        if self.padding == "valid":
+            self.check_fits(input_shape, self.pool_size)
 
     def pool(self, x: torch.Tensor) -> torch.Tensor:
-        """The formula, on (batch, channels, height, width)."""
+        """The formula, on (batch, channels, *space)."""
         raise NotImplementedError
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
-        if self.channels_last:
-            return self.pool(inputs.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        return self.pool(inputs)
+        if self.channels_last and self.rank > 1:  # what `inward` and `outward` do, without the calls
+            return self.pool(inputs.permute(*self._to_torch)).permute(*self._from_torch)
+        return self.outward(self.pool(self.inward(inputs)))
+
+
+class _MaxPooling(Pooling):
+    def __init__(
+        self,
+        pool_size: int | Sequence[int] = 2,
+        strides: int | Sequence[int] | None = None,
+        padding: str = "valid",
+        data_format: str | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(pool_size, strides, padding, data_format, name, **kwargs)
+        self._largest = _LARGEST[self.rank]
+
+    def pool(self, x: torch.Tensor) -> torch.Tensor:
+        if self.padding == "valid":
+            return self._largest(x, self._window, self._steps)
+        before, after = margins(x, self._window, self._steps)
+        if after:
+            x, before = F.pad(x, both_sides(before, after), value=float("-inf")), [0]
+        return self._largest(x, self._window, self._steps, before, 1, not after)
+
+
+class _AveragePooling(Pooling):
+    def pool(self, x: torch.Tensor) -> torch.Tensor:
+        if self.padding == "valid" and x.ndim == 4:
+            return F.avg_pool2d(x, self._window, self._steps)
+        return averaged(x, self._window, self._steps, self.padding)
+
+
+def averaged(x: torch.Tensor, window: tuple[int, ...], steps: tuple[int, ...], padding: str) -> torch.Tensor:
+    """The mean of each window of `x` (batch, channels, *space); of a window that hangs over, of what lies inside."""
+    mean = F.avg_pool2d if len(window) == 2 else F.avg_pool3d
+    if padding == "valid":
+        return mean(x, window, steps)
+    before, after = margins(x, window, steps)
+    if not after:
+        return mean(x, window, steps, before, True, False)
+    ends = both_sides(before, after)
+    total = mean(F.pad(x, ends), window, steps)
+    if x.is_meta:  # torch would load its compiler, most of a second, for the shape of a quotient
+        return total
+    inside = torch.ones((1, 1, *x.shape[2:]), dtype=x.dtype, device=x.device)
+    return total / mean(F.pad(inside, ends), window, steps)
+
+
+def margins(x: torch.Tensor, window: Sequence[int], steps: Sequence[int]) -> tuple[list[int], list[int]]:
+    """What `"same"` pads before, and after: the latter is empty where torch's kernels can do both by themselves.
+
+    In their ceil mode the last window may hang over the end, and what hangs over is left out. Only with a step of 1
+    they do not let the odd place hang over.
+    """
+    before, after = same_padding(x.shape[2:], window, steps, (1,) * len(window))
+    uneven = any(b != a and s == 1 for b, a, s in zip(before, after, steps, strict=True))
+    return before, after if uneven else []
+
+
+@registry.register("MaxPool1D")
+class MaxPooling1D(_MaxPooling):
+    """The largest number of each window of a sequence.
+
+    Args:
+        pool_size: The length of the window.
+        strides: Its step; the window's length by default.
+        padding: `"valid"`, or `"same"` (then the output has length ceil(input / strides)).
+        data_format: `"channels_last"` (the default) or `"channels_first"`.
+        name: A unique name.
+        **kwargs: As for every layer.
+
+    Raises:
+        ArgumentError: Arguments that cannot be.
+        ShapeError: An input of another rank, or shorter than the window.
+
+    Example:
+        >>> import torch
+        >>> from lamella.layers import MaxPooling1D
+        >>> MaxPooling1D(2)(torch.tensor([[[1.0], [3.0], [2.0], [0.0]]])).flatten()
+        tensor([3., 2.])
+    """
+
+    rank = 1
 
 
 @registry.register("MaxPool2D")
-class MaxPooling2D(Pooling2D):
-    """The largest number of each window.
+class MaxPooling2D(_MaxPooling):
+    """The largest number of each window of a picture.
 
     Args:
         pool_size: The window, (height, width) or one number.
         strides: Its step; the window's size by default.
-        padding: `"valid"` or `"same"`.
+        padding: `"valid"`, or `"same"` (then the output has size ceil(input / strides)).
         data_format: `"channels_last"` (the default) or `"channels_first"`.
         name: A unique name.
         **kwargs: As for every layer.
+
+    Raises:
+        ArgumentError: Arguments that cannot be.
+        ShapeError: An input of another rank, or smaller than the window.
 
     Example:
         >>> import torch
@@ -73,34 +161,76 @@ class MaxPooling2D(Pooling2D):
         torch.Size([1, 14, 14, 8])
     """
 
-    def __init__(
-        self,
-        pool_size: int | Sequence[int] = (2, 2),
-        strides: int | Sequence[int] | None = None,
-        padding: str = "valid",
-        data_format: str | None = None,
-        name: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(pool_size, strides, padding, data_format, name, **kwargs)
+    rank = 2
 
-    def pool(self, x: torch.Tensor) -> torch.Tensor:
-        if self.padding == "same":
-            x = _padded_with(x, float("-inf"), self.pool_size, self.strides)
-        return F.max_pool2d(x, self.pool_size, self.strides)
+
+@registry.register("MaxPool3D")
+class MaxPooling3D(_MaxPooling):
+    """The largest number of each window of a volume.
+
+    Args:
+        pool_size: The window, (depth, height, width) or one number.
+        strides: Its step; the window's size by default.
+        padding: `"valid"`, or `"same"` (then the output has size ceil(input / strides)).
+        data_format: `"channels_last"` (the default) or `"channels_first"`.
+        name: A unique name.
+        **kwargs: As for every layer.
+
+    Raises:
+        ArgumentError: Arguments that cannot be.
+        ShapeError: An input of another rank, or smaller than the window.
+
+    Example:
+        >>> import torch
+        >>> from lamella.layers import MaxPooling3D
+        >>> MaxPooling3D()(torch.ones(1, 4, 28, 28, 8)).shape
+        torch.Size([1, 2, 14, 14, 8])
+    """
+
+    rank = 3
+
+
+@registry.register("AvgPool1D")
+class AveragePooling1D(_AveragePooling):
+    """The mean of each window of a sequence (of the part of it that lies in the sequence).
+
+    Args:
+        pool_size: The length of the window.
+        strides: Its step; the window's length by default.
+        padding: `"valid"`, or `"same"` (then the output has length ceil(input / strides)).
+        data_format: `"channels_last"` (the default) or `"channels_first"`.
+        name: A unique name.
+        **kwargs: As for every layer.
+
+    Raises:
+        ArgumentError: Arguments that cannot be.
+        ShapeError: An input of another rank, or shorter than the window.
+
+    Example:
+        >>> import torch
+        >>> from lamella.layers import AveragePooling1D
+        >>> AveragePooling1D(2, padding="same")(torch.tensor([[[1.0], [3.0], [5.0]]])).flatten()
+        tensor([2., 5.])
+    """
+
+    rank = 1
 
 
 @registry.register("AvgPool2D")
-class AveragePooling2D(Pooling2D):
-    """The mean of each window (of the part of it that lies in the picture).
+class AveragePooling2D(_AveragePooling):
+    """The mean of each window of a picture (of the part of it that lies in the picture).
 
     Args:
         pool_size: The window, (height, width) or one number.
         strides: Its step; the window's size by default.
-        padding: `"valid"` or `"same"`.
+        padding: `"valid"`, or `"same"` (then the output has size ceil(input / strides)).
         data_format: `"channels_last"` (the default) or `"channels_first"`.
         name: A unique name.
         **kwargs: As for every layer.
+
+    Raises:
+        ArgumentError: Arguments that cannot be.
+        ShapeError: An input of another rank, or smaller than the window.
 
     Example:
         >>> import torch
@@ -109,63 +239,49 @@ class AveragePooling2D(Pooling2D):
         torch.Size([1, 14, 14, 8])
     """
 
-    def pool(self, x: torch.Tensor) -> torch.Tensor:
-        if self.padding == "valid":
-            return F.avg_pool2d(x, self.pool_size, self.strides)
-        total = F.avg_pool2d(_padded_with(x, 0.0, self.pool_size, self.strides), self.pool_size, self.strides)
-        inside = torch.ones((1, 1, *x.shape[2:]), dtype=x.dtype, device=x.device)
-        share = F.avg_pool2d(_padded_with(inside, 0.0, self.pool_size, self.strides), self.pool_size, self.strides)
-        return total / share
+    rank = 2
 
 
-def _padded_with(x: torch.Tensor, value: float, window: Sequence[int], strides: Sequence[int]) -> torch.Tensor:
-    before, after = same_padding(x.shape[2:], window, strides, (1, 1))
-    return F.pad(x, both_sides(before, after), value=value) if any(after) else x
+@registry.register("AvgPool3D")
+class AveragePooling3D(_AveragePooling):
+    """The mean of each window of a volume (of the part of it that lies in the volume).
 
+    Args:
+        pool_size: The window, (depth, height, width) or one number.
+        strides: Its step; the window's size by default.
+        padding: `"valid"`, or `"same"` (then the output has size ceil(input / strides)).
+        data_format: `"channels_last"` (the default) or `"channels_first"`.
+        name: A unique name.
+        **kwargs: As for every layer.
 
-class _Global(Layer):
-    """The base of poolings over the whole picture."""
-
-    def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.data_format = check_data_format(self, data_format)
-        self.keepdims = keepdims
-        self.input_spec = InputSpec(ndim=4)
-        self._axes = (1, 2) if self.data_format == "channels_last" else (2, 3)
-        self._mark_built()
-
-
-@registry.register("GlobalAvgPool2D")
-class GlobalAveragePooling2D(_Global):
-    """The mean of each channel.
+    Raises:
+        ArgumentError: Arguments that cannot be.
+        ShapeError: An input of another rank, or smaller than the window.
 
     Example:
         >>> import torch
-        >>> from lamella.layers import GlobalAveragePooling2D
-        >>> GlobalAveragePooling2D()(torch.ones(2, 7, 7, 16)).shape
-        torch.Size([2, 16])
+        >>> from lamella.layers import AveragePooling3D
+        >>> AveragePooling3D(2)(torch.ones(1, 4, 28, 28, 8)).shape
+        torch.Size([1, 2, 14, 14, 8])
     """
 
-    def call(self, inputs: torch.Tensor) -> torch.Tensor:
-        return inputs.mean(dim=self._axes, keepdim=self.keepdims)
-
-
-@registry.register("GlobalMaxPool2D")
-class GlobalMaxPooling2D(_Global):
-    """The largest number of each channel.
-
-    Example:
-        >>> import torch
-        >>> from lamella.layers import GlobalMaxPooling2D
-        >>> GlobalMaxPooling2D()(torch.ones(2, 7, 7, 16)).shape
-        torch.Size([2, 16])
-    """
+    rank = 3
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
-        return inputs.amax(dim=self._axes, keepdim=self.keepdims)
+        if not self.channels_last:
+            return super().call(inputs)
+        self.check_rank(inputs)
+        window, steps = self.pool_size, self.strides
+        return volume_by_pictures(
+            inputs,
+            lambda x: averaged(x, window[1:], steps[1:], self.padding),
+            lambda x: averaged(x, (window[0], 1), (steps[0], 1), self.padding),
+        )
 
 
+MaxPool1D = MaxPooling1D
 MaxPool2D = MaxPooling2D
+MaxPool3D = MaxPooling3D
+AvgPool1D = AveragePooling1D
 AvgPool2D = AveragePooling2D
-GlobalAvgPool2D = GlobalAveragePooling2D
-GlobalMaxPool2D = GlobalMaxPooling2D
+AvgPool3D = AveragePooling3D

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,8 @@ import torch
 
 from lamella.engine.device import default_device
 from lamella.errors import ArgumentError, ShapeError
-from lamella.layers.base import Layer, registry
+from lamella.layers.base import Layer, _is_number_list, registry
+from lamella.layers.data_layer import as_numbers, each_batch
 
 _EPSILON = 1e-7
 
@@ -113,19 +114,28 @@ class Normalization(Layer):
         return value.expand(tuple(shape)).clone()
 
     def adapt(self, data: Any) -> None:
-        """Learns mean and variance from `data`: an array, a tensor, or an iterable of batches."""
+        """Learns mean and variance.
+
+        Args:
+            data: An array, a tensor, a data frame, a nested list of numbers, or an iterable of batches x, (x, y) or
+                (x, y, weight): a list of arrays, a generator, a `DataLoader`, a `Dataset` or a `PyDataset`.
+
+        Raises:
+            ArgumentError: The mean was given, or there are no data.
+            ShapeError: A batch of another shape than the ones before.
+        """
         if self.input_mean is not None:
             raise ArgumentError(
                 f"Normalization {self.name!r} was given its mean and variance: there is nothing to adapt."
             )
-        batches: Iterable[Any] = [data] if hasattr(data, "shape") else data
         count, mean, squares = 0, None, None
-        for batch in batches:
-            batch = batch[0] if isinstance(batch, (tuple, list)) else batch
-            values = torch.as_tensor(np.asarray(batch) if not isinstance(batch, torch.Tensor) else batch)
+        for batch in each_batch(data, None, _is_array):
+            values = as_numbers(batch)
             if not self.built:
-                self.build((None, *values.shape[1:]) if 0 not in self.axis else tuple(values.shape))
+                kept = {axis % max(values.ndim, 1) for axis in self.axis}
+                self.build(tuple(values.shape) if 0 in kept else (None, *values.shape[1:]))
                 self._mark_built()
+            self._check_batch(tuple(values.shape))
             # Float64 and a merge of means and squared deviations (Chan et al., 1979) keep this exact for
             # data of any offset and any number of batches.
             values = values.to("cpu", torch.float64)
@@ -146,6 +156,14 @@ class Normalization(Layer):
         self.variance.copy_(squares / max(count, 1))
         self.count.fill_(count)
 
+    def _check_batch(self, shape: tuple[int, ...]) -> None:
+        fits = len(shape) == len(self._broadcast) and all(
+            axis in self._reduced or size == shape[axis] for axis, size in enumerate(self._broadcast)
+        )
+        if not fits:
+            wanted = tuple(None if axis in self._reduced else size for axis, size in enumerate(self._broadcast))
+            raise ShapeError(f"Normalization {self.name!r} learns from data of shape {wanted}; got a batch of {shape}.")
+
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
         inputs = inputs.to(self._float)
         mean = self.mean.reshape(self._broadcast)
@@ -158,6 +176,10 @@ class Normalization(Layer):
         config["mean"] = None if mean is None else np.asarray(mean).tolist()
         config["variance"] = None if variance is None else np.asarray(variance).tolist()
         return config
+
+
+def _is_array(data: Any) -> bool:
+    return hasattr(data, "shape") or _is_number_list(data)
 
 
 def _like(broadcast: list[int], values: torch.Tensor) -> list[int]:

@@ -19,6 +19,8 @@ class TorchModule(Layer):
 
     Args:
         module: The module.
+        name: A unique name.
+        output_shape: Kept for Keras's signature; the shape is found by running the module.
         **kwargs: As for every layer.
 
     Example:
@@ -28,10 +30,10 @@ class TorchModule(Layer):
         torch.Size([1, 2])
     """
 
-    def __init__(self, module: nn.Module, **kwargs: Any) -> None:
+    def __init__(self, module: nn.Module, name: str | None = None, output_shape: Any = None, **kwargs: Any) -> None:
         if not isinstance(module, nn.Module):
             raise ArgumentError(f"TorchModule wraps a torch.nn.Module; got {module!r}.")
-        super().__init__(**kwargs)
+        super().__init__(name=name, **kwargs)
         self.module = module.to(default_device()).eval()
         self.trainable = self._trainable
         self._mark_built()
@@ -44,3 +46,6 @@ class TorchModule(Layer):
             f"TorchModule {self.name!r} holds a module of your own, which has no config. Save its weights "
             f"(state_dict), or write it as a Layer with get_config()."
         )
+
+
+TorchModuleWrapper = TorchModule

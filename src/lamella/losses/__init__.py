@@ -184,13 +184,13 @@ def serialize(loss: Any) -> Any:
     return function_config(loss)
 
 
-def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+def deserialize(name: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
     """The loss that `serialize` described, here or in Keras.
 
     Example:
         >>> deserialize(serialize(MeanSquaredError(reduction="sum"))).reduction
         'sum'
     """
-    if isinstance(config, dict) and config.get("class_name") == "function":
-        config = {**config, "module": None}  # Keras says "builtins" of its own functions too
-    return registry.get(config, custom_objects)
+    if isinstance(name, dict) and name.get("class_name") == "function":
+        name = {**name, "module": None}  # Keras says "builtins" of its own functions too
+    return registry.get(name, custom_objects)

@@ -5,11 +5,14 @@ from typing import Any
 
 from lamella.engine import registry as _names
 from lamella.errors import ArgumentError
-from lamella.optimizers import schedules
+from lamella.optimizers import legacy, schedules
 from lamella.optimizers.adam import Adam, Adamax, AdamW, Lamb, Lion, Nadam
 from lamella.optimizers.adaptive import Adadelta, Adafactor, Adagrad, Ftrl, RMSprop
 from lamella.optimizers.base import Optimizer, registry
 from lamella.optimizers.loss_scale import LossScaleOptimizer
+from lamella.optimizers.multi import MultiOptimizer, OptimizerMap
+from lamella.optimizers.muon import Muon
+from lamella.optimizers.schedule_free import ScheduleFreeAdamW
 from lamella.optimizers.sgd import SGD
 
 __all__ = [
@@ -24,11 +27,16 @@ __all__ = [
     "Lamb",
     "Lion",
     "LossScaleOptimizer",
+    "MultiOptimizer",
+    "Muon",
     "Nadam",
     "Optimizer",
+    "OptimizerMap",
     "RMSprop",
+    "ScheduleFreeAdamW",
     "deserialize",
     "get",
+    "legacy",
     "schedules",
     "serialize",
 ]

@@ -54,6 +54,9 @@ class Adam(Optimizer):
         slots = {"momentum": 0.0, "velocity": 0.0}
         return {**slots, "largest": 0.0} if self.amsgrad else slots
 
+    def kept_together(self) -> list[tuple[str, ...]]:
+        return [("momentum", "velocity"), ("largest",)]
+
     def update(
         self,
         weights: Tensors,
@@ -175,6 +178,10 @@ class Nadam(Optimizer):
 
     def _scalars(self) -> dict[str, float]:
         return {"_u_product": self._u_product}
+
+    def _after_loading(self) -> None:
+        steps = range(1, self._updates() + 1)
+        self._u_product = math.prod(self.beta_1 * (1 - 0.5 * 0.96**t) for t in steps)
 
     def update(self, weights: Tensors, gradients: Tensors, rate: float, momentum: Tensors, velocity: Tensors) -> None:
         t = self._updates() + 1

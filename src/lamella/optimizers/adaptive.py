@@ -125,6 +125,9 @@ class RMSprop(Optimizer):
             slots["average"] = 0.0
         return slots
 
+    def kept_together(self) -> list[tuple[str, ...]]:
+        return [("velocity",), ("steps",), ("average",)]
+
     def update(
         self,
         weights: Tensors,
@@ -252,6 +255,13 @@ class Adafactor(Optimizer):
         self._slots["columns"] = [
             w.new_zeros((*w.shape[:-2], w.shape[-1]) if w.ndim > 1 else ()) for w in self._weights
         ]
+
+    def _kept(self) -> list[tuple[torch.Tensor, int]]:
+        found: list[tuple[torch.Tensor, int]] = []
+        for w, row, column in zip(self._weights, self._slots["rows"], self._slots["columns"], strict=True):
+            unused = torch.zeros_like(w) if w.ndim > 1 else torch.zeros(())  # Keras keeps those too
+            found.extend((tensor, 1) for tensor in ([row, column, unused] if w.ndim > 1 else [unused, unused, row]))
+        return found
 
     def update(self, weights: Tensors, gradients: Tensors, rate: float, rows: Tensors, columns: Tensors) -> None:
         t = self._updates() + 1

@@ -9,8 +9,8 @@ from __future__ import annotations
 import inspect
 import re
 import warnings
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -245,6 +245,71 @@ class Optimizer:
                 "number as learning_rate to set it later."
             )
         self._learning_rate = self._checked_rate(value)
+
+    # -- files --------------------------------------------------------------------------------------------
+
+    def kept_together(self) -> list[tuple[str, ...]]:
+        """The slots in the order of Keras's files: those in one tuple lie side by side, weight after weight."""
+        return [tuple(self.slot_values())]
+
+    _file_signs: ClassVar[dict[str, int]] = {}
+    """-1 for slots that have the other sign in Keras."""
+
+    def _kept(self) -> list[tuple[torch.Tensor, int]]:
+        """The tensors in the order of Keras's files, each with its sign there."""
+        found: list[tuple[torch.Tensor, int]] = []
+        for names in [("ema",), ("accumulated",), *self.kept_together()]:
+            slots = [self._slots[name] for name in names if name in self._slots]
+            signs = [self._file_signs.get(name, 1) for name in names if name in self._slots]
+            found.extend(pair for tensors in zip(*slots, strict=True) for pair in zip(tensors, signs, strict=True))
+        return [*found, *((tensor, 1) for tensor in self._extra)]
+
+    def save_own_variables(self, store: Any) -> None:
+        """Puts the step, the learning rate and all slots into `store`, a mapping, in the order of Keras's files."""
+        values = [np.array(self._steps)]
+        if isinstance(self._learning_rate, float):
+            values.append(np.array(self._learning_rate, dtype="float32"))
+        values += [(tensor.detach() * sign).cpu().numpy() for tensor, sign in self._kept()]
+        for i, value in enumerate(values):
+            store[str(i)] = value
+
+    def load_own_variables(self, store: Any) -> None:
+        """Takes what `save_own_variables` (here or in Keras) put into `store`; with a warning, nothing if it is for
+        other weights."""
+        kept, has_rate = self._kept(), isinstance(self._learning_rate, float)
+        first = 2 if has_rate else 1
+        shapes = [tuple(store[str(first + i)].shape) for i in range(len(store) - first)] if len(store) >= first else []
+        if shapes != [tuple(tensor.shape) for tensor, _ in kept]:
+            warnings.warn(
+                f"The file's state of the optimizer {self.name!r} does not fit: it keeps {len(kept)} tensors, the file "
+                f"{len(shapes)}, or their shapes differ. Training starts with a fresh state.",
+                stacklevel=2,
+            )
+            return
+        self._steps = int(np.asarray(store["0"]))
+        if has_rate:
+            self._learning_rate = float(f"{float(np.asarray(store['1'])):.7g}")  # float32 in the file
+        with torch.no_grad():
+            for i, (tensor, sign) in enumerate(kept):
+                tensor.copy_(torch.as_tensor(np.asarray(store[str(first + i)])) * sign)
+        self._after_loading()
+
+    def _after_loading(self) -> None:
+        """Brings numbers that follow from the step up to date."""
+
+    def remember(self) -> Callable[[], None]:
+        """A function that puts the state of this moment back."""
+        steps, rate = self._steps, self._learning_rate
+        kept = [(tensor, tensor.detach().clone()) for tensor, _ in self._kept()]
+
+        def restore() -> None:
+            self._steps, self._learning_rate = steps, rate
+            with torch.no_grad():
+                for tensor, value in kept:
+                    tensor.copy_(value)
+            self._after_loading()
+
+        return restore
 
     # -- the step ---------------------------------------------------------------------------------------
 

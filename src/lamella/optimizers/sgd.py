@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -55,6 +55,8 @@ class SGD(Optimizer):
             raise ArgumentError(f"SGD: `momentum` must be from 0 to 1; got {momentum!r}.")
         self.momentum = momentum
         self.nesterov = nesterov
+
+    _file_signs: ClassVar[dict[str, int]] = {"velocity": -1}
 
     def slot_values(self) -> dict[str, float]:
         return {"velocity": 0.0} if self.momentum else {}

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from lamella.errors import ArgumentError, DataError, NotBuiltError
+from lamella.errors import ArgumentError, FileError, NotBuiltError
 
 
 def save_weights(model: Any, filepath: str | Path, overwrite: bool = True) -> None:
@@ -50,19 +50,19 @@ def load_weights(model: Any, filepath: str | Path) -> None:
     except FileNotFoundError:
         raise
     except Exception as error:
-        raise DataError(f"{path} is damaged, or no safetensors file: {error}") from error
+        raise FileError(f"{path} is damaged, or no safetensors file: {error}") from error
     own = model.state_dict()
     if own.keys() != found.keys() and _alike(own, order, found):  # other automatic names (dense_1), the same model
         found = dict(zip(own, (found[name] for name in order), strict=True))
     missing, unknown = sorted(own.keys() - found.keys()), sorted(found.keys() - own.keys())
     if missing or unknown:
-        raise DataError(
+        raise FileError(
             f"{path} has the weights of another model: it lacks "
             f"{missing or 'nothing'} and has {unknown or 'nothing'} besides."
         )
     for name, tensor in own.items():
         if tensor.shape != found[name].shape:
-            raise DataError(
+            raise FileError(
                 f"{path}: {name!r} has shape {tuple(found[name].shape)}, the model's has {tuple(tensor.shape)}."
             )
     with torch.no_grad():

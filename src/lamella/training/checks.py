@@ -38,10 +38,19 @@ def needs_targets(model: Any) -> None:
 
 
 def input_fits(model: Any, x: Any) -> Any:
-    """Runs the model on one sample; a wrong shape gives the layer's own error. Returns the prediction."""
-    sample = pytree.tree_map_only(torch.Tensor, lambda tensor: tensor[:2], x)
+    """Runs the model on two samples; a wrong shape gives the layer's own error. Returns the prediction.
+
+    A model whose layers keep states from batch to batch is run on the whole batch, and its states are put back.
+    """
+    states = [state for name, state in model.named_buffers() if "rnn_state" in name]
+    stateful = any(getattr(module, "stateful", False) for module in model.modules())
+    sample = x if stateful else pytree.tree_map_only(torch.Tensor, lambda tensor: tensor[:2], x)
     with torch.no_grad():
-        return model(sample)
+        kept = [state.clone() for state in states]
+        outputs = model(sample)
+        for state, before in zip(states, kept, strict=True):
+            state.copy_(before)
+        return outputs
 
 
 def loss_is_finite(model: Any, logs: dict[str, Any], x: Any) -> None:

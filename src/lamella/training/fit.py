@@ -29,6 +29,9 @@ def fit_epochs(
     logs: dict[str, Any] = {}
     try:
         for epoch in epochs:
+            if callbacks.skips(epoch):  # trained before the run was cut off: see BackupAndRestore
+                source.skip_epoch(epoch)
+                continue
             callbacks.call("on_epoch_begin", epoch, None)
             progress = Progress(verbose, source.num_batches, f"Epoch {epoch + 1}/{epochs[-1] + 1}")
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,17 +11,19 @@ import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
+from lamella.engine.registry import serialize
 from lamella.engine.symbolic import Graph, SymbolicTensor
 from lamella.errors import ArgumentError, NotBuiltError, ShapeError, nearest
-from lamella.layers.base import Layer, pop_added_losses, registry
+from lamella.layers.base import Layer, marks_itself, pop_added_losses, registry
 from lamella.layers.fusion import fused
+from lamella.training.functional_config import graph_config, graph_from_config
 from lamella.training.summary import print_summary
 from lamella.training.trainer import Trainer
 
 _inside_a_model = False
 
 
-@registry.register("Functional")
+@registry.register("Functional", written_as=("keras.src.models.functional", "Functional"))
 class Model(Trainer, Layer):
     """A model, in either of two forms.
 
@@ -159,6 +162,11 @@ class Model(Trainer, Layer):
         super()._build(args, kwargs)
         self._quick = False
 
+    def get_build_config(self) -> dict[str, Any] | None:
+        """The shapes that make the weights, for a model that is not functional."""
+        return None if self._graph is not None and self.is_functional else super().get_build_config()
+
+    @marks_itself
     def build(self, input_shape: Any = None) -> None:
         """Makes the weights for inputs of `input_shape` (batch first), by a run on meta tensors."""
         if self._graph is not None or self.built or input_shape is None:
@@ -172,6 +180,35 @@ class Model(Trainer, Layer):
             except Exception:
                 self.built = False
                 raise
+
+    # -- configuration --------------------------------------------------------------------------------------
+
+    @property
+    def is_functional(self) -> bool:
+        """Whether this is a plain functional model: its graph is all there is to it."""
+        return self._graph is not None and type(self) is Model
+
+    def get_config(self) -> dict[str, Any]:
+        """What makes this model again: the graph of a functional model, the arguments of a subclassed one."""
+        if not self.is_functional:
+            return super().get_config()
+        assert self._graph is not None
+        return {"name": self.name, "trainable": self._trainable, **graph_config(self._graph)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Model:
+        """The model that `get_config` (here or in Keras) described."""
+        if not all(key in config for key in ("layers", "input_layers", "output_layers")):
+            return super().from_config(config)  # type: ignore[return-value]
+        inputs, outputs = graph_from_config(config, custom_objects)
+        model = cls(inputs, outputs, name=config.get("name"))
+        if config.get("trainable") is False:
+            model.trainable = False
+        return model
+
+    def to_json(self, **kwargs: Any) -> str:
+        """The config, with the class, as JSON; `models.model_from_json` makes the model again, without its weights."""
+        return json.dumps(serialize(self), **kwargs)
 
     # -- what the model is made of --------------------------------------------------------------------------
 
@@ -260,27 +297,53 @@ class Model(Trainer, Layer):
         """
         print_summary(self, print_fn or print, expand_nested, show_trainable, layer_range, line_length)
 
-    # -- weights in files ------------------------------------------------------------------------------------
+    # -- files -------------------------------------------------------------------------------------------------
 
-    def save_weights(self, filepath: str | Path, overwrite: bool = True) -> None:
-        """Writes the weights to a `.safetensors` file.
+    def save(self, filepath: str | Path, overwrite: bool = True, **kwargs: Any) -> None:
+        """Writes the whole model to a `.keras` file: what it is, its weights, how it is trained and how far it is.
+
+        `lamella.models.load_model`, and real Keras, read it. The file is written aside and renamed: a kill leaves the
+        old file or the new one.
 
         Raises:
             ArgumentError: Another ending, or the file exists and `overwrite` is False.
         """
-        from lamella.saving.safetensors import save_weights
+        from lamella.saving import save_model
+
+        save_model(self, filepath, overwrite, **kwargs)
+
+    def save_weights(self, filepath: str | Path, overwrite: bool = True) -> None:
+        """Writes the weights to a `.weights.h5` file (Keras's form) or a `.safetensors` file.
+
+        Raises:
+            ArgumentError: Another ending, or the file exists and `overwrite` is False.
+        """
+        from lamella.saving import save_weights
 
         save_weights(self, filepath, overwrite)
 
-    def load_weights(self, filepath: str | Path) -> None:
-        """Reads the weights from a `.safetensors` file. The model is unchanged if that fails.
+    def export(self, filepath: str | Path, format: str = "onnx", **options: Any) -> None:
+        """Writes the model's computation to a file that needs no Lamella: see `lamella.saving.export`."""
+        from lamella.saving.export import export
+
+        export(self, filepath, format, **options)
+
+    def load_weights(self, filepath: str | Path, skip_mismatch: bool = False, by_name: bool = False) -> None:
+        """Reads the weights of a `.weights.h5`, `.keras`, `.safetensors` or older `.h5` file.
+
+        The model is unchanged if that fails.
+
+        Args:
+            filepath: The file.
+            skip_mismatch: Whether layers whose weights have other shapes are left as they are, with a warning.
+            by_name: For older `.h5` files: take the layers by their names rather than in their order.
 
         Raises:
-            DataError: A damaged file, or weights that are not this model's.
+            FileError: A damaged file, or weights that are not this model's.
         """
-        from lamella.saving.safetensors import load_weights
+        from lamella.saving import load_weights
 
-        load_weights(self, filepath)
+        load_weights(self, filepath, skip_mismatch, by_name)
 
 
 def _children(module: nn.Module) -> list[nn.Module]:

@@ -21,7 +21,7 @@ _FUNCTIONS = (FunctionType, BuiltinFunctionType, MethodType, type)
 
 def is_plain(model: nn.Module, loss: Any) -> bool:
     """Whether neither the layers nor the loss have a part that the user wrote."""
-    if torch.is_anomaly_enabled() or not _is_ours(loss):
+    if torch.is_anomaly_enabled() or not _is_ours(loss) or any(getattr(m, "stateful", False) for m in model.modules()):
         return False
     return all(_is_ours(module) and not any(getattr(module, hooks) for hooks in _HOOKS) for module in model.modules())
 

@@ -10,16 +10,17 @@ from torch import nn
 from torch.nn.modules.module import _has_any_global_hook
 
 from lamella.engine import masking
+from lamella.engine.registry import deserialize, serialize
 from lamella.engine.symbolic import Graph, SymbolicTensor, off_meta
 from lamella.errors import ArgumentError
-from lamella.layers.base import Layer, registry
+from lamella.layers.base import Layer, marks_itself, registry
 from lamella.layers.fusion import fused
 from lamella.layers.input_layer import Input, InputLayer
 from lamella.layers.torch_module import TorchModule
 from lamella.training.model import Model
 
 
-@registry.register()
+@registry.register(written_as=("keras", "Sequential"))
 class Sequential(Model):
     """A model whose layers are called one after the other.
 
@@ -110,11 +111,41 @@ class Sequential(Model):
     def _register_layers(self, graph: Graph) -> list[Layer]:
         return list(self._chain)
 
+    def get_config(self) -> dict[str, Any]:
+        """The layers, one after the other, with the input if it is known."""
+        layers: list[Any] = list(self._chain)
+        if self._start is not None and self._start.node is not None:
+            layers.insert(0, self._start.node.function)
+        config = {"name": self.name, "trainable": self._trainable, "layers": [serialize(layer) for layer in layers]}
+        if self._start is not None:
+            config["build_input_shape"] = self._start.shape
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Sequential:
+        """The model that `get_config` (here or in Keras) described."""
+        if "layers" not in config:
+            return super().from_config(config)  # type: ignore[return-value]
+        model = cls(name=config.get("name"))
+        for layer in config["layers"]:
+            model.add(deserialize(layer, custom_objects, registry), rebuild=False)
+        model._rebuild()
+        if config.get("build_input_shape") and not model.built:
+            model.build(tuple(config["build_input_shape"]))
+        if config.get("trainable") is False:
+            model.trainable = False
+        return model
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        """The shape that makes the weights."""
+        return None if self._start is None else {"input_shape": self._start.shape}
+
     @property
     def layers(self) -> list[Layer]:
         """The layers, without the input."""
         return list(self._chain)
 
+    @marks_itself
     def build(self, input_shape: Any = None) -> None:
         """Makes the weights for inputs of `input_shape` (batch first; the batch size is ignored)."""
         if self._graph is None and input_shape is not None:

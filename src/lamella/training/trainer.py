@@ -9,12 +9,14 @@ import numpy as np
 import torch
 from torch.utils import _pytree as pytree
 
+from lamella import losses as losses_module
 from lamella import metrics as metrics_module
 from lamella import optimizers
 from lamella.data.adapters import make_source, train_validation_split, unpack_x_y_sample_weight
 from lamella.engine import step as engine_step
 from lamella.engine.device import device_of
 from lamella.engine.kernels import best_matmul, keep_freed_memory
+from lamella.engine.registry import get_registered_object, serialize
 from lamella.engine.replay import Replay
 from lamella.engine.threads import QuickestThreads
 from lamella.errors import ArgumentError, NotBuiltError, NotCompiledError
@@ -102,6 +104,27 @@ class Trainer:
         self._train_function = None
         self.stop_training = False
         self.compiled = True
+
+    def get_compile_config(self) -> dict[str, Any] | None:
+        """What `compile` was given, as plain data; None if it was not called."""
+        if not self.compiled:
+            return None
+        arguments = {"optimizer": self.optimizer, "loss": self.loss, **self._compile_arguments}
+        config = {name: serialize(value) for name, value in arguments.items()}
+        return {
+            **config,
+            "run_eagerly": self.run_eagerly,
+            "steps_per_execution": self.steps_per_execution,
+            "jit_compile": "auto",  # a matter of the machine that it is loaded on
+        }
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles as `get_compile_config` (here or in Keras) says, and makes the optimizer's state if it can."""
+        arguments = {name: config.get(name) for name in _COMPILE_ARGUMENTS if config.get(name) is not None}
+        arguments = {name: _compiled(name, value) for name, value in arguments.items()}
+        self.compile(**arguments)  # type: ignore[arg-type]
+        if self.built and self.trainable_weights:  # type: ignore[attr-defined]
+            self._prepare_optimizer()
 
     @property
     def metrics(self) -> list[Metric]:
@@ -520,6 +543,10 @@ class Trainer:
                 "There is nothing to train: the model has no trainable weights. Is every layer frozen "
                 "(trainable = False)?"
             )
+        for layer in self._flatten_layers():  # type: ignore[attr-defined]
+            for name, weight in layer._parameters.items():
+                if weight is not None:
+                    weight.path = f"{layer.name}/{name}"  # optimizers that differ by weight go by it
         identity = [id(weight) for weight in weights]
         if not self.optimizer.built or identity != self._trained_with:
             self.optimizer.build(weights)
@@ -648,6 +675,26 @@ class Trainer:
                 else shapes
             )
             self._compiled_loss.check_targets(source.targets(), shapes)
+
+
+_COMPILE_ARGUMENTS = ("optimizer", "loss", "loss_weights", "metrics", "weighted_metrics", "run_eagerly")
+
+
+def _compiled(name: str, config: Any) -> Any:
+    """An argument of `compile` as its config says: names stay names, as in the script that was saved."""
+    kinds: Any = {"optimizer": optimizers, "loss": losses_module, "metrics": metrics_module}
+    kind = kinds.get(name.replace("weighted_", ""))
+    if kind is None or isinstance(config, str):
+        return config
+    if isinstance(config, dict) and "class_name" in config:
+        if config["class_name"] == "function" and isinstance(config.get("config"), str):
+            return get_registered_object(config.get("registered_name") or config["config"]) or config["config"]
+        return kind.deserialize(config)
+    if isinstance(config, dict):
+        return {key: _compiled(name, value) for key, value in config.items()}
+    if isinstance(config, (list, tuple)):
+        return [_compiled(name, value) for value in config]
+    return config
 
 
 def host_values(logs: Mapping[str, Any]) -> dict[str, Any]:

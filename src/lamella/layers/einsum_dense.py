@@ -1,0 +1,241 @@
+"""`EinsumDense`: a dense layer between any axes, told by an einsum equation."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from lamella import activations, constraints, initializers, regularizers
+from lamella.errors import ArgumentError, ShapeError
+from lamella.layers.base import InputSpec, Layer, registry
+from lamella.layers.input_spec import check_input
+
+_EQUATION = re.compile(r"(\.\.\.)?([a-zA-Z]+)(\.\.\.)?,([a-zA-Z]+)->(\.\.\.)?([a-zA-Z]+)(\.\.\.)?")
+
+
+@registry.register()
+class EinsumDense(Layer):
+    """activation(einsum(equation, inputs, kernel) + bias).
+
+    Args:
+        equation: Such as `"abc,cd->abd"`: the axes of input, kernel and output. `...` at the start (or the end)
+            of input and output stands for any further axes.
+        output_shape: The output's shape without the batch and without what `...` stands for; None where an
+            axis is the input's.
+        activation: A name or function; none by default.
+        bias_axes: The letters of the output axes that have a bias of their own; None for no bias.
+        kernel_initializer: Where the kernel starts.
+        bias_initializer: Where the bias starts.
+        kernel_regularizer: A penalty on the kernel.
+        bias_regularizer: A penalty on the bias.
+        kernel_constraint: A projection of the kernel after each update.
+        bias_constraint: A projection of the bias.
+        **kwargs: As for every layer.
+
+    Weights: kernel, with the axes of the equation's second term; bias, from the first axis of `bias_axes` on.
+
+    Raises:
+        ArgumentError: An equation of another form, or letters that fit no axis.
+        ShapeError: An input that does not fit the equation or `output_shape`.
+
+    Example:
+        >>> import torch
+        >>> from lamella.layers import EinsumDense
+        >>> layer = EinsumDense("abc,cde->abde", output_shape=(None, 2, 5), bias_axes="de")
+        >>> layer(torch.ones(1, 4, 3)).shape, layer.kernel.shape
+        (torch.Size([1, 4, 2, 5]), torch.Size([3, 2, 5]))
+    """
+
+    def __init__(
+        self,
+        equation: str,
+        output_shape: int | Sequence[int | None],
+        activation: Any = None,
+        bias_axes: str | None = None,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.equation = equation
+        self.partial_output_shape = (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
+        self.activation = activations.get(activation)
+        self.bias_axes = bias_axes
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
+        self.bias: torch.Tensor | None = None
+        self._read_equation()
+
+    def _read_equation(self) -> None:
+        match = _EQUATION.fullmatch(self.equation.replace(" ", "")) if isinstance(self.equation, str) else None
+        groups: tuple[Any, ...] = match.groups() if match else (None,) * 7
+        left, source, right, kernel, out_left, output, out_right = groups
+        if match is None or (left, right) != (out_left, out_right) or (left and right):
+            raise ArgumentError(
+                f"EinsumDense {self.name!r}: `equation` must look like 'ab,bc->ac', '...ab,bc->...ac' or "
+                f"'ab...,bc->ac...'; got {self.equation!r}."
+            )
+        for letter in kernel:
+            if letter not in source and letter not in output:
+                raise ArgumentError(
+                    f"EinsumDense {self.name!r}: axis {letter!r} of the kernel in {self.equation!r} is neither in "
+                    f"the input nor in the output, so its size is unknown."
+                )
+        for letter in output:
+            if letter not in source and letter not in kernel:
+                raise ArgumentError(
+                    f"EinsumDense {self.name!r}: axis {letter!r} of the output in {self.equation!r} is neither in "
+                    f"the input nor in the kernel."
+                )
+        for letter in self.bias_axes or "":
+            if letter not in output:
+                raise ArgumentError(
+                    f"EinsumDense {self.name!r}: `bias_axes` has {letter!r}, which is no output axis of "
+                    f"{self.equation!r}."
+                )
+        self._source, self._kernel_axes, self._output = source, kernel, output
+        self._ellipsis = "left" if left else "right" if right else None
+
+    def build(self, input_shape: Any) -> None:
+        source, kernel, output = self._source, self._kernel_axes, self._output
+        sizes, elided = self._input_sizes(tuple(input_shape))
+        full = self._full_output_shape(input_shape, len(elided))
+        out_sizes = dict(zip(output, full[len(elided) :] if self._ellipsis == "left" else full, strict=True))
+        for letter in source:
+            if None not in (sizes[letter], out_sizes.get(letter)) and out_sizes[letter] != sizes[letter]:
+                raise ShapeError(
+                    f"EinsumDense {self.name!r}: axis {letter!r} of {self.equation!r} has size {sizes[letter]} in "
+                    f"the input, but {out_sizes[letter]} in `output_shape`."
+                )
+        out_sizes = {letter: sizes.get(letter) if size is None else size for letter, size in out_sizes.items()}
+        kernel_shape = [out_sizes[letter] if letter in out_sizes else sizes[letter] for letter in kernel]
+        self._choose_way()
+        self.kernel = self.add_weight(
+            kernel_shape,
+            self._fan_aware(self.kernel_initializer),
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+            name="kernel",
+        )
+        if self.bias_axes is not None:
+            self.bias = self.add_weight(
+                self._bias_shape(out_sizes, len(elided)),
+                self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+                name="bias",
+            )
+        self.input_spec = InputSpec(ndim=len(input_shape))
+
+    def _input_sizes(self, shape: tuple[Any, ...]) -> tuple[dict[str, Any], tuple[Any, ...]]:
+        """The size of each letter of the input, and the sizes of what `...` stands for."""
+        count = len(shape) - len(self._source)
+        if count < 0 or (count and not self._ellipsis):
+            raise ShapeError(
+                f"EinsumDense {self.name!r}: {self.equation!r} takes an input of {len(self._source)} axes"
+                f"{' or more' if self._ellipsis else ''}; got shape {shape}."
+            )
+        if self._ellipsis == "left":
+            return dict(zip(self._source, shape[count:], strict=True)), shape[:count]
+        named = len(self._source)
+        return dict(zip(self._source, shape[:named], strict=True)), shape[named:]
+
+    def _full_output_shape(self, input_shape: Any, elided: int) -> list[Any]:
+        """`output_shape` with the batch, and on the left what `...` stands for there."""
+        full: list[Any] = [input_shape[0], *self.partial_output_shape]
+        if self._ellipsis == "left" and elided > 1:
+            full[1:1] = list(input_shape[1:elided])
+        named = len(full) - (elided if self._ellipsis == "left" else 0)
+        if named != len(self._output):
+            raise ShapeError(
+                f"EinsumDense {self.name!r}: `output_shape` must give the {len(self._output)} axes of the output of "
+                f"{self.equation!r} but the batch and what '...' stands for; got {self.partial_output_shape}."
+            )
+        return full
+
+    def _bias_shape(self, sizes: dict[str, Any], elided: int) -> list[int]:
+        assert self.bias_axes is not None
+        first = min(self._output.find(letter) for letter in self.bias_axes)
+        shape = [sizes[letter] if letter in self.bias_axes else 1 for letter in self._output[first:]]
+        return shape + [1] * (elided if self._ellipsis == "right" else 0)
+
+    def _fan_aware(self, initializer: Any) -> Any:
+        """The initializer, told which axes of the kernel are a unit's inputs and which its outputs."""
+        if not isinstance(initializer, initializers.VarianceScaling):
+            return initializer
+        if initializer.input_axes is not None and initializer.output_axes is not None:
+            return initializer
+        outputs = [axis for axis, letter in enumerate(self._kernel_axes) if letter in self._output]
+        inputs = [axis for axis, letter in enumerate(self._kernel_axes) if letter not in self._output]
+        config = initializer.get_config() | {"input_axes": inputs, "output_axes": outputs}
+        return type(initializer).from_config(config)
+
+    def _choose_way(self) -> None:
+        """Whether it is one matrix product: the last axes of the input times the kernel's first, in their order."""
+        summed = [letter for letter in self._source if letter not in self._output]
+        count = len(summed)
+        free, made = self._source[: len(self._source) - count], self._kernel_axes[count:]
+        self._summed = count
+        self._is_product = (
+            self._ellipsis != "right"
+            and list(self._source[len(free) :]) == summed == list(self._kernel_axes[:count])
+            and self._output == free + made
+            and count > 0
+            and len(set(free + made)) == len(free + made)
+        )
+        self._one_bias = self.bias_axes is not None and set(self.bias_axes) == set(made)
+
+    def call(self, inputs: torch.Tensor) -> torch.Tensor:
+        if inputs.ndim != self.input_spec.ndim:
+            check_input(self, inputs)
+        if inputs.is_meta:  # torch would load its compiler, most of a second, for the shape alone
+            return torch.empty(self._shape_of_output(inputs), dtype=self._float, device="meta")
+        if not inputs.is_floating_point():
+            inputs = inputs.to(self._float)
+        return self.activation(self._product(inputs) if self._is_product else self._einsum(inputs))
+
+    def _product(self, inputs: torch.Tensor) -> torch.Tensor:
+        """One matrix product: several times as quick as einsum where the matrices are small."""
+        kernel, count = self.kernel, self._summed
+        if inputs.shape[inputs.ndim - count :] != kernel.shape[:count]:
+            self._shape_of_output(inputs)  # says what is wrong
+        made = kernel.shape[count:]
+        inner = math.prod(kernel.shape[:count])
+        rows, matrix = inputs.reshape(-1, inner), kernel.reshape(inner, -1)
+        shape = (*inputs.shape[: inputs.ndim - count], *made)
+        if self.bias is not None and self._one_bias:
+            return torch.addmm(self.bias.reshape(-1), rows, matrix).view(shape)
+        outputs = torch.mm(rows, matrix).view(shape)
+        return outputs if self.bias is None else outputs + self.bias
+
+    def _einsum(self, inputs: torch.Tensor) -> torch.Tensor:
+        self._shape_of_output(inputs)
+        outputs = torch.einsum(self.equation, inputs, self.kernel)
+        return outputs if self.bias is None else outputs + self.bias
+
+    def _shape_of_output(self, inputs: torch.Tensor) -> list[int]:
+        sizes, elided = self._input_sizes(tuple(inputs.shape))
+        for letter, size in zip(self._kernel_axes, self.kernel.shape, strict=True):
+            if sizes.setdefault(letter, size) != size:
+                raise ShapeError(
+                    f"EinsumDense {self.name!r}: axis {letter!r} of {self.equation!r} has size {size} in the kernel, "
+                    f"but {sizes[letter]} in the input of shape {tuple(inputs.shape)}."
+                )
+        named = [sizes[letter] for letter in self._output]
+        return [*elided, *named] if self._ellipsis == "left" else [*named, *elided]
+
+    def get_config(self) -> dict[str, Any]:
+        config = {"activity_regularizer": None} | super().get_config()
+        return config | {"output_shape": list(self.partial_output_shape)}

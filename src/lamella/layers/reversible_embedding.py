@@ -1,0 +1,101 @@
+"""`ReversibleEmbedding`: a table that is looked up in, and that projects back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from lamella.engine import masking
+from lamella.engine.dtypes import torch_dtype
+from lamella.layers.base import registry
+from lamella.layers.embedding import Embedding
+
+
+@registry.register()
+class ReversibleEmbedding(Embedding):
+    """An `Embedding` that also goes back: with `reverse=True` from vectors to a score for each row of the table.
+
+    Args:
+        input_dim: The number of rows: the largest input plus one.
+        output_dim: The size of a row.
+        tie_weights: Whether the way back uses the same table (transposed) or one of its own.
+        embeddings_initializer: Where the table starts.
+        embeddings_regularizer: A penalty on the table.
+        embeddings_constraint: A projection of the table after each update.
+        mask_zero: Whether 0 means padding.
+        reverse_dtype: The data type of the way back; the layer's by default.
+        logit_soft_cap: Brings the scores smoothly between -cap and cap: cap * tanh(scores / cap).
+        **kwargs: As for every layer.
+
+    Shapes: (batch, ...) of whole numbers -> (batch, ..., output_dim); in reverse (batch, ..., output_dim) ->
+    (batch, ..., input_dim). Weights: embeddings (input_dim, output_dim); reverse_embeddings
+    (output_dim, input_dim) unless tied.
+
+    Source: Press and Wolf, 2017.
+
+    Example:
+        >>> import torch
+        >>> from lamella.layers import ReversibleEmbedding
+        >>> layer = ReversibleEmbedding(10, 4)
+        >>> hidden = layer(torch.tensor([[1, 2, 3]]))
+        >>> hidden.shape, layer(hidden, reverse=True).shape
+        (torch.Size([1, 3, 4]), torch.Size([1, 3, 10]))
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        tie_weights: bool = True,
+        embeddings_initializer: Any = "uniform",
+        embeddings_regularizer: Any = None,
+        embeddings_constraint: Any = None,
+        mask_zero: bool = False,
+        reverse_dtype: Any = None,
+        logit_soft_cap: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            input_dim,
+            output_dim,
+            embeddings_initializer=embeddings_initializer,
+            embeddings_regularizer=embeddings_regularizer,
+            embeddings_constraint=embeddings_constraint,
+            mask_zero=mask_zero,
+            **kwargs,
+        )
+        self.tie_weights = tie_weights
+        self.reverse_dtype = reverse_dtype
+        self.logit_soft_cap = logit_soft_cap
+
+    def build(self, input_shape: Any = None) -> None:
+        super().build(input_shape)
+        if not self.tie_weights:
+            self.reverse_embeddings = self.add_weight(
+                (self.output_dim, self.input_dim), self.embeddings_initializer, name="reverse_embeddings"
+            )
+
+    def call(self, inputs: torch.Tensor, reverse: bool = False) -> torch.Tensor:
+        if not reverse:
+            outputs = super().call(inputs)
+            mask = super().compute_mask(inputs)
+            if mask is not None:
+                masking.set_mask(outputs, mask)
+            return outputs
+        table = self.embeddings.T if self.tie_weights else self.reverse_embeddings
+        if self.reverse_dtype is not None:
+            kind = torch_dtype(self.reverse_dtype)
+            inputs, table = inputs.to(kind), table.to(kind)
+        if inputs.is_meta:  # torch would load its compiler, most of a second, for the shape alone
+            return inputs.new_empty((*inputs.shape[:-1], self.input_dim))
+        logits = inputs @ table
+        cap = self.logit_soft_cap
+        return logits if cap is None else torch.tanh(logits / cap) * cap
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """None: the mask is set in the call, which knows its direction."""
+        return None
+
+    def get_config(self) -> dict[str, Any]:
+        return {"activity_regularizer": None} | super().get_config()

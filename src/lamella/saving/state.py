@@ -1,0 +1,92 @@
+"""The weights of a model as a tree of named places, the tree that Keras's files have.
+
+A place is a path such as `layers/dense_1` or `optimizer`; at each place an object keeps its own weights under
+"0", "1", ... A `Sequential` or functional model has its layers under `layers`, each by the kind that it is and a
+running number, so that automatic names do not matter; any other layer has them by the names of its attributes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from torch import nn
+
+from lamella.engine.naming import snake_case
+
+_KINDS = {"GroupQueryAttention": "grouped_query_attention"}
+"""Where Keras's own name of a class is not its public one."""
+_INTERNAL = frozenset(
+    """
+    _modules _parameters _buffers _nodes _graph_layers _chain _plan _direct _init_arguments _build_config
+    _compile_arguments _own_metrics
+    """.split()
+)
+_NEVER = frozenset(
+    ["input", "output", "losses", "weights", "variables", "trainable_weights", "metrics", "history", "stop_training"]
+)
+
+
+def places(model: Any) -> Iterator[tuple[str, Any]]:
+    """Each path with the object that keeps weights there; every object once, at its first place."""
+    yield from _walk(model, "", {})
+
+
+def _walk(keeper: Any, path: str, seen: dict[int, Any]) -> Iterator[tuple[str, Any]]:
+    if id(keeper) in seen:
+        return
+    seen[id(keeper)] = keeper
+    yield path, keeper
+    for name, child in _children(keeper):
+        yield from _walk_into(child, f"{path}/{name}" if path else name, seen)
+
+
+def _walk_into(child: Any, path: str, seen: dict[int, Any]) -> Iterator[tuple[str, Any]]:
+    if _keeps(child):
+        yield from _walk(child, path, seen)
+        return
+    items = list(child.values()) if isinstance(child, dict) else list(child)
+    count: Counter[str] = Counter()
+    for item in items:
+        if not (_keeps(item) or _is_container(item)):
+            continue
+        kind = "container" if not _keeps(item) else _kind(item)
+        number, count[kind] = count[kind], count[kind] + 1
+        yield from _walk_into(item, f"{path}/{kind}_{number}" if number else f"{path}/{kind}", seen)
+
+
+def _kind(item: Any) -> str:
+    name = type(item).__name__
+    return "functional" if getattr(item, "is_functional", False) else _KINDS.get(name) or snake_case(name)
+
+
+def _keeps(value: Any) -> bool:
+    return hasattr(value, "save_own_variables") and not isinstance(value, type)
+
+
+def _is_container(value: Any) -> bool:
+    return isinstance(value, (list, tuple, dict)) and len(value) > 0
+
+
+def _children(keeper: Any) -> Iterator[tuple[str, Any]]:
+    """What a layer or model holds: its layers first where it is a chain or a graph, then attributes by name."""
+    if getattr(keeper, "is_functional", False) or hasattr(keeper, "_chain"):
+        yield "layers", [*keeper.layers]
+    attributes = {name: value for name, value in vars(keeper).items() if _keeps(value) or _is_container(value)}
+    if isinstance(keeper, nn.Module):
+        attributes |= {name: module for name, module in keeper._modules.items() if _keeps(module)}
+    if hasattr(keeper, "fit") and not hasattr(keeper, "_chain"):
+        attributes["layers"] = [*keeper.layers]
+    named = {_public(keeper, name, value): value for name, value in attributes.items() if name not in _NEVER}
+    for name in sorted(named, key=lambda name: (name.startswith("_"), name)):
+        if not name.startswith("__") and name not in _INTERNAL:
+            yield name, named[name]
+
+
+def _public(keeper: Any, name: str, value: Any) -> str:
+    """The name without its underscore, if the class has that as a property for the same thing."""
+    public = name.lstrip("_")
+    if name != public and isinstance(getattr(type(keeper), public, None), property):
+        return public if getattr(keeper, public) is value else name
+    return name

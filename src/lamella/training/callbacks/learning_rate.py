@@ -1,0 +1,100 @@
+"""Callbacks that change the learning rate between epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from lamella.errors import ArgumentError
+from lamella.training.callbacks.base import Callback, Logs
+from lamella.training.callbacks.monitor import MonitorCallback
+
+
+class LearningRateScheduler(Callback):
+    """Sets the learning rate at the start of each epoch.
+
+    Args:
+        schedule: A function (epoch, learning rate) -> learning rate.
+        verbose: 1 to say so.
+
+    Example:
+        >>> LearningRateScheduler(lambda epoch, rate: rate * 0.9).verbose
+        0
+    """
+
+    def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
+        super().__init__()
+        self.schedule = schedule
+        self.verbose = verbose
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        rate = float(self.model.optimizer.learning_rate)
+        try:
+            rate = float(self.schedule(epoch, rate))
+        except TypeError:  # a schedule of the epoch alone
+            rate = float(self.schedule(epoch))
+        self.model.optimizer.learning_rate = rate
+        if self.verbose:
+            print(f"\nEpoch {epoch + 1}: the learning rate is {rate}.")
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        if logs is not None:
+            logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+
+
+class ReduceLROnPlateau(MonitorCallback):
+    """Multiplies the learning rate by `factor` when a metric has not improved for `patience` epochs.
+
+    Example:
+        >>> ReduceLROnPlateau(factor=0.2).factor
+        0.2
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        factor: float = 0.1,
+        patience: int = 10,
+        verbose: int = 0,
+        mode: str = "auto",
+        min_delta: float = 1e-4,
+        cooldown: int = 0,
+        min_lr: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(monitor, mode, min_delta)
+        if factor >= 1.0:
+            raise ArgumentError(f"ReduceLROnPlateau: `factor` must be below 1; got {factor}.")
+        self.factor = factor
+        self.patience = patience
+        self.verbose = verbose
+        self.cooldown = cooldown
+        self.min_lr = min_lr
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self.wait = 0
+        self.cooldown_counter = 0
+        self.best = self.worst()
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        rate = float(self.model.optimizer.learning_rate)
+        if logs is not None:
+            logs["learning_rate"] = rate
+        value = self.value(logs)
+        if value is None:
+            return
+        if self.cooldown_counter > 0:
+            self.cooldown_counter -= 1
+            self.wait = 0
+        if self.improved(value, self.best):
+            self.best = value
+            self.wait = 0
+        elif self.cooldown_counter <= 0:
+            self.wait += 1
+            if self.wait >= self.patience and rate > self.min_lr:
+                rate = max(rate * self.factor, self.min_lr)
+                self.model.optimizer.learning_rate = rate
+                self.cooldown_counter = self.cooldown
+                self.wait = 0
+                if self.verbose:
+                    print(f"\nEpoch {epoch + 1}: the learning rate is now {rate}.")

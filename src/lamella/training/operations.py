@@ -1,0 +1,154 @@
+"""Operations of a functional graph that are no layers (`h + x`, `ops.mean(h)`, `torch.cat([a, b])`) in files.
+
+What is a function of `lamella.ops`, or an operator, is written as the operation class of Keras that computes it, so
+that Keras reads it. Any other function of torch is written under its own name, and only Lamella reads it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import operator
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import torch
+
+from lamella import ops
+from lamella.engine.registry import deserialize, serialize
+from lamella.engine.symbolic import Node, symbolic_leaves
+from lamella.errors import FileError, UnknownNameError
+from lamella.training.keras_operations import FUNCTIONS, MODULES, class_of, is_call_argument
+
+_OPERATORS: dict[Any, str] = {
+    operator.add: "Add",
+    operator.sub: "Subtract",
+    operator.mul: "Multiply",
+    operator.truediv: "TrueDivide",
+    operator.floordiv: "FloorDivide",
+    operator.mod: "Mod",
+    operator.pow: "Power",
+    operator.matmul: "Matmul",
+    operator.neg: "Negative",
+    operator.abs: "Absolute",
+    operator.lt: "Less",
+    operator.le: "LessEqual",
+    operator.gt: "Greater",
+    operator.ge: "GreaterEqual",
+    operator.and_: "LogicalAnd",
+    operator.or_: "LogicalOr",
+    operator.xor: "LogicalXor",
+    operator.invert: "LogicalNot",
+    operator.getitem: "GetItem",
+}
+_FROM_OPERATORS = {name: function for function, name in _OPERATORS.items()}
+
+
+def to_config(node: Node) -> tuple[dict[str, Any], list[Any], dict[str, Any]]:
+    """The config of what a node calls, and the arguments of the call that are not part of it."""
+    function = node.function
+    name = _OPERATORS.get(function) or (class_of(function.__name__) if _is_op(function) else None)
+    if name in _FROM_OPERATORS and function in _OPERATORS:
+        return _config(MODULES[name], name, {"name": node.name}), list(node.args), dict(node.kwargs)
+    if name is not None:
+        return _as_keras_class(node, name)
+    path = _torch_names().get(function)
+    if path is None:
+        raise FileError(
+            f"{node.name!r} calls {function!r}, which no file can name. Put it into the call() of a layer that is "
+            f"registered with @lamella.saving.register_keras_serializable()."
+        )
+    return _config("torch", path, {"name": node.name}), list(node.args), dict(node.kwargs)
+
+
+def _as_keras_class(node: Node, name: str) -> tuple[dict[str, Any], list[Any], dict[str, Any]]:
+    bound = inspect.signature(node.function).bind(*node.args, **node.kwargs)
+    config: dict[str, Any] = {"name": node.name}
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
+    for argument, value in bound.arguments.items():
+        if is_call_argument(name, argument) or symbolic_leaves(value):
+            if bound.signature.parameters[argument].kind is inspect.Parameter.VAR_POSITIONAL:
+                args.extend(value)
+            elif kwargs or len(args) != len([a for a in _call_arguments(node.function, name) if a in bound.arguments]):
+                args.append(value)
+            else:
+                kwargs[argument] = value
+        else:
+            config[argument] = serialize(value)
+    return _config(MODULES[name], name, config), args, kwargs
+
+
+def _call_arguments(function: Any, name: str) -> list[str]:
+    return [argument for argument in inspect.signature(function).parameters if is_call_argument(name, argument)]
+
+
+def _config(module: str, name: str, config: dict[str, Any]) -> dict[str, Any]:
+    return {"module": module, "class_name": name, "config": config, "registered_name": name}
+
+
+def from_config(config: dict[str, Any]) -> tuple[Callable[..., Any], dict[str, Any]] | None:
+    """The function that a config names and the arguments that are fixed with it; None for what is a layer.
+
+    Raises:
+        UnknownNameError: An operation that there is none of.
+    """
+    module, name = config.get("module") or "", config.get("class_name") or ""
+    if module == "torch":
+        found = {path: function for function, path in _torch_names().items()}.get(name)
+    elif module.startswith("keras.src.ops") or (name in MODULES and _is_old_operation(config)):
+        found = _FROM_OPERATORS.get(name) or _op(FUNCTIONS.get(name) or name)
+    else:
+        return None
+    if found is None:
+        raise UnknownNameError(f"The file has the operation {name!r} (module {module!r}), which there is none of here.")
+    fixed = {key: deserialize(value) for key, value in config.get("config", {}).items() if key != "name"}
+    return found, fixed
+
+
+def _is_old_operation(config: dict[str, Any]) -> bool:
+    """Files of the older form name no modules; a layer has a setting `trainable`, an operation has not."""
+    return not config.get("module") and "trainable" not in config.get("config", {})
+
+
+def arguments(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The arguments of a call by the names of `function`, where those that it was made with come between."""
+    if function is operator.getitem and isinstance(args[1], list):  # JSON has no tuples
+        return (args[0], tuple(args[1])), kwargs
+    if not _is_op(function) or not kwargs or not args:
+        return args, kwargs
+    name = class_of(function.__name__) or ""
+    parameters = inspect.signature(function).parameters
+    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters.values()):
+        leading = [kwargs.pop(argument) for argument in list(parameters) if argument in kwargs]
+        return (*leading, *args), kwargs
+    called = [argument for argument in parameters if is_call_argument(name, argument)]
+    return (), {**dict(zip(called, args, strict=False)), **kwargs}
+
+
+@cache
+def _by_letters() -> dict[str, Callable[..., Any]]:
+    return {name.replace("_", ""): getattr(ops, name) for name in getattr(ops, "__all__", ())}
+
+
+def _op(name: str) -> Callable[..., Any] | None:
+    return _by_letters().get(name.replace("_", "").lower())
+
+
+def _is_op(function: Any) -> bool:
+    return getattr(ops, getattr(function, "__name__", ""), None) is function
+
+
+@cache
+def _torch_names() -> dict[Any, str]:
+    """Torch's functions of tensors (those that can be recorded), by the path under which a file names them."""
+    found: dict[Any, str] = {}
+    for module, functions in torch.overrides.get_overridable_functions().items():
+        place = getattr(module, "__name__", "torch")
+        prefix = "torch.Tensor" if module is torch.Tensor else place
+        for function in functions:
+            name = getattr(function, "__name__", None)
+            if name and getattr(module, name, None) is function:
+                found.setdefault(function, f"{prefix}.{name}")
+    found[getattr] = "getattr"
+    return found

@@ -1,0 +1,164 @@
+"""Files of real Keras load here and ours load there: the same predictions, and training goes on alike."""
+
+import json
+import zipfile
+
+import numpy as np
+import pytest
+from model_zoo import OPTIMIZERS, ROWS, ZOO, data, dense, nested, several_inputs_and_outputs, subclassed
+
+import lamella
+
+keras = pytest.importorskip("keras")
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*input_shape.*"),
+    pytest.mark.filterwarnings("ignore::UserWarning:keras"),
+]
+OPTIONAL = ("build_config", "compile_config")
+every_model = pytest.mark.parametrize("make", ZOO, ids=lambda make: make.__name__)
+
+
+def trained(make, library, shape, optimizer="Adam", arguments=None):
+    """A compiled model that was trained for two steps."""
+    library.utils.set_random_seed(1)
+    model = make(library)
+    model.compile(
+        getattr(library.optimizers, optimizer)(**(arguments or {})),
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+    )
+    x, y = data(shape)
+    model.fit(x, y, batch_size=3, shuffle=False, verbose=0)
+    return model
+
+
+def next_losses(model, shape):
+    x, y = data(shape, seed=2)
+    history = model.fit(x, y, batch_size=6, epochs=3, shuffle=False, verbose=0)
+    return history.history["loss"]
+
+
+def same(one, other, shape):
+    x, _ = data(shape, seed=1)
+    np.testing.assert_allclose(one.predict(x, verbose=0), other.predict(x, verbose=0), rtol=0, atol=1e-5)
+
+
+@every_model
+def test_ours_to_keras(make, tmp_path):
+    shape = ZOO[make]
+    ours = trained(make, lamella, shape)
+    ours.save(tmp_path / "m.keras")
+    make(keras)  # registers the classes of the subclassed model with Keras
+    theirs = keras.models.load_model(tmp_path / "m.keras")
+    same(ours, theirs, shape)
+    np.testing.assert_allclose(next_losses(theirs, shape), next_losses(ours, shape), rtol=2e-4)
+
+
+@every_model
+def test_keras_to_ours(make, tmp_path):
+    shape = ZOO[make]
+    theirs = trained(make, keras, shape)
+    theirs.save(tmp_path / "m.keras")
+    make(lamella)
+    ours = lamella.models.load_model(tmp_path / "m.keras")
+    same(ours, theirs, shape)
+    np.testing.assert_allclose(next_losses(ours, shape), next_losses(theirs, shape), rtol=2e-4)
+
+
+@every_model
+def test_ours_and_back(make, tmp_path):
+    shape = ZOO[make]
+    ours = trained(make, lamella, shape)
+    ours.save(tmp_path / "m.keras")
+    again = lamella.models.load_model(tmp_path / "m.keras")
+    x, _ = data(shape)
+    np.testing.assert_array_equal(ours.predict(x, verbose=0), again.predict(x, verbose=0))
+    assert next_losses(again, shape) == next_losses(ours, shape)
+    if make is not subclassed:  # whose config says nothing of its layers
+        assert [layer.name for layer in again.layers] == [layer.name for layer in ours.layers]
+    assert json.dumps(again.get_config(), sort_keys=True) == json.dumps(ours.get_config(), sort_keys=True)
+
+
+@every_model
+def test_weights_both_ways(make, tmp_path):
+    shape = ZOO[make]
+    ours, theirs = make(lamella), make(keras)
+    ours.save_weights(tmp_path / "ours.weights.h5")
+    theirs.load_weights(tmp_path / "ours.weights.h5")
+    same(ours, theirs, shape)
+    theirs = make(keras)
+    theirs.save_weights(tmp_path / "theirs.weights.h5")
+    ours.load_weights(tmp_path / "theirs.weights.h5")
+    same(ours, theirs, shape)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("saver", ["ours", "theirs"])
+def test_training_goes_on(optimizer, saver, tmp_path):
+    first, second = (lamella, keras) if saver == "ours" else (keras, lamella)
+    model = trained(dense, first, ROWS, optimizer, OPTIMIZERS[optimizer])
+    model.save(tmp_path / "m.keras")
+    again = second.models.load_model(tmp_path / "m.keras")
+    assert int(again.optimizer.iterations) == 2
+    np.testing.assert_allclose(next_losses(again, ROWS), next_losses(model, ROWS), rtol=2e-5)
+
+
+@pytest.mark.parametrize("saver", ["ours", "theirs"])
+def test_averages_and_accumulated_gradients_go_along(saver, tmp_path):
+    first, second = (lamella, keras) if saver == "ours" else (keras, lamella)
+    options = {"use_ema": True, "ema_momentum": 0.5, "gradient_accumulation_steps": 2}
+    model = trained(dense, first, ROWS, "Adam", options)
+    model.save(tmp_path / "m.keras")
+    again = second.models.load_model(tmp_path / "m.keras")
+    np.testing.assert_allclose(next_losses(again, ROWS), next_losses(model, ROWS), rtol=2e-5)
+
+
+@pytest.mark.parametrize("saver", ["ours", "theirs"])
+def test_a_learning_rate_schedule_goes_along(saver, tmp_path):
+    first, second = (lamella, keras) if saver == "ours" else (keras, lamella)
+    model = dense(first)
+    rate = first.optimizers.schedules.ExponentialDecay(0.1, 1, 0.5)
+    model.compile(first.optimizers.SGD(rate), "sparse_categorical_crossentropy")
+    next_losses(model, ROWS)
+    model.save(tmp_path / "m.keras")
+    again = second.models.load_model(tmp_path / "m.keras")
+    np.testing.assert_allclose(next_losses(again, ROWS), next_losses(model, ROWS), rtol=2e-5)
+
+
+@pytest.mark.parametrize("saver", ["ours", "theirs"])
+def test_several_inputs_and_outputs(saver, tmp_path):
+    first, second = (lamella, keras) if saver == "ours" else (keras, lamella)
+    model = several_inputs_and_outputs(first)
+    model.compile("sgd", {"one": "mse", "two": first.losses.MeanAbsoluteError()}, loss_weights={"one": 2.0, "two": 0.5})
+    x, _ = data(ROWS)
+    y = {"one": np.ones((6, 3), "float32"), "two": np.zeros((6, 2), "float32")}
+    model.fit([x, x], y, verbose=0)
+    model.save(tmp_path / "m.keras")
+    again = second.models.load_model(tmp_path / "m.keras")
+    assert set(again.predict([x, x], verbose=0)) == {"one", "two"}
+    for name, value in model.predict([x, x], verbose=0).items():
+        np.testing.assert_allclose(again.predict([x, x], verbose=0)[name], value, atol=1e-5)
+    losses = [each.fit([x, x], y, epochs=3, shuffle=False, verbose=0).history["loss"] for each in (model, again)]
+    np.testing.assert_allclose(*losses, rtol=2e-5)
+
+
+def test_the_archive_is_as_keras_writes_it(tmp_path):
+    ours, theirs = trained(nested, lamella, ROWS), trained(nested, keras, ROWS)
+    for name, model in (("ours", ours), ("theirs", theirs)):
+        model.save(tmp_path / f"{name}.keras")
+    with zipfile.ZipFile(tmp_path / "ours.keras") as one, zipfile.ZipFile(tmp_path / "theirs.keras") as other:
+        assert one.namelist() == other.namelist()
+        mine, yours = (json.loads(archive.read("config.json")) for archive in (one, other))
+    assert {*mine} - {"build_config"} == {*yours} - {"build_config"}
+    assert (mine["module"], mine["class_name"]) == (yours["module"], yours["class_name"])
+    for layer, reference in zip(mine["config"]["layers"], yours["config"]["layers"], strict=True):
+        assert {*layer} - {*OPTIONAL} == {*reference} - {*OPTIONAL}
+        assert [layer["module"], layer["class_name"]] == [reference["module"], reference["class_name"]]
+        assert len(layer["inbound_nodes"]) == len(reference["inbound_nodes"])
+
+
+def test_json_goes_both_ways():
+    ours, theirs = nested(lamella), nested(keras)
+    assert lamella.models.model_from_json(theirs.to_json()).count_params() == theirs.count_params()
+    assert keras.models.model_from_json(ours.to_json()).count_params() == ours.count_params()
