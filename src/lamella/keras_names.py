@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -227,6 +228,4 @@ def version() -> str:
         >>> version().count(".")
         2
     """
-    import lamella
-
-    return lamella.__version__
+    return metadata.version("lamella")
