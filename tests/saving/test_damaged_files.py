@@ -3,7 +3,10 @@
 import io
 import json
 import pickle
+import resource
+import time
 import zipfile
+from contextlib import contextmanager
 
 import h5py
 import numpy as np
@@ -33,6 +36,15 @@ def trained():
 
 def state(model):
     return [*model.get_weights(), *(value.numpy() for value in model.optimizer.variables)]
+
+
+@contextmanager
+def little():
+    """Fails if what is inside takes 5 seconds or a GiB of memory more than there was."""
+    start, memory = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    yield
+    assert time.monotonic() - start < 5
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 2**20  # in KiB
 
 
 def mutations(content, count, seed):
@@ -67,7 +79,8 @@ def test_mutated_weights_load_whole_or_not_at_all(folder, tmp_path, name, seed):
     for content in mutations((folder / name).read_bytes(), 20, seed):
         (tmp_path / name).write_bytes(content)
         try:
-            model.load_weights(tmp_path / name)
+            with little():
+                model.load_weights(tmp_path / name)
         except LamellaError:
             refused += 1
             for one, other in zip(state(model), before, strict=True):
@@ -86,7 +99,8 @@ def test_mutated_models_load_or_are_refused(folder, tmp_path, seed):
     for content in mutations((folder / "m.keras").read_bytes(), 20, seed + 10):
         (tmp_path / "m.keras").write_bytes(content)
         try:
-            lamella.models.load_model(tmp_path / "m.keras")
+            with little():
+                lamella.models.load_model(tmp_path / "m.keras")
         except LamellaError:
             refused += 1
     assert refused
@@ -159,7 +173,7 @@ HOSTILE = {
 @pytest.mark.parametrize("what", HOSTILE)
 def test_hostile_configs(folder, tmp_path, what):
     change, error, message = HOSTILE[what]
-    with pytest.raises(error, match=message):
+    with little(), pytest.raises(error, match=message):
         lamella.models.load_model(rewritten(folder, tmp_path, change))
 
 
@@ -200,7 +214,7 @@ def a_group_for_numbers(file):
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("build", [external, soft, elsewhere, immense, a_group_for_numbers])
 def test_hostile_weights(folder, tmp_path, build):
-    with pytest.raises(FileError, match=r"layers/dense|link"):
+    with little(), pytest.raises(FileError, match=r"layers/dense|link"):
         lamella.models.load_model(rewritten(folder, tmp_path, weights=h5_with(build)))
     (tmp_path / "m.weights.h5").write_bytes(h5_with(build))
     model = trained()

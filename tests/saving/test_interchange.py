@@ -162,3 +162,27 @@ def test_json_goes_both_ways():
     ours, theirs = nested(lamella), nested(keras)
     assert lamella.models.model_from_json(theirs.to_json()).count_params() == theirs.count_params()
     assert keras.models.model_from_json(ours.to_json()).count_params() == ours.count_params()
+
+
+@pytest.mark.parametrize("saver", ["ours", "theirs"])
+def test_dropout_of_a_loaded_model_drops_in_training_only(saver, tmp_path):
+    library = lamella if saver == "ours" else keras
+    inputs = library.Input((400,))
+    library.Model(inputs, library.layers.Dropout(0.5)(inputs)).save(tmp_path / "m.keras")
+    again = lamella.models.load_model(tmp_path / "m.keras")
+    ones = np.ones((1, 400), "float32")
+    assert (again.predict(ones, verbose=0) == 1).all()
+    assert 100 < int((again(ones, training=True) == 0).sum()) < 300
+
+
+def test_a_call_in_one_mode_keeps_it(tmp_path):
+    inputs = lamella.Input((400,))
+    base = lamella.Sequential([lamella.Input((400,)), lamella.layers.Dropout(0.5)])
+    frozen, always = base(inputs, training=False), lamella.layers.Dropout(0.5)(inputs, training=True)
+    lamella.Model(inputs, [frozen, always]).save(tmp_path / "m.keras")
+    again = lamella.models.load_model(tmp_path / "m.keras")
+    ones = np.ones((1, 400), "float32")
+    for training in (False, True):
+        kept, dropped = again(ones, training=training)
+        assert (kept == 1).all()
+        assert 100 < int((dropped == 0).sum()) < 300

@@ -326,7 +326,8 @@ class Layer(nn.Module):
         return self(x)
 
     def _forward(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        args, kwargs = pytree.tree_map(self._to_tensor, (args, kwargs), is_leaf=_is_number_list)
+        args = tuple(pytree.tree_map(self._to_tensor, arg, is_leaf=_is_number_list) for arg in args)
+        kwargs = {name: pytree.tree_map(self._to_tensor, arg, is_leaf=_is_number_list) for name, arg in kwargs.items()}
         if symbolic_leaves((args, kwargs)):
             return self._call_symbolic(args, kwargs)
         if not self.built:
@@ -382,6 +383,8 @@ class Layer(nn.Module):
         return outputs
 
     def _to_tensor(self, x: Any) -> Any:
+        if isinstance(x, np.ndarray) and x.dtype.kind in "USTO":
+            return x  # strings are for the layers that take them; torch has no tensors of them
         if isinstance(x, (np.ndarray, np.generic)) or _is_number_list(x):
             x = torch.as_tensor(np.asarray(x), device=self._device())
         if isinstance(x, torch.Tensor) and self.autocast and x.dtype is not self._float and x.is_floating_point():

@@ -19,6 +19,10 @@ from lamella.layers.base import Layer
 from lamella.training import operations
 
 
+_AS_WRITTEN = "as_written"
+"""Says that a call's `training` was given by the user. Keras writes its default too, which tells nothing."""
+
+
 def graph_config(graph: Graph) -> dict[str, Any]:
     """`layers`, `input_layers` and `output_layers` of a graph."""
     nodes = graph.nodes_by_depth()
@@ -83,7 +87,7 @@ def _call_config(args: Any, kwargs: Any, history: Any) -> dict[str, Any]:
             return [plain(each) for each in value]
         return serialize(value) if not isinstance(value, torch.dtype) else str(value).split(".")[-1]
 
-    return {"args": plain(args), "kwargs": plain(kwargs)}
+    return {"args": plain(args), "kwargs": plain(kwargs), _AS_WRITTEN: True}
 
 
 def _map(function: Any, structure: Any) -> Any:
@@ -131,7 +135,9 @@ class _Maker:
                 args, kwargs = _arguments(self.calls[0], makers)
             except _NotYet:
                 break
-            self.calls.pop(0)
+            call = self.calls.pop(0)
+            if not (isinstance(call, dict) and call.get(_AS_WRITTEN)) and not hasattr(self.function, "fit"):
+                kwargs.pop("training", None)
             self.outputs.append(self._called(args, kwargs))
         return len(self.calls) < before
 
