@@ -3,6 +3,13 @@
 import lamella as keras
 """
 
+import gc as _gc
+import importlib as _importlib
+from typing import Any as _Any
+
+_collects = _gc.isenabled()
+_gc.disable()  # a collection while importing would look through all of torch: a fifth of the whole time
+
 from lamella import (
     activations,
     backend,
@@ -18,12 +25,8 @@ from lamella import (
     metrics,
     mixed_precision,
     models,
-    ops,
     optimizers,
-    preprocessing,
-    random,
     regularizers,
-    saving,
     tree,
     utils,
 )
@@ -38,6 +41,9 @@ from lamella.metrics import Metric
 from lamella.models import Model, Sequential
 from lamella.optimizers import Optimizer
 from lamella.regularizers import Regularizer
+
+if _collects:
+    _gc.enable()
 
 __version__ = "0.1.0"
 
@@ -88,3 +94,17 @@ __all__ = [
     "utils",
     "version",
 ]
+
+
+_LATER = frozenset({"ops", "preprocessing", "random", "saving"})
+"""Rooms that are loaded at first use: `import lamella` is to be quick."""
+
+
+def __getattr__(name: str) -> _Any:
+    if name in _LATER:
+        return _importlib.import_module(f"lamella.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

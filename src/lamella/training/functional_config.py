@@ -18,7 +18,6 @@ from lamella.errors import FileError
 from lamella.layers.base import Layer
 from lamella.training import operations
 
-
 _AS_WRITTEN = "as_written"
 """Says that a call's `training` was given by the user. Keras writes its default too, which tells nothing."""
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 
-from lamella import ops
 from lamella.engine.registry import deserialize, serialize
 from lamella.engine.symbolic import Node, symbolic_leaves
 from lamella.errors import FileError, UnknownNameError
@@ -128,7 +127,9 @@ def arguments(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> t
 
 @cache
 def _by_letters() -> dict[str, Callable[..., Any]]:
-    return {name.replace("_", ""): getattr(ops, name) for name in getattr(ops, "__all__", ())}
+    from lamella import ops  # loaded where it is needed: most models have none
+
+    return {name.replace("_", ""): getattr(ops, name) for name in ops.__all__}
 
 
 def _op(name: str) -> Callable[..., Any] | None:
@@ -136,7 +137,8 @@ def _op(name: str) -> Callable[..., Any] | None:
 
 
 def _is_op(function: Any) -> bool:
-    return getattr(ops, getattr(function, "__name__", ""), None) is function
+    name = getattr(function, "__name__", "")
+    return (getattr(function, "__module__", None) or "").startswith("lamella.ops") and _op(name) is function
 
 
 @cache
