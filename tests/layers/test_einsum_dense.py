@@ -153,7 +153,7 @@ REVERSIBLE = [{}, {"tie_weights": False}, {"mask_zero": True, "logit_soft_cap": 
 
 @pytest.mark.parametrize("arguments", REVERSIBLE)
 def test_reversible_embedding(arguments, rng):
-    ours, theirs = (m.layers.ReversibleEmbedding(9, 4, **arguments) for m in (lamella, keras))
+    ours, theirs = (m.layers.ReversibleEmbedding(9, 4, name="words", **arguments) for m in (lamella, keras))
     ids = torch.tensor(rng.integers(0, 9, (2, 5)))
     hidden = rng.normal(size=(2, 5, 4)).astype("float32")
     ours(ids)
