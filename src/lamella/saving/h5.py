@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import h5py
-import numpy as np
 
 from lamella.errors import FileError
 
@@ -70,14 +69,3 @@ def checked_dataset(group: h5py.Group, name: str) -> h5py.Dataset:
 def _refuse_links(group: h5py.Group, name: str) -> None:
     if group.get(name, getclass=True, getlink=True) in (h5py.ExternalLink, h5py.SoftLink):
         raise FileError(f"{name!r} is a link to another place: a file of weights has none, so it is refused.")
-
-
-def numbers(dataset: Any, shape: tuple[int, ...], where: str) -> np.ndarray:
-    """The numbers of a data set that must have a shape.
-
-    Raises:
-        FileError: Another shape.
-    """
-    if tuple(dataset.shape) != shape:
-        raise FileError(f"{where}: the file has a weight of shape {tuple(dataset.shape)}, the model one of {shape}.")
-    return np.asarray(dataset[()])

@@ -16,18 +16,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from lamella.engine.registry import code_allowed, deserialize, serialize
-from lamella.errors import ArgumentError, FileError, LamellaError
-from lamella.layers.base import weights_within
+from lamella.engine.registry import deserialize, serialize
+from lamella.errors import ArgumentError, FileError
 from lamella.saving import legacy_model, weights_file
 from lamella.saving.atomic import written_aside
+from lamella.saving.reading import LARGE, making_layers, reading
 from lamella.saving.state import places
 
-KERAS_VERSION = "3.15.0"
-"""The version of the form: what real Keras reads in the file's metadata."""
-
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
-_LARGE = 1 << 26
 _MOST_EXPANSION = 100
 
 
@@ -59,7 +55,7 @@ def save_model(model: Any, filepath: str | Path, overwrite: bool = True) -> None
     if not model.built:
         warnings.warn("The model has no weights yet: call it on data before saving to keep them.", stacklevel=3)
     with written_aside(path, overwrite) as aside, zipfile.ZipFile(aside, "w") as archive:
-        metadata = {"keras_version": KERAS_VERSION, "date_saved": f"{datetime.now():%Y-%m-%d@%H:%M:%S}"}
+        metadata = {"keras_version": legacy_model.KERAS_VERSION, "date_saved": f"{datetime.now():%Y-%m-%d@%H:%M:%S}"}
         archive.writestr(_METADATA, json.dumps(metadata))
         archive.writestr(_CONFIG, json.dumps(serialize(model)))
         weights = io.BytesIO()
@@ -93,24 +89,14 @@ def load_model(
         return legacy_model.load(path, custom_objects, compile, safe_mode)
     if path.is_dir() or (path.exists() and path.suffix != ".keras" and not zipfile.is_zipfile(path)):
         raise FileError(f"{path} is no .keras file. For weights alone, build the model and use load_weights().")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return _model_in(archive, path, custom_objects, compile, safe_mode)
-    except (LamellaError, FileNotFoundError):
-        raise
-    except Exception as error:
-        raise FileError(f"{path} is damaged, or no model file: {type(error).__name__}: {error}") from error
+    with reading(path, "model file"), zipfile.ZipFile(path) as archive:
+        return _model_in(archive, path, custom_objects, compile, safe_mode)
 
 
 def read_weights(model: Any, path: Path, skip_mismatch: bool = False) -> None:
     """Reads the weights of a `.keras` file into a built model; all of them, or none on an error."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            weights_file.read(model, io.BytesIO(_member(archive, _WEIGHTS)), skip_mismatch)
-    except (LamellaError, FileNotFoundError):
-        raise
-    except Exception as error:
-        raise FileError(f"{path} is damaged, or no model file: {type(error).__name__}: {error}") from error
+    with reading(path, "model file"), zipfile.ZipFile(path) as archive:
+        weights_file.read(model, io.BytesIO(_member(archive, _WEIGHTS)), skip_mismatch)
 
 
 def _model_in(
@@ -120,9 +106,9 @@ def _model_in(
     if not isinstance(config, dict) or "class_name" not in config:
         raise FileError(f"{path} describes no model.")
     if not compiled:
-        _forget_compiling(config)
+        config.pop("compile_config", None)
     weights = _member(archive, _WEIGHTS)
-    with code_allowed(not safe), weights_within(_LARGE + 16 * len(weights)):
+    with making_layers(len(weights), safe):
         model = deserialize(config, custom_objects)
     if not hasattr(model, "load_own_variables"):
         raise FileError(f"{path} describes a {type(model).__name__}, no model.")
@@ -131,17 +117,13 @@ def _model_in(
     return model
 
 
-def _forget_compiling(config: Any) -> None:
-    config.pop("compile_config", None)
-
-
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:
     """One file of the archive, unless it unpacks to far more than it is."""
     try:
         info = archive.getinfo(name)
     except KeyError:
         raise FileError(f"The file has no {name}: it is damaged, or no model file.") from None
-    if info.file_size > _LARGE and info.file_size > _MOST_EXPANSION * info.compress_size:
+    if info.file_size > LARGE and info.file_size > _MOST_EXPANSION * info.compress_size:
         raise FileError(f"{name} would unpack to {info.file_size:,} bytes from {info.compress_size:,}: refused.")
     return archive.read(name)
 

@@ -10,17 +10,15 @@ import h5py
 import numpy as np
 import torch
 
-from lamella.errors import FileError, LamellaError
+from lamella.errors import FileError
 from lamella.saving import h5
+from lamella.saving.reading import reading
 
 
 def is_legacy(path: Path) -> bool:
     """Whether a file has the older form."""
-    try:
-        with h5py.File(path, "r") as file:
-            return any(name in file.attrs for name in ("layer_names", "layer_names0")) or "model_weights" in file
-    except Exception as error:
-        raise FileError(f"{path} is damaged: {error}") from error
+    with reading(path, "file of weights"), h5py.File(path, "r") as file:
+        return any(name in file.attrs for name in ("layer_names", "layer_names0")) or "model_weights" in file
 
 
 def read(model: Any, path: Path, by_name: bool = False, skip_mismatch: bool = False) -> None:
@@ -35,15 +33,10 @@ def read(model: Any, path: Path, by_name: bool = False, skip_mismatch: bool = Fa
     Raises:
         FileError: A damaged file, or weights that are not this model's.
     """
-    try:
-        with h5py.File(path, "r") as file:
-            source = h5.checked_group(file, "model_weights") if "model_weights" in file else file
-            pairs = _pairs(model, source, by_name)
-            changes = [change for layer, values in pairs for change in _changes(layer, values, skip_mismatch)]
-    except LamellaError:
-        raise
-    except Exception as error:
-        raise FileError(f"{path} is damaged: {type(error).__name__}: {error}") from error
+    with reading(path, "file of weights"), h5py.File(path, "r") as file:
+        source = h5.checked_group(file, "model_weights") if "model_weights" in file else file
+        pairs = _pairs(model, source, by_name)
+        changes = [change for layer, values in pairs for change in _changes(layer, values, skip_mismatch)]
     with torch.no_grad():
         for weight, value in changes:
             weight.copy_(torch.as_tensor(value))
@@ -52,7 +45,7 @@ def read(model: Any, path: Path, by_name: bool = False, skip_mismatch: bool = Fa
 def _pairs(model: Any, source: Any, by_name: bool) -> list[tuple[Any, list[Any]]]:
     names = names_of(source, "layer_names")
     stored = {name: _stored(source, name) for name in names}
-    own = [layer for layer in _layers(model) if layer.weights]
+    own = [layer for layer in model.layers if layer.weights]
     if by_name:
         return [(layer, stored[layer.name]) for layer in own if stored.get(layer.name)]
     with_weights = [values for values in stored.values() if values]
@@ -62,10 +55,6 @@ def _pairs(model: Any, source: Any, by_name: bool) -> list[tuple[Any, list[Any]]
             f"same names, pass by_name=True."
         )
     return list(zip(own, with_weights, strict=True))
-
-
-def _layers(model: Any) -> list[Any]:
-    return list(model.layers)
 
 
 def _stored(source: Any, layer: str) -> list[Any]:

@@ -10,11 +10,14 @@ from typing import Any
 import h5py
 import numpy as np
 
-from lamella.engine.registry import code_allowed, deserialize, serialize
-from lamella.errors import FileError, LamellaError
-from lamella.layers.base import weights_within
+from lamella.engine.registry import deserialize, serialize
+from lamella.errors import FileError
 from lamella.saving import h5, legacy_h5
 from lamella.saving.atomic import written_aside
+from lamella.saving.reading import making_layers, reading
+
+KERAS_VERSION = "3.15.0"
+"""The version that our files say they have the form of; real Keras reads it."""
 
 _FORGOTTEN = frozenset({"implementation", "time_major", "ragged", "fused"})
 """Arguments of layers of Keras 2 that changed no number."""
@@ -25,10 +28,10 @@ def save(model: Any, path: Path, overwrite: bool = True) -> None:
     with written_aside(path, overwrite) as aside, h5py.File(aside, "w") as file:
         config = {key: value for key, value in serialize(model).items() if key != "compile_config"}
         file.attrs["model_config"] = json.dumps(config)
-        file.attrs["keras_version"], file.attrs["backend"] = "3.15.0", "torch"
+        file.attrs["keras_version"], file.attrs["backend"] = KERAS_VERSION, "torch"
         group = file.create_group("model_weights")
         group.attrs["layer_names"] = [layer.name for layer in model.layers]
-        group.attrs["keras_version"], group.attrs["backend"] = "3.15.0", "torch"
+        group.attrs["keras_version"], group.attrs["backend"] = KERAS_VERSION, "torch"
         for layer in [*model.layers, None]:
             _write_layer(group, layer)
         compiled = model.get_compile_config()
@@ -63,23 +66,18 @@ def load(path: Path, custom_objects: Mapping[str, Any] | None, compiled: bool, s
     Raises:
         FileError: A damaged file, or one that has weights only.
     """
-    try:
-        with h5py.File(path, "r") as file:
-            if "model_config" not in file.attrs:
-                raise FileError(f"{path} has weights only: build the model and use load_weights().")
-            config = _modern(json.loads(_text(file.attrs["model_config"])))
-            with code_allowed(not safe), weights_within((1 << 26) + 16 * path.stat().st_size):
-                model = deserialize({**config, "compile_config": None}, custom_objects)
-            legacy_h5.read(model, path)
-            if compiled and "training_config" in file.attrs:
-                training = json.loads(_text(file.attrs["training_config"]))
-                model.compile_from_config({**training, "optimizer": training.get("optimizer_config")})
-                _read_optimizer(file, model.optimizer)
-            return model
-    except (LamellaError, FileNotFoundError):
-        raise
-    except Exception as error:
-        raise FileError(f"{path} is damaged, or no model file: {type(error).__name__}: {error}") from error
+    with reading(path, "model file"), h5py.File(path, "r") as file:
+        if "model_config" not in file.attrs:
+            raise FileError(f"{path} has weights only: build the model and use load_weights().")
+        config = _modern(json.loads(_text(file.attrs["model_config"])))
+        with making_layers(path.stat().st_size, safe):
+            model = deserialize({**config, "compile_config": None}, custom_objects)
+        legacy_h5.read(model, path)
+        if compiled and "training_config" in file.attrs:
+            training = json.loads(_text(file.attrs["training_config"]))
+            model.compile_from_config({**training, "optimizer": training.get("optimizer_config")})
+            _read_optimizer(file, model.optimizer)
+        return model
 
 
 def _text(value: Any) -> str:

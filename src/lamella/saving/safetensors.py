@@ -3,54 +3,34 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from lamella.errors import ArgumentError, FileError, NotBuiltError
+from lamella.errors import FileError
+from lamella.saving.atomic import written_aside
+from lamella.saving.reading import reading
 
 
-def save_weights(model: Any, filepath: str | Path, overwrite: bool = True) -> None:
-    """Writes the model's `state_dict` aside and renames it: a kill leaves the old file or the new one."""
+def save_weights(model: Any, path: Path, overwrite: bool = True) -> None:
+    """Writes the model's `state_dict`, and the order of its names."""
     from safetensors.torch import save_file
 
-    path = _checked(filepath)
-    if not model.built:
-        raise NotBuiltError(f"Model {model.name!r} has no weights yet: call it on data, or build() it, before saving.")
-    if path.exists() and not overwrite:
-        raise ArgumentError(f"{path} exists already; pass overwrite=True to replace it.")
     weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
-    handle, aside = tempfile.mkstemp(prefix=path.name, suffix=".part", dir=path.parent)
-    os.close(handle)
-    try:
+    with written_aside(path, overwrite) as aside:
         save_file(weights, aside, metadata={"order": json.dumps(list(weights))})
-        with open(aside, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-    except BaseException:
-        Path(aside).unlink(missing_ok=True)
-        raise
 
 
-def load_weights(model: Any, filepath: str | Path) -> None:
+def load_weights(model: Any, path: Path) -> None:
     """Reads weights of the same names and shapes into the model; all of them, or none on an error."""
     from safetensors import safe_open
     from safetensors.torch import load_file
 
-    path = _checked(filepath)
-    if not model.built:
-        raise NotBuiltError(f"Model {model.name!r} has no weights yet: call it on data, or build() it, before loading.")
-    try:
+    with reading(path, "safetensors file"):
         found = load_file(path)
         with safe_open(path, framework="pt") as file:
             order = json.loads((file.metadata() or {}).get("order", "[]"))
-    except FileNotFoundError:
-        raise
-    except Exception as error:
-        raise FileError(f"{path} is damaged, or no safetensors file: {error}") from error
     own = model.state_dict()
     if own.keys() != found.keys() and _alike(own, order, found):  # other automatic names (dense_1), the same model
         found = dict(zip(own, (found[name] for name in order), strict=True))
@@ -77,10 +57,3 @@ def _alike(own: dict[str, torch.Tensor], order: list[str], found: dict[str, torc
         return [(name.rpartition(".")[2], tuple(weights[name].shape)) for name in names if name in weights]
 
     return bool(order) and signs(own, own) == signs(order, found)
-
-
-def _checked(filepath: str | Path) -> Path:
-    path = Path(filepath)
-    if path.suffix != ".safetensors":
-        raise ArgumentError(f"Weights are written to and read from .safetensors files; got {path.name!r}.")
-    return path

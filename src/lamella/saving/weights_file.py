@@ -13,6 +13,7 @@ import torch
 
 from lamella.errors import FileError, LamellaError
 from lamella.saving import h5
+from lamella.saving.reading import reading
 from lamella.saving.state import places
 
 
@@ -69,12 +70,8 @@ def _group(source: h5py.File, path: str) -> h5py.Group | None:
 
 
 def _opened(file: Any) -> h5py.File:
-    try:
+    with reading(file if isinstance(file, Path) else None, "file of weights"):
         return h5py.File(file, "r")
-    except FileNotFoundError:
-        raise
-    except Exception as error:
-        raise FileError(f"{file if isinstance(file, (str, Path)) else 'The file'} is damaged: {error}") from error
 
 
 class AllOrNothing:
