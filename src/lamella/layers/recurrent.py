@@ -294,12 +294,8 @@ class RNN(Layer):
             )
 
     def _keep(self, states: Any) -> None:
-        leaves = pytree.tree_leaves(states)
-        if leaves[0].device.type == "cpu":
-            # Reading a number tells the recorder of small steps (engine/replay.py) that this step is not like the last.
-            leaves[0].detach().flatten()[0].item()
         with torch.no_grad():
-            for kept, new in zip(self._kept_states(), leaves, strict=True):
+            for kept, new in zip(self._kept_states(), pytree.tree_leaves(states), strict=True):
                 kept.copy_(new)
 
     # -- configuration --------------------------------------------------------------------------------------
