@@ -66,20 +66,15 @@ def _as_keras_class(node: Node, name: str) -> tuple[dict[str, Any], list[Any], d
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
     for argument, value in bound.arguments.items():
-        if is_call_argument(name, argument) or symbolic_leaves(value):
-            if bound.signature.parameters[argument].kind is inspect.Parameter.VAR_POSITIONAL:
-                args.extend(value)
-            elif kwargs or len(args) != len([a for a in _call_arguments(node.function, name) if a in bound.arguments]):
-                args.append(value)
-            else:
-                kwargs[argument] = value
+        if bound.signature.parameters[argument].kind is inspect.Parameter.VAR_POSITIONAL:
+            args.extend(value)
+        elif is_call_argument(name, argument):
+            args.append(value)
+        elif symbolic_leaves(value):
+            kwargs[argument] = value
         else:
             config[argument] = serialize(value)
     return _config(MODULES[name], name, config), args, kwargs
-
-
-def _call_arguments(function: Any, name: str) -> list[str]:
-    return [argument for argument in inspect.signature(function).parameters if is_call_argument(name, argument)]
 
 
 def _config(module: str, name: str, config: dict[str, Any]) -> dict[str, Any]:
@@ -94,7 +89,7 @@ def from_config(config: dict[str, Any]) -> tuple[Callable[..., Any], dict[str, A
     """
     module, name = config.get("module") or "", config.get("class_name") or ""
     if module == "torch":
-        found = {path: function for function, path in _torch_names().items()}.get(name)
+        found = next((function for function, path in _torch_names().items() if path == name), None)
     elif module.startswith("keras.src.ops") or (name in MODULES and _is_old_operation(config)):
         found = _FROM_OPERATORS.get(name) or _op(FUNCTIONS.get(name) or name)
     else:
