@@ -6,10 +6,11 @@ config written by one can be read by the other.
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
@@ -326,8 +327,16 @@ def deserialize_keras_object(
         return deserialize(config, custom_objects)
 
 
+_FAMILIES = ("lamella.applications.", "lamella.vision.")
+"""Rooms that `import lamella` does not load: their classes register themselves when a config first names them."""
+
+
 def _find(name: str, config: dict[str, Any], custom: Mapping[str, Any] | None, default: Registry | None) -> Any:
     found = _custom(config.get("registered_name") or name, custom)
+    if found is None and str(config.get("module")).startswith(_FAMILIES):
+        with suppress(ModuleNotFoundError):
+            importlib.import_module(config["module"])
+        found = _custom(config.get("registered_name") or name, custom)
     if found is None and custom:
         found = custom.get(name)
     if found is not None:

@@ -342,9 +342,10 @@ class Graph:
             if before is None or id(before) not in steps or uses[id(node.inputs[0])] != 1:
                 continue
             first = steps[id(before)]
-            together = fuse(first.function, step.function) if first.source >= 0 and first.single else None
+            takes_one = len(before.args) == 1 and not before.kwargs and first.single
+            together = fuse(first.function, step.function) if takes_one else None
             if together is not None:
-                step.function, step.source = together, first.source
+                step.function, step.source, step.args = together, first.source, first.args
                 del steps[id(before)]
 
     def __call__(self, input_list: Sequence[torch.Tensor]) -> Any:

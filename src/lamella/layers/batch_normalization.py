@@ -158,9 +158,12 @@ class BatchNormalization(Layer):
                 f"BatchNormalization {self.name!r}: a mask has one axis less than the input; got a mask of shape "
                 f"{tuple(mask.shape)} for an input of shape {tuple(inputs.shape)}."
             )
-        x = self._channels_second(inputs)
+        return self.outward(self.normalize(self.inward(inputs), training, mask), inputs.ndim)
+
+    def normalize(self, x: torch.Tensor, training: bool | None, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """The formula, with the channels in axis 1: by the batch's moments in training, else by their averages."""
         if not (training and self._trainable):
-            y = torch.batch_norm(
+            return torch.batch_norm(
                 x,
                 self.gamma,
                 self.beta,
@@ -171,22 +174,23 @@ class BatchNormalization(Layer):
                 self.epsilon,
                 False,
             )
-        elif mask is not None or self.renorm:
-            y = self._by_moments(x, mask)
-        else:
-            y, mean, inverse_deviation = torch.native_batch_norm(
-                x, self.gamma, self.beta, None, None, True, 0.0, self.epsilon
-            )
-            self._follow(mean.detach(), inverse_deviation.detach().square().reciprocal() - self.epsilon)
-        return self._channels_back(y, inputs.ndim)
+        if mask is not None or self.renorm:
+            return self._by_moments(x, mask)
+        y, mean, inverse_deviation = torch.native_batch_norm(
+            x, self.gamma, self.beta, None, None, True, 0.0, self.epsilon
+        )
+        self._follow(mean.detach(), inverse_deviation.detach().square().reciprocal() - self.epsilon)
+        return y
 
-    def _channels_second(self, inputs: torch.Tensor) -> torch.Tensor:
+    def inward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """The channels moved to axis 1. A view."""
         rank = inputs.ndim
         if rank == 4 and self.axis in (-1, 3):
             return inputs.permute(0, 3, 1, 2)
         return inputs if self.axis % rank == 1 else inputs.movedim(self.axis, 1)
 
-    def _channels_back(self, y: torch.Tensor, rank: int) -> torch.Tensor:
+    def outward(self, y: torch.Tensor, rank: int) -> torch.Tensor:
+        """The channels moved back to their axis. A view."""
         if rank == 4 and self.axis in (-1, 3):
             return y.permute(0, 2, 3, 1)
         return y if self.axis % rank == 1 else y.movedim(1, self.axis)
@@ -219,7 +223,7 @@ class BatchNormalization(Layer):
             variance, mean = torch.var_mean(x, axes, correction=0)
             return mean, variance
         shape = [1, -1, *[1] * (x.ndim - 2)]
-        kept = self._channels_second(mask.to(torch.bool).unsqueeze(-1).expand(self._channels_back(x, x.ndim).shape))
+        kept = self.inward(mask.to(torch.bool).unsqueeze(-1).expand(self.outward(x, x.ndim).shape))
         count = kept.to(x.dtype).sum(dim=axes) + 1e-7
         mean = x.masked_fill(~kept, 0.0).sum(dim=axes) / count
         variance = (x - mean.reshape(shape)).masked_fill(~kept, 0.0).square().sum(dim=axes) / count

@@ -8,41 +8,92 @@ from typing import Any
 import torch
 
 from lamella import activations
+from lamella.engine import masking
+from lamella.layers.activation import Activation, ReLU
+from lamella.layers.batch_normalization import BatchNormalization
 from lamella.layers.convolution import Convolution
+from lamella.layers.merging import Add
 from lamella.layers.pooling import MaxPooling1D, MaxPooling2D, MaxPooling3D
 
 
-def fused(first: Any, second: Any) -> Callable[[torch.Tensor], torch.Tensor] | None:
-    """relu then max-pooling as max-pooling then relu: the relu sees a quarter of the numbers.
+def fused(first: Any, second: Any) -> Callable[..., torch.Tensor] | None:
+    """A function that computes two layers quicker than one after the other, or None where there is nothing to gain.
 
-    The two commute exactly, values and gradients. Hooks on the layers between are respected: where there
-    is one, the layers run one after the other.
+    Values and gradients are exactly those of the two. Hooks on the layers are respected: where there is one, the
+    layers run one after the other.
 
-    Returns:
-        A function that computes both, or None where there is nothing to gain.
+    Args:
+        first: A layer whose result `second` alone uses.
+        second: The layer after it.
     """
-    if not isinstance(first, Convolution) or not isinstance(second, (MaxPooling1D, MaxPooling2D, MaxPooling3D)):
-        return None
-    if first.activation is not activations.relu:
-        return None
-    if (first.rank, first.data_format) != (second.rank, second.data_format):
-        return None
-    if not first._can_be_quick() or not second._can_be_quick():
-        return None
+    if _rectifies(second) and second._can_be_quick():
+        if isinstance(first, BatchNormalization) and first._can_be_quick():
+            return ReluAfterNormalization(first, second)
+        if isinstance(first, Add) and first.activity_regularizer is None:
+            return ReluAfterSum(first, second)
+    if isinstance(first, Convolution) and isinstance(second, (MaxPooling1D, MaxPooling2D, MaxPooling3D)):
+        alike = (first.rank, first.data_format) == (second.rank, second.data_format)
+        quick = first._can_be_quick() and second._can_be_quick()
+        if alike and quick and first.activation is activations.relu:
+            return ReluAfterPooling(first, second)
+    return None
 
-    return ReluAfterPooling(first, second)
+
+def _rectifies(layer: Any) -> bool:
+    if isinstance(layer, ReLU):
+        return layer.max_value is None and not layer.negative_slope and not layer.threshold
+    return isinstance(layer, Activation) and layer.activation is activations.relu
 
 
-class ReluAfterPooling:
-    """Both layers, as a function of the first one's input."""
+class Pair:
+    """Two layers, as a function of the first one's input."""
 
     def __init__(self, first: Any, second: Any) -> None:
         self.first = first
         self.second = second
 
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+    def __call__(self, x: Any) -> torch.Tensor:
         first, second = self.first, self.second
-        hooked = first._forward_hooks or first._forward_pre_hooks or second._forward_hooks or second._forward_pre_hooks
-        if hooked or not (first._quick and second._quick) or type(x) is not torch.Tensor:
+        plain = second._quick and first.built and not masking.in_use and self.takes(x)
+        if not plain or _is_hooked(first) or _is_hooked(second):
             return second(first(x))
+        return self.together(x)
+
+    def takes(self, x: Any) -> bool:
+        """Whether `together` can be computed for this input."""
+        return self.first._quick and type(x) is torch.Tensor and x.dtype is self.first._float
+
+    def together(self, x: Any) -> torch.Tensor:
+        """Both layers at once."""
+        raise NotImplementedError
+
+
+class ReluAfterPooling(Pair):
+    """relu then max-pooling as max-pooling then relu, which then sees a quarter of the numbers: they commute."""
+
+    def together(self, x: torch.Tensor) -> torch.Tensor:
+        first, second = self.first, self.second
         return second.outward(second.pool(first.convolve(x)).relu_())
+
+
+class ReluAfterNormalization(Pair):
+    """The relu overwrites the normalized values: no gradient needs them."""
+
+    def together(self, x: torch.Tensor) -> torch.Tensor:
+        first = self.first
+        return first.outward(first.normalize(first.inward(x), first.training).relu_(), x.ndim)
+
+
+class ReluAfterSum(Pair):
+    """The relu overwrites the sum: no gradient needs it."""
+
+    def takes(self, x: Any) -> bool:
+        kind = self.first._float
+        return len(x) > 1 and all(type(each) is torch.Tensor and each.dtype is kind for each in x)
+
+    def together(self, x: Any) -> torch.Tensor:
+        return self.first.call(x).relu_()
+
+
+def _is_hooked(layer: Any) -> bool:
+    return bool(layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks)

@@ -167,14 +167,14 @@ class Trainer:
 
     # -- one step, as users override it -----------------------------------------------------------------
 
-    def train_step(self, data: Any) -> dict[str, Any]:
+    def train_step(self, data: Any) -> dict[str, Any] | None:
         """Trains on one batch; override it for a training algorithm of your own, in torch.
 
         Args:
             data: `(x, y)` or `(x, y, sample_weight)`, as `fit` was given, as tensors.
 
         Returns:
-            The metrics by name.
+            The metrics by name; or None, and the model's metrics are read when they are shown.
         """
         x, y, weight = unpack_x_y_sample_weight(data)
         y_pred = self(x, training=True)  # type: ignore[operator]
@@ -189,7 +189,7 @@ class Trainer:
         with torch.no_grad():
             return self.compute_metrics(x, y, y_pred, weight)
 
-    def test_step(self, data: Any) -> dict[str, Any]:
+    def test_step(self, data: Any) -> dict[str, Any] | None:
         """Evaluates one batch; override it together with `train_step`."""
         x, y, weight = unpack_x_y_sample_weight(data)
         y_pred = self(x, training=False)  # type: ignore[operator]
@@ -554,12 +554,7 @@ class Trainer:
 
     def _make_train_function(self) -> Any:
         cls = type(self)
-        lean = (
-            cls.train_step is Trainer.train_step
-            and cls.compute_loss is Trainer.compute_loss
-            and cls.compute_metrics is Trainer.compute_metrics
-        )
-        if not lean:
+        if cls.train_step is not Trainer.train_step or cls.compute_metrics is not Trainer.compute_metrics:
             return self._own_step(self.train_step)
         parameters = self.trainable_weights  # type: ignore[attr-defined]
         constraints = self._constrained_weights()
@@ -589,6 +584,7 @@ class Trainer:
 
     def _may_be_replayed(self) -> bool:
         single = self._compiled_loss is not None and self._compiled_loss.single is not None
+        single = single and type(self).compute_loss is Trainer.compute_loss
         on_cpu = device_of(self).type == "cpu"  # type: ignore[arg-type]
         return single and on_cpu and not self.jit_compile and plain.is_plain(self, self._compiled_loss)  # type: ignore[arg-type]
 
@@ -597,6 +593,8 @@ class Trainer:
 
     def _loss_function(self) -> Any:
         """(x, y, y_pred, weight) -> the total loss, without a look at what this model does not have."""
+        if type(self).compute_loss is not Trainer.compute_loss:
+            return self._own_loss
         losses = self._compiled_loss
         penalties = [
             (layer._parameters[name], regularizer)
@@ -616,6 +614,12 @@ class Trainer:
                 raise NotCompiledError("There is nothing to train: compile() gave no loss, and no layer adds one.")
             return total
 
+        return loss
+
+    def _own_loss(self, x: Any, y: Any, y_pred: Any, weight: Any) -> torch.Tensor:
+        loss = self.compute_loss(x, y, y_pred, weight)
+        if loss is None:
+            raise NotCompiledError("There is nothing to train: compute_loss() gave no loss.")
         return loss
 
     def _observer(self) -> Any:

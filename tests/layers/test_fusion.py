@@ -1,0 +1,85 @@
+"""Two layers computed as one give exactly what one after the other gives: outputs, gradients, moving averages."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+import lamella
+from lamella import layers
+from lamella.layers.fusion import ReluAfterNormalization, ReluAfterPooling, ReluAfterSum, fused
+
+
+def residual(relu):
+    """Normalization, sum and pooling, each followed or preceded by a relu."""
+    x = lamella.Input((8, 8, 4))
+    h = relu()(layers.BatchNormalization()(layers.Conv2D(4, 3, padding="same")(x)))
+    h = layers.BatchNormalization()(layers.Conv2D(4, 3, padding="same", use_bias=False)(h))
+    h = relu()(layers.Add()([h, x]))
+    h = layers.MaxPooling2D()(layers.Conv2D(3, 3, activation="relu")(h))
+    return lamella.Model(x, layers.Flatten()(h))
+
+
+def trained(model, x):
+    y = model(x, training=True)
+    grads = torch.autograd.grad(y.square().sum(), model.trainable_weights)
+    return [y, *grads, *model.non_trainable_weights]
+
+
+@pytest.mark.parametrize("relu", [layers.ReLU, lambda: layers.Activation("relu")])
+def test_pairs_are_exact(relu, rng, monkeypatch):
+    x = torch.from_numpy(rng.normal(size=(6, 8, 8, 4)).astype("float32"))
+    one = residual(relu)
+    kinds = [type(step.function).__name__ for step in one._graph._steps]
+    assert sorted(kind for kind in kinds if kind.startswith("ReluAfter")) == [
+        "ReluAfterNormalization",
+        "ReluAfterPooling",
+        "ReluAfterSum",
+    ]
+    other = copy.deepcopy(one)
+    for layer in other.layers:
+        layer.register_forward_hook(lambda *_: None)  # a hook: each layer runs on its own
+    for mine, theirs in zip(trained(one, x), trained(other, x), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=0, atol=0)
+    np.testing.assert_array_equal(one.predict(x, verbose=0), other.predict(x, verbose=0))
+
+
+def test_a_hook_sees_what_its_layer_gave():
+    model = residual(layers.ReLU)
+    seen = []
+    normalization = next(layer for layer in model.layers if isinstance(layer, layers.BatchNormalization))
+    normalization.register_forward_hook(lambda *args: seen.append(args[-1].clone()))
+    model(torch.randn(2, 8, 8, 4))
+    assert (seen[0] < 0).any()
+
+
+def test_an_output_between_is_not_overwritten():
+    x = lamella.Input((4,))
+    normal = layers.BatchNormalization()(x)
+    model = lamella.Model(x, [normal, layers.ReLU()(normal)])
+    before, after = model(torch.randn(8, 4))
+    assert (before < 0).any()
+    torch.testing.assert_close(after, before.relu())
+
+
+def test_what_is_not_the_same_is_not_fused():
+    normal = layers.BatchNormalization()
+    assert fused(normal, layers.ReLU(max_value=6)) is None
+    assert fused(normal, layers.ReLU(negative_slope=0.1)) is None
+    assert fused(normal, layers.Activation("silu")) is None
+    assert fused(layers.Multiply(), layers.ReLU()) is None
+    assert fused(layers.Conv2D(2, 3), layers.MaxPooling2D()) is None
+    assert isinstance(fused(normal, layers.ReLU()), ReluAfterNormalization)
+    assert isinstance(fused(layers.Add(), layers.ReLU()), ReluAfterSum)
+    assert isinstance(fused(layers.Conv2D(2, 3, activation="relu"), layers.MaxPooling2D()), ReluAfterPooling)
+
+
+def test_a_sum_of_one_does_not_overwrite_its_input(rng):
+    """Sequential models fuse too; a sum of one tensor is that tensor itself."""
+    x = lamella.Input((3,))
+    h = layers.Rescaling(1.0)(x)
+    model = lamella.Model(x, [layers.ReLU()(layers.Add()([h])), h])
+    relu, kept = model(torch.tensor([[-1.0, 0.0, 2.0]]))
+    assert kept.tolist() == [[-1.0, 0.0, 2.0]]
+    assert relu.tolist() == [[0.0, 0.0, 2.0]]
