@@ -86,7 +86,6 @@ def test_the_cnn_sees_pictures():
 
 REFUSED = {
     "dataset": (["--dataset", "foo"], "invalid choice: 'foo'.*digits"),
-    "model": (["--model", "vgg"], "invalid choice: 'vgg'"),
     "epochs": (["--epochs", "0"], "--epochs: must be a whole number of 1 or more; got '0'"),
     "epochs, no number": (["--epochs", "many"], "--epochs: must be a whole number.*'many'"),
     "batch size": (["--batch-size", "-4"], "--batch-size: must be a whole number of 1 or more"),
@@ -109,6 +108,21 @@ def test_bad_options_get_one_line(case, capsys):
     _one_line(stopped.value.code, capsys.readouterr().err, message)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "vgg"], "--model: invalid choice: 'vgg'.*mlp"),
+        (["--task", "detect", "--data", "x", "--model", "mlp"], "--model: invalid choice: 'mlp'.*yolo-n"),
+        (["--task", "detect"], "--task detect needs --data FOLDER"),
+        (["--task", "detect", "--data", "x", "--dropout", "0"], "--dropout does not go with --task detect"),
+        (["--minutes", "3"], "--minutes does not go with --task classify"),
+        (["--task", "detect", "--data", "no/such/folder"], "no/such/folder: there is no such folder"),
+    ],
+)
+def test_options_that_do_not_go_together_get_one_line(arguments, message, capsys):
+    _one_line(cli.main(["train", *arguments]), capsys.readouterr().err, message)
+
+
 def test_an_unknown_optimizer_names_the_nearest_and_leaves_nothing(capsys, tmp_path):
     out = tmp_path / "new"
     code = cli.main([*SMALL, "--optimizer", "adamm", "--out", str(out)])
@@ -126,7 +140,7 @@ def test_a_folder_that_cannot_be_written_to_is_refused_before_training(capsys, t
     def refuse(**_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("lamella.commands.train.tempfile.TemporaryFile", refuse)
+    monkeypatch.setattr("lamella.commands.run_folder.tempfile.TemporaryFile", refuse)
     code = cli.main([*SMALL, "--out", str(tmp_path)])
     _one_line(code, capsys.readouterr().err, "Permission denied")
 

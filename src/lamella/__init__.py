@@ -66,6 +66,7 @@ __all__ = [
     "Variable",
     "__version__",
     "activations",
+    "applications",
     "backend",
     "callbacks",
     "config",
@@ -93,10 +94,13 @@ __all__ = [
     "tree",
     "utils",
     "version",
+    "vision",
+    "visualization",
+    "wrappers",
 ]
 
 
-_LATER = frozenset({"ops", "preprocessing", "random", "saving"})
+_LATER = frozenset({"applications", "ops", "preprocessing", "random", "saving", "vision", "visualization", "wrappers"})
 """Rooms that are loaded at first use: `import lamella` is to be quick."""
 
 

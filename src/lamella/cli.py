@@ -32,19 +32,62 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return run(options.script, options.arguments)
     if options.command == "train":
         return _train(options)
+    if options.command == "predict":
+        return _predict(options)
     parser.print_help()
     return 0
 
 
 def _train(options: argparse.Namespace) -> int:
-    from lamella.commands.train import Options, train
+    from lamella.errors import LamellaError
+
+    given = {name: value for name, value in vars(options).items() if value is not None}
+    task = given.pop("task")
+    for name in ("command", "version"):
+        given.pop(name, None)
+    foreign = sorted(set(given) & (_OF_DETECTION if task == "classify" else _OF_CLASSIFICATION))
+    try:
+        if foreign:
+            names = ", ".join(f"--{name.replace('_', '-')}" for name in foreign)
+            raise LamellaError(f"{names} does not go with --task {task}.")
+        if task == "detect":
+            from lamella.commands import detect
+
+            if "data" not in given:
+                raise LamellaError("--task detect needs --data FOLDER, with pictures and labels.")
+            _known("model", given.get("model", detect.MODELS[0]), detect.MODELS)
+            detect.train(detect.Options(**given))
+        else:
+            from lamella.commands import train
+
+            _known("model", given.get("model", MODELS[0]), MODELS)
+            train.train(train.Options(**given))
+    except (LamellaError, ImportError, OSError) as error:
+        print(f"lamella train: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+_OF_DETECTION = {"data", "image_size", "minutes", "strict"}
+_OF_CLASSIFICATION = {"dataset", "hidden", "dropout", "validation_split"}
+
+
+def _known(option: str, value: str, choices: Sequence[str]) -> None:
+    from lamella.errors import LamellaError
+
+    if value not in choices:
+        raise LamellaError(f"--{option}: invalid choice: {value!r} (choose from {', '.join(choices)})")
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from lamella.commands.predict import Options, predict
     from lamella.errors import LamellaError
 
     given = {name: value for name, value in vars(options).items() if name not in ("command", "version")}
     try:
-        train(Options(**given))
+        predict(Options(**given))
     except (LamellaError, ImportError, OSError) as error:
-        print(f"lamella train: {error}", file=sys.stderr)
+        print(f"lamella predict: {error}", file=sys.stderr)
         return 2
     return 0
 
@@ -64,33 +107,60 @@ def _parser() -> argparse.ArgumentParser:
 
     train = commands.add_parser(
         "train",
-        help="train a model on a data set",
-        description="Trains, evaluates, and writes the weights and the learning curve to runs/.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        help="train a model on a data set or on your pictures",
+        description="Trains, evaluates, and writes the model and the learning curve to runs/.",
     )
-    train.add_argument("--dataset", choices=DATASETS, default="digits", help="digits needs no download")
-    train.add_argument("--model", choices=MODELS, default="mlp")
-    train.add_argument("--epochs", type=_whole(1), default=30)
-    train.add_argument("--batch-size", type=_whole(1), default=32, dest="batch_size")
-    train.add_argument("--optimizer", default="adam", help="any optimizer by name")
+    train.add_argument("--task", choices=("classify", "detect"), default="classify", help="classify by default")
+    train.add_argument("--dataset", choices=DATASETS, help="to classify: digits by default, which needs no download")
+    train.add_argument(
+        "--data", metavar="DIR", help="to detect: pictures with labels in YOLO's, COCO's or VOC's format"
+    )
+    train.add_argument("--model", help=f"to classify {', '.join(MODELS)}; to detect yolo-n, -s, -m, faster-rcnn")
+    train.add_argument("--epochs", type=_whole(1), help="30 to classify, 100 to detect")
+    train.add_argument(
+        "--minutes", type=_number("above 0", lambda m: 0 < m < float("inf")), help="to detect: instead of epochs"
+    )
+    train.add_argument("--batch-size", type=_whole(1), dest="batch_size", help="32 to classify, 16 to detect")
+    train.add_argument(
+        "--image-size", type=_image_size, dest="image_size", metavar="N|HxW", help="to detect: 320, or 256x320"
+    )
+    train.add_argument("--optimizer", help="any optimizer by name; adam to classify, adamw to detect")
     train.add_argument(
         "--learning-rate",
         type=_number("above 0", lambda r: 0 < r < float("inf")),
         dest="learning_rate",
-        help="the optimizer's own",
+        help="the optimizer's own; to detect, the highest",
     )
-    train.add_argument("--hidden", type=_sizes, default=(128, 64), metavar="N,N", help="units of the hidden layers")
-    train.add_argument("--dropout", type=_number("from 0 to 1", lambda p: 0 <= p <= 1), default=0.2)
+    train.add_argument("--hidden", type=_sizes, metavar="N,N", help="to classify: units of the hidden layers, 128,64")
+    train.add_argument("--dropout", type=_number("from 0 to 1", lambda p: 0 <= p <= 1), help="to classify: 0.2")
     train.add_argument(
         "--validation-split",
         type=_number("from 0 to below 1", lambda part: 0 <= part < 1),
-        default=0.1,
         dest="validation_split",
-        help="the share of the training data that is kept for validation",
+        help="to classify: the share of the training data that is kept for validation, 0.1",
     )
-    train.add_argument("--seed", type=_whole(0, 2**32 - 1), default=0)
-    train.add_argument("--out", default=None, help="the folder to write to; a new one in runs/ by default")
-    train.add_argument("--verbose", type=int, choices=(0, 1, 2), default=1)
+    train.add_argument("--strict", action="store_true", default=None, help="to detect: refuse a broken file")
+    train.add_argument("--seed", type=_whole(0, 2**32 - 1), help="0")
+    train.add_argument("--out", help="the folder to write to; a new one in runs/ by default")
+    train.add_argument("--verbose", type=int, choices=(0, 1, 2), help="1, a progress bar; 2, a line an epoch")
+
+    predict = commands.add_parser(
+        "predict",
+        help="what a saved model sees in pictures",
+        description="Prints what a model sees in pictures; draws it on them, or writes it as JSON.",
+    )
+    predict.add_argument("model", metavar="MODEL", help="a .keras file")
+    predict.add_argument("images", metavar="IMAGES", nargs="+", help="pictures, or folders of them")
+    predict.add_argument("--draw", metavar="OUT", help="a folder for the pictures with the predictions drawn on them")
+    predict.add_argument("--json", metavar="FILE", help="a file for the predictions")
+    predict.add_argument(
+        "--threshold",
+        type=_number("from 0 to 1", lambda p: 0 <= p <= 1),
+        default=0.25,
+        help="what is less sure is left out",
+    )
+    predict.add_argument("--batch-size", type=_whole(1), default=8, dest="batch_size")
+    predict.add_argument("--strict", action="store_true", help="stop at a picture that cannot be read")
     return parser
 
 
@@ -127,6 +197,16 @@ def _number(wanted: str, allowed: Callable[[float], bool]) -> Callable[[str], fl
         return value
 
     return parse
+
+
+def _image_size(text: str) -> tuple[int, int]:
+    try:
+        sides = tuple(int(side) for side in text.lower().split("x"))
+    except ValueError:
+        sides = ()
+    if len(sides) not in (1, 2) or min(sides) < 1:
+        raise argparse.ArgumentTypeError(f"must be a number of pixels, or HEIGHTxWIDTH; got {text!r}")
+    return sides[0], sides[-1]
 
 
 def _sizes(text: str) -> tuple[int, ...]:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,6 +12,7 @@ import numpy as np
 
 import lamella
 from lamella import layers
+from lamella.commands.run_folder import draw_history, new_folder, print_history, write_record
 from lamella.errors import ArgumentError
 
 REGRESSION = ("california_housing",)
@@ -51,7 +49,9 @@ def train(options: Options) -> dict[str, float]:
         optimizer.learning_rate = options.learning_rate
     loss = "mse" if regression else lamella.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer, loss, metrics=["mae" if regression else "accuracy"])
-    folder = _new_folder(options)  # only now: a mistake in the options leaves no empty folder behind
+    folder = new_folder(
+        f"{options.dataset}-{options.model}", options.out
+    )  # only now: a mistake in the options leaves no empty folder behind
     model.summary()
     start = time.perf_counter()
     history = model.fit(
@@ -64,7 +64,7 @@ def train(options: Options) -> dict[str, float]:
     )
     seconds = time.perf_counter() - start
     scores = model.evaluate(x_test, y_test, verbose=0, return_dict=True)
-    _print_table(history.history, scores, seconds, unit)
+    _print_scores(history.history, scores, seconds, unit)
     _write(folder, options, model, history.history, scores, seconds)
     return scores
 
@@ -110,35 +110,8 @@ def _targets(y_train: np.ndarray, y_test: np.ndarray, regression: bool) -> tuple
     return y_train.reshape(-1, 1) / unit, y_test.reshape(-1, 1) / unit, unit
 
 
-def _new_folder(options: Options) -> Path:
-    if options.out is not None:
-        folder = Path(options.out)
-    else:
-        runs = Path("runs")
-        number = 1 + sum(1 for _ in runs.glob(f"{options.dataset}-{options.model}-*"))
-        folder = runs / f"{options.dataset}-{options.model}-{number}"
-        while folder.exists():
-            number += 1
-            folder = runs / f"{options.dataset}-{options.model}-{number}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise ArgumentError(f"Cannot write to {folder}: {error.strerror}. Choose another folder with --out.") from error
-    return folder
-
-
-def _print_table(history: dict[str, list[float]], scores: dict[str, float], seconds: float, unit: float) -> None:
-    print()
-    print(f"{'':<12}{'first epoch':>12}{'best':>12}{'last epoch':>12}{'test':>12}")
-    for name, values in history.items():
-        if not values:
-            continue
-        best = max(values) if "accuracy" in name else min(values)
-        test = scores.get(name)
-        shown = f"{test:>12.4f}" if test is not None else f"{'':>12}"
-        print(f"{name:<12}{values[0]:>12.4f}{best:>12.4f}{values[-1]:>12.4f}{shown}")
+def _print_scores(history: dict[str, list[float]], scores: dict[str, float], seconds: float, unit: float) -> None:
+    print_history(history, scores)
     if "accuracy" in scores:
         print(f"\nTest accuracy: {scores['accuracy']:.4f} ({seconds:.1f} s of training)")
     else:
@@ -154,38 +127,10 @@ def _write(
     seconds: float,
 ) -> None:
     model.save_weights(folder / "weights.safetensors")
-    record = {
-        "options": {**asdict(options), "hidden": list(options.hidden)},
-        "test": scores,
-        "seconds": round(seconds, 2),
-    }
-    (folder / "run.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    with (folder / "history.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["epoch", *history])
-        writer.writerows([i + 1, *row] for i, row in enumerate(zip(*history.values(), strict=True)))
-    picture = _draw(folder / "learning_curve.png", history, model.name)
+    write_record(folder, {**asdict(options), "hidden": list(options.hidden)}, history, scores, seconds)
+    picture = draw_history(folder / "learning_curve.png", history, model.name)
     print(
         f"Written to {folder}: weights.safetensors, history.csv, run.json" + (", learning_curve.png" if picture else "")
     )
     if not picture:
         print("For the picture of the learning curve: pip install 'lamella[report]'")
-
-
-def _draw(path: Path, history: dict[str, list[float]], title: str) -> bool:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        return False
-    names = [name for name in history if not name.startswith("val_")]
-    figure = Figure(figsize=(5 * len(names), 4), layout="constrained")
-    for axes, name in zip(np.atleast_1d(figure.subplots(1, len(names))), names, strict=True):
-        epochs = range(1, len(history[name]) + 1)
-        axes.plot(epochs, history[name], label="training")
-        if f"val_{name}" in history:
-            axes.plot(epochs, history[f"val_{name}"], label="validation")
-        axes.set(xlabel="epoch", ylabel=name, title=title)
-        axes.grid(alpha=0.3)
-        axes.legend()
-    figure.savefig(path, dpi=120)
-    return True

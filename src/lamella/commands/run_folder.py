@@ -1,0 +1,84 @@
+"""The folder that a training leaves behind: its options, its history, its scores and its learning curve."""
+
+from __future__ import annotations
+
+import csv
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lamella.errors import ArgumentError
+
+History = Mapping[str, Sequence[float]]
+
+
+def new_folder(name: str, out: str | None = None) -> Path:
+    """`out`, or the first of `runs/NAME-1`, `runs/NAME-2`, ... that is not there yet; made, and fit to write to.
+
+    Raises:
+        ArgumentError: A folder that cannot be written to.
+    """
+    number = 1
+    folder = Path(out) if out is not None else Path("runs") / f"{name}-{number}"
+    while out is None and folder.exists():
+        number += 1
+        folder = Path("runs") / f"{name}-{number}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ArgumentError(f"Cannot write to {folder}: {error.strerror}. Choose another folder with --out.") from error
+    return folder
+
+
+def write_record(folder: Path, options: Mapping[str, Any], history: History, scores: Any, seconds: float) -> None:
+    """Writes `run.json` (the options, the test scores, the seconds) and `history.csv` (a row an epoch)."""
+    record = {"options": dict(options), "test": scores, "seconds": round(seconds, 2)}
+    (folder / "run.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    with (folder / "history.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["epoch", *history])
+        writer.writerows([i + 1, *row] for i, row in enumerate(zip(*history.values(), strict=True)))
+
+
+def print_history(history: History, scores: Mapping[str, float]) -> None:
+    """A row for each number that was followed: at first, at best, at last, and on the test data."""
+    print()
+    print(f"{'':<12}{'first epoch':>12}{'best':>12}{'last epoch':>12}{'test':>12}")
+    for name, values in history.items():
+        if not values:
+            continue
+        best = max(values) if _more_is_better(name) else min(values)
+        test = scores.get(name)
+        shown = f"{test:>12.4f}" if test is not None else f"{'':>12}"
+        print(f"{name:<12}{values[0]:>12.4f}{best:>12.4f}{values[-1]:>12.4f}{shown}")
+
+
+def _more_is_better(name: str) -> bool:
+    return any(word in name for word in ("accuracy", "map", "iou"))
+
+
+def draw_history(path: Path, history: History, title: str) -> bool:
+    """Draws each number against the epochs, validation beside training; False where matplotlib is missing."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        return False
+    names = [name for name in history if not name.startswith("val_")]
+    names += [name for name in history if name.startswith("val_") and name.removeprefix("val_") not in names]
+    figure = Figure(figsize=(5 * len(names), 4), layout="constrained")
+    for axes, name in zip(np.atleast_1d(figure.subplots(1, len(names))), names, strict=True):
+        epochs = range(1, len(history[name]) + 1)
+        axes.plot(epochs, history[name], label="validation" if name.startswith("val_") else "training")
+        if f"val_{name}" in history:
+            axes.plot(epochs, history[f"val_{name}"], label="validation")
+        axes.set(xlabel="epoch", ylabel=name.removeprefix("val_"), title=title)
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.savefig(path, dpi=120)
+    return True

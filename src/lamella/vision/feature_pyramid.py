@@ -1,0 +1,140 @@
+"""A feature pyramid: maps of all scales that all know what the coarsest one has seen, and boxes' parts of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from lamella import layers
+
+
+def feature_pyramid(maps: Sequence[Any], channels: int = 256, extra: int = 1) -> list[Any]:
+    """Brings maps of a backbone to one number of channels, and adds to each what the coarser ones have seen.
+
+    Args:
+        maps: Symbolic tensors (batch, height, width, any channels), from fine to coarse; each about half as large.
+        channels: The channels of every map that is returned.
+        extra: How many further maps are made, each of every other row and column of the last.
+
+    Returns:
+        The maps, from fine to coarse.
+
+    Source: Lin et al., 2017.
+
+    Example:
+        >>> from lamella import Input
+        >>> [y.shape for y in feature_pyramid([Input((8, 10, 16)), Input((4, 5, 32))], channels=24)]
+        [(None, 8, 10, 24), (None, 4, 5, 24), (None, 2, 3, 24)]
+    """
+    found: list[Any] = []
+    above: Any = None
+    for level, x in reversed(list(enumerate(maps))):
+        y = layers.Conv2D(channels, 1, name=f"pyramid_{level}_lateral")(x)
+        if above is not None:
+            height, width = y.shape[1:3]
+            enlarged = layers.UpSampling2D(2, name=f"pyramid_{level}_enlarged")(above)
+            y = layers.Add(name=f"pyramid_{level}_add")([y, enlarged[:, :height, :width]])
+        above = y
+        found.insert(0, layers.Conv2D(channels, 3, padding="same", name=f"pyramid_{level}")(y))
+    for _ in range(extra):
+        found.append(found[-1][:, ::2, ::2])
+    return found
+
+
+def levels_of(boxes: torch.Tensor, strides: Sequence[int], canonical_size: float = 224.0) -> torch.Tensor:
+    """The map that each box is cut from: one of stride 16 for boxes of `canonical_size`, finer for smaller ones.
+
+    Args:
+        boxes: (..., 4), xyxy in pixels.
+        strides: The maps', powers of two, each twice the one before.
+        canonical_size: The side of the square box that belongs to the stride 16, in pixels.
+
+    Returns:
+        (...), int64: places in `strides`.
+
+    Source: Lin et al., 2017, equation 1.
+
+    Example:
+        >>> levels_of(torch.tensor([[0.0, 0.0, 224.0, 224.0], [0.0, 0.0, 100.0, 100.0]]), (4, 8, 16, 32))
+        tensor([2, 0])
+    """
+    x1, y1, x2, y2 = boxes.unbind(-1)
+    side = ((x2 - x1) * (y2 - y1)).clamp(min=1e-6).sqrt()
+    level = (side * (16 / strides[0] / canonical_size)).log2().add(1e-6).floor()
+    return level.clamp(0, len(strides) - 1).to(torch.int64)
+
+
+def pyramid_roi_align(
+    maps: Sequence[torch.Tensor],
+    strides: Sequence[int],
+    boxes: torch.Tensor,
+    levels: torch.Tensor,
+    output_size: int = 7,
+    sampling_ratio: int = 2,
+) -> torch.Tensor:
+    """RoIAlign, as `roi_align`, where each box has its own map: all boxes of all pictures and maps at once.
+
+    Args:
+        maps: Of (batch, height, width, channels).
+        strides: Of each map, in pixels.
+        boxes: (batch, n, 4), xyxy in pixels. No gradient flows to them.
+        levels: (batch, n), the map of each box.
+        output_size: Rows and columns of each small map.
+        sampling_ratio: Points that a cell has in each direction.
+
+    Returns:
+        (batch, n, output_size, output_size, channels).
+    """
+    batch, count = levels.shape
+    channels = maps[0].shape[-1]
+    sizes = [tuple(x.shape[1:3]) for x in maps]
+    starts = [sum(h * w for h, w in sizes[:i]) for i in range(len(sizes) + 1)]
+    features = torch.cat([x.reshape(batch, -1, channels) for x in maps], 1).reshape(-1, channels)
+    with torch.no_grad():
+        table = boxes.new_tensor([[*size, 1 / stride] for size, stride in zip(sizes, strides, strict=True)])
+        height, width, scale = table[levels].unbind(-1)
+        x1, y1, x2, y2 = (boxes * scale.unsqueeze(-1) - 0.5).unbind(-1)
+        row, row_weight = _taps(y1, y2, height, output_size, sampling_ratio)
+        column, column_weight = _taps(x1, x2, width, output_size, sampling_ratio)
+        first = torch.tensor(starts[:-1], device=boxes.device)[levels]
+        first = first + starts[-1] * torch.arange(batch, device=boxes.device).unsqueeze(-1)
+        row = first.reshape(batch, count, 1, 1) + row * width.long().reshape(batch, count, 1, 1)
+        places = row[:, :, :, None, :, None] + column[:, :, None, :, None, :]
+        weights = row_weight[:, :, :, None, :, None] * column_weight[:, :, None, :, None, :]
+    taps = (2 * sampling_ratio) ** 2
+    cells = torch.nn.functional.embedding_bag(
+        places.reshape(-1, taps),
+        features,
+        per_sample_weights=weights.reshape(-1, taps).to(features.dtype),
+        mode="sum",
+    )
+    return cells.reshape(batch, count, output_size, output_size, channels)
+
+
+def _taps(
+    start: torch.Tensor, end: torch.Tensor, size: torch.Tensor, cells: int, ratio: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Along one axis, for each box and cell: the features that its points lie between, and their weights.
+
+    Args:
+        start: (batch, n), where boxes start, in features of their map.
+        end: (batch, n), where they end.
+        size: (batch, n), the features of the map along the axis.
+        cells: Cells of a box.
+        ratio: Points of a cell.
+
+    Returns:
+        Places (int64) and weights, both (batch, n, cells, 2 * ratio).
+    """
+    steps = (torch.arange(cells * ratio, device=start.device, dtype=start.dtype) + 0.5) / (cells * ratio)
+    points = start.unsqueeze(-1) + (end - start).unsqueeze(-1) * steps
+    last = size.unsqueeze(-1) - 1
+    inside = (points >= -1) & (points <= last + 1)
+    points = torch.minimum(points.clamp(min=0), last)
+    low = points.floor()
+    share = points - low
+    places = torch.stack([low, torch.minimum(low + 1, last)], -1).long()
+    weights = torch.stack([1 - share, share], -1) * inside.unsqueeze(-1) / ratio
+    return places.reshape(*start.shape, cells, -1), weights.reshape(*start.shape, cells, -1)
