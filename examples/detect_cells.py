@@ -37,14 +37,12 @@ CELLS = {"vertical_flip": 0.5, "scale": (0.75, 1.33), "hue": 0.03}  # cells have
 RECIPES = {
     "yolo": Recipe(YOLO, {"size": "n"}, (256, 320), 8, 2e-3, Augmentation.for_detection(**CELLS)),
     "faster_rcnn": Recipe(
-        model=lambda names: FasterRCNN(
-            names, "small", image_size=(240, 320), anchor_sizes=(20, 48, 85, 128), score_threshold=0.01
-        ),
-        optimizer=lambda rate: AdamW(rate, weight_decay=0.05, use_ema=True, ema_momentum=0.99),
-        rate=1e-3,
-        image_size=(240, 320),
-        batch_size=8,
-        augment=Augmentation.for_detection(**CELLS, mosaic=0.0),
+        FasterRCNN,
+        {"backbone": "small", "anchor_sizes": (20, 48, 85, 128)},  # platelets, red cells, white cells, large ones
+        (240, 320),
+        8,
+        1e-3,
+        Augmentation.for_detection(**CELLS, mosaic=0.0),
     ),
 }
 
