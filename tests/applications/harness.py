@@ -141,8 +141,8 @@ def check_gradient_step(ours, theirs, folder=None):
 
     The step is with frozen statistics. With those of a batch this small the gradient of a deep network is mostly
     rounding: a step of Lamella in float64 is 2 % from that of either in float32. Frozen they differ by 1e-6, or by
-    2e-3 where rounding puts a unit on the other side of its ReLU: a wrong gradient differs by far more. `folder` is not used: all checks
-    take one.
+    2e-3 where rounding puts a unit on the other side of its ReLU: a wrong gradient differs by far more. `folder` is
+    not used: all checks take one.
     """
     x, y = images(ours, 4), np.arange(4) % 3
     before = theirs.get_weights()
