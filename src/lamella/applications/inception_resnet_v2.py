@@ -1,9 +1,10 @@
 """InceptionResNetV2: Inception's branches as residuals (Szegedy et al., 2017).
 
 Example:
-    >>> from lamella.applications import InceptionResNetV2
-    >>> InceptionResNetV2(weights=None, include_top=False, pooling="avg").output_shape
-    (None, 1536)
+    >>> from lamella.applications.inception_resnet_v2 import preprocess_input
+    >>> import numpy as np
+    >>> preprocess_input(np.array([[[0.0, 127.5, 255.0]]])).tolist()
+    [[[-1.0, 0.0, 1.0]]]
 """
 
 from __future__ import annotations
