@@ -91,7 +91,7 @@ def main() -> None:
     model, test = train(options.model, voc_folder(options.data), options.minutes, options.train, options.test)
     found = model.evaluate(test, verbose=0, return_dict=True)
     (metric,) = (each for each in model.metrics if isinstance(each, MeanAveragePrecision))
-    for name, precision in zip(model.class_names, metric.per_class(0.5), strict=True):
+    for name, precision in zip(model.class_names, metric.per_class(0.5, len(model.class_names)), strict=True):
         print(f"{name:<9} AP@0.5 {precision:.3f}")
     print(f"mAP@0.5 {found['map_50']:.3f}, mAP@[.5:.95] {found['map']:.3f} on {test.num_pictures} pictures")
 
@@ -100,7 +100,9 @@ def main() -> None:
     detections = model.predict(images)
     for i, image in enumerate(images[:6]):
         one = {name: values[i] for name, values in detections.items()}
-        draw_detections(image, one, model.class_names, min_score=0.25).save(options.out / f"{options.model}-{i}.png")
+        draw_detections(image, one, model.class_names, min_score=0.25, zoom=2).save(
+            options.out / f"{options.model}-{i}.png"
+        )
     model.save(options.out / f"{options.model}.keras")
     print(f"the model and drawn predictions: {options.out}")
 

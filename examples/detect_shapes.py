@@ -29,7 +29,7 @@ seconds = time.perf_counter() - started
 
 scores = model.evaluate(x_test, y_test, verbose=0, return_dict=True)
 (metric,) = (each for each in model.metrics if isinstance(each, MeanAveragePrecision))
-for name, precision in zip(shapes.CLASS_NAMES, metric.per_class(0.5), strict=True):
+for name, precision in zip(shapes.CLASS_NAMES, metric.per_class(0.5, len(shapes.CLASS_NAMES)), strict=True):
     print(f"{name:<9} AP@0.5 {precision:.3f}")
 print(f"mAP@0.5 {scores['map_50']:.3f} on {len(x_test)} pictures, after {seconds:.0f} seconds of training")
 

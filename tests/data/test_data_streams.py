@@ -109,7 +109,7 @@ def test_peek_does_not_use_a_batch_up(kind):
     assert source.peek() is first
     assert torch.equal(first[1], source.targets())
     found = list(source.batches())
-    assert found[0] is first
+    assert torch.equal(found[0][0], first[0]) and torch.equal(found[0][1], first[1])
     assert len(found) == N
 
 
@@ -220,6 +220,28 @@ def test_a_data_set_hears_of_epochs():
     for _ in range(2):
         numbers(source)
     assert data.calls == ["begin", *ALL, "end"] * 2
+
+
+def test_a_batch_that_was_peeked_at_is_in_the_order_of_its_epoch():
+    class Turned(Batches):
+        first = 0
+
+        def __getitem__(self, index):
+            return batch((index + self.first) % N)
+
+        def on_epoch_begin(self):
+            self.first += 2
+
+    source = make_source(Turned())
+    source.peek()
+    assert numbers(source) == [*ALL[2:], *ALL[:2]]
+
+
+def test_workers_start_when_batches_are_asked_for():
+    data = Batches(workers=2)
+    before = torch.multiprocessing.active_children()
+    make_source(data)
+    assert torch.multiprocessing.active_children() == before
 
 
 def test_a_data_set_is_shuffled_by_batches():

@@ -158,6 +158,7 @@ def test_empty_pictures_and_a_class_without_objects_are_cocos(rng):
     assert metric.summary() == pytest.approx(expected, abs=1e-9, nan_ok=True)
     np.testing.assert_allclose(metric.per_class(), precision[0], atol=1e-9)
     assert np.isnan(metric.per_class()[2])
+    assert len(metric.per_class(num_classes=6)) == 6 and np.isnan(metric.per_class(num_classes=6)[4:]).all()
 
 
 def test_pictures_without_detections_have_precision_0_and_without_objects_none(rng):

@@ -131,7 +131,8 @@ def build(options: Options, classes: list[str]) -> tuple[Any, float]:
 def _print_scores(model: Any, history: Any, scores: dict[str, float], seconds: float) -> dict[str, float]:
     print_history(history, scores)
     (metric,) = (each for each in model.metrics if isinstance(each, MeanAveragePrecision))
-    by_class = dict(zip(model.class_names, metric.per_class(0.5).tolist(), strict=True))
+    names = model.class_names
+    by_class = dict(zip(names, metric.per_class(0.5, len(names)).tolist(), strict=True))
     print()
     for name, precision in by_class.items():
         print(f"AP@0.5 of {name:<24} {precision:.3f}")

@@ -231,7 +231,7 @@ class StreamSource(Source):
         self.class_weight = class_weight
         self.device = device
         self.dtype = dtype
-        self.once = iter(stream) is stream
+        self.once = isinstance(stream, Iterator)
         self.steps = steps
         self.num_batches = steps if steps is not None else _length(stream)
         self._going: Iterator[Any] | None = None
@@ -328,6 +328,8 @@ class PyDatasetSource(StreamSource):
     def batches(self) -> Iterator[Batch]:
         if hasattr(self.dataset, "on_epoch_begin"):
             self.dataset.on_epoch_begin()
+            if self._ahead:  # peeked at before the data set knew its order
+                self._ahead, self._going = [], None
         yield from super().batches()
         if hasattr(self.dataset, "on_epoch_end"):
             self.dataset.on_epoch_end()

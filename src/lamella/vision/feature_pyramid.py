@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from lamella import layers
+from lamella.vision.roi_align import cross, taps, weighted_rows
 
 
 def feature_pyramid(maps: Sequence[Any], channels: int = 256, extra: int = 1) -> list[Any]:
@@ -96,45 +97,12 @@ def pyramid_roi_align(
         table = boxes.new_tensor([[*size, 1 / stride] for size, stride in zip(sizes, strides, strict=True)])
         height, width, scale = table[levels].unbind(-1)
         x1, y1, x2, y2 = (boxes * scale.unsqueeze(-1) - 0.5).unbind(-1)
-        row, row_weight = _taps(y1, y2, height, output_size, sampling_ratio)
-        column, column_weight = _taps(x1, x2, width, output_size, sampling_ratio)
+        row, row_weight = taps(y1, y2, height.unsqueeze(-1), output_size, sampling_ratio)
+        column, column_weight = taps(x1, x2, width.unsqueeze(-1), output_size, sampling_ratio)
         first = torch.tensor(starts[:-1], device=boxes.device)[levels]
         first = first + starts[-1] * torch.arange(batch, device=boxes.device).unsqueeze(-1)
         row = first.reshape(batch, count, 1, 1) + row * width.long().reshape(batch, count, 1, 1)
-        places = row[:, :, :, None, :, None] + column[:, :, None, :, None, :]
-        weights = row_weight[:, :, :, None, :, None] * column_weight[:, :, None, :, None, :]
-    taps = (2 * sampling_ratio) ** 2
-    cells = torch.nn.functional.embedding_bag(
-        places.reshape(-1, taps),
-        features,
-        per_sample_weights=weights.reshape(-1, taps).to(features.dtype),
-        mode="sum",
-    )
+        places = cross(row, column, torch.add)
+        weights = cross(row_weight, column_weight, torch.mul).to(features.dtype)
+    cells = weighted_rows(features, places.flatten(0, -2), weights.flatten(0, -2))
     return cells.reshape(batch, count, output_size, output_size, channels)
-
-
-def _taps(
-    start: torch.Tensor, end: torch.Tensor, size: torch.Tensor, cells: int, ratio: int
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Along one axis, for each box and cell: the features that its points lie between, and their weights.
-
-    Args:
-        start: (batch, n), where boxes start, in features of their map.
-        end: (batch, n), where they end.
-        size: (batch, n), the features of the map along the axis.
-        cells: Cells of a box.
-        ratio: Points of a cell.
-
-    Returns:
-        Places (int64) and weights, both (batch, n, cells, 2 * ratio).
-    """
-    steps = (torch.arange(cells * ratio, device=start.device, dtype=start.dtype) + 0.5) / (cells * ratio)
-    points = start.unsqueeze(-1) + (end - start).unsqueeze(-1) * steps
-    last = size.unsqueeze(-1) - 1
-    inside = (points >= -1) & (points <= last + 1)
-    points = torch.minimum(points.clamp(min=0), last)
-    low = points.floor()
-    share = points - low
-    places = torch.stack([low, torch.minimum(low + 1, last)], -1).long()
-    weights = torch.stack([1 - share, share], -1) * inside.unsqueeze(-1) / ratio
-    return places.reshape(*start.shape, cells, -1), weights.reshape(*start.shape, cells, -1)

@@ -136,16 +136,20 @@ class MeanAveragePrecision(Metric):
         values = {"map": _mean(precision), "map_50": _mean(precision[0]), "map_75": _mean(precision[5])}
         return {name: self._result(torch.tensor(value)) for name, value in values.items()}
 
-    def per_class(self, iou: float | None = 0.5) -> np.ndarray:
-        """The average precision of each class up to the highest seen; NaN where a class has no objects.
+    def per_class(self, iou: float | None = 0.5, num_classes: int | None = None) -> np.ndarray:
+        """The average precision of each class; NaN where a class has no objects.
 
         Args:
             iou: The bound, one of 0.5, 0.55, ..., 0.95; None for the mean over all of them.
+            num_classes: How many classes there are; by default up to the highest that was seen.
 
         Raises:
             ArgumentError: Another bound.
         """
         precision = self._curves("all")[0].mean(-1)
+        missing = (num_classes or 0) - precision.shape[1]
+        if missing > 0:
+            precision = np.pad(precision, ((0, 0), (0, missing)), constant_values=np.nan)
         if iou is None:
             return precision.mean(0)
         which = np.flatnonzero(np.isclose(OVERLAPS, iou))
