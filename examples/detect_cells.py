@@ -16,9 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import lamella
-from lamella.callbacks import LambdaCallback
+from lamella.callbacks import LambdaCallback, Pace
 from lamella.optimizers import AdamW
-from lamella.vision import YOLO, Augmentation, DetectionDataset, FasterRCNN, MeanAveragePrecision, Pace, draw_detections
+from lamella.vision import (
+    YOLO,
+    Augmentation,
+    CalmEnd,
+    DetectionDataset,
+    FasterRCNN,
+    MeanAveragePrecision,
+    draw_detections,
+)
 
 
 @dataclass
@@ -72,8 +80,9 @@ def train(name: str, folder: Path, minutes: float, split: str, test_split: str) 
         losses = "  ".join(f"{part} {value:.3f}" for part, value in logs.items())
         print(f"epoch {epoch + 1:3}  {(time.perf_counter() - started) / 60:5.1f} min  {losses}", flush=True)
 
-    pace = Pace(recipe.learning_rate, minutes, recipe.augment)
-    model.fit(data, epochs=100_000, verbose=0, callbacks=[pace, LambdaCallback(on_epoch_end=tell)])
+    pace = Pace(recipe.learning_rate, minutes)
+    callbacks = [pace, CalmEnd(pace, recipe.augment), LambdaCallback(on_epoch_end=tell)]
+    model.fit(data, epochs=100_000, verbose=0, callbacks=callbacks)
     return model, test
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import lamella as keras
 from lamella.datasets import shapes
-from lamella.vision import YOLO, MeanAveragePrecision, Pace, draw_detections
+from lamella.vision import YOLO, MeanAveragePrecision, draw_detections
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--pictures", type=int, default=4000, help="how many to train on")
@@ -24,7 +24,7 @@ model = YOLO(shapes.CLASS_NAMES, size="n", image_size=x_train.shape[1:3], score_
 model.compile(keras.optimizers.AdamW(2e-3, weight_decay=0.05), metrics=[MeanAveragePrecision()])
 
 started = time.perf_counter()
-model.fit(x_train, y_train, batch_size=16, epochs=options.epochs, callbacks=[Pace(2e-3)], verbose=2)
+model.fit(x_train, y_train, batch_size=16, epochs=options.epochs, callbacks=[keras.callbacks.Pace(2e-3)], verbose=2)
 seconds = time.perf_counter() - started
 
 scores = model.evaluate(x_test, y_test, verbose=0, return_dict=True)

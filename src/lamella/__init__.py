@@ -77,6 +77,7 @@ __all__ = [
     "errors",
     "floatx",
     "initializers",
+    "language",
     "layers",
     "losses",
     "metrics",
@@ -90,6 +91,7 @@ __all__ = [
     "regularizers",
     "remat",
     "saving",
+    "sequences",
     "set_floatx",
     "tree",
     "utils",
@@ -100,7 +102,20 @@ __all__ = [
 ]
 
 
-_LATER = frozenset({"applications", "ops", "preprocessing", "random", "saving", "vision", "visualization", "wrappers"})
+_LATER = frozenset(
+    {
+        "applications",
+        "language",
+        "ops",
+        "preprocessing",
+        "random",
+        "saving",
+        "sequences",
+        "vision",
+        "visualization",
+        "wrappers",
+    }
+)
 """Rooms that are loaded at first use: `import lamella` is to be quick."""
 
 

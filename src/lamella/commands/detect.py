@@ -10,9 +10,18 @@ from typing import Any
 import numpy as np
 
 import lamella
+from lamella.callbacks import Pace, SwapEMAWeights
 from lamella.commands.run_folder import draw_history, new_folder, print_history, write_record
 from lamella.errors import DataError
-from lamella.vision import YOLO, Augmentation, DetectionDataset, FasterRCNN, MeanAveragePrecision, Pace, draw_detections
+from lamella.vision import (
+    YOLO,
+    Augmentation,
+    CalmEnd,
+    DetectionDataset,
+    FasterRCNN,
+    MeanAveragePrecision,
+    draw_detections,
+)
 from lamella.vision.annotations import Annotations
 from lamella.vision.directory import read_directory
 
@@ -48,12 +57,13 @@ def train(options: Options) -> dict[str, float]:
     print(
         f"{model.count_params():,} weights; {training.num_pictures} pictures to train on, classes {model.class_names}"
     )
+    pace = Pace(rate, options.minutes)
     start = time.perf_counter()
     history = model.fit(
         training,
         validation_data=validation,
         epochs=options.epochs if options.minutes is None else UNENDING,
-        callbacks=[Pace(rate, options.minutes, augment), lamella.callbacks.SwapEMAWeights()],
+        callbacks=[pace, CalmEnd(pace, augment), SwapEMAWeights()],
         verbose=options.verbose,
     )
     seconds = time.perf_counter() - start

@@ -3,12 +3,12 @@
 from typing import Any
 
 from lamella.vision.augmentation import Augmentation
+from lamella.vision.calm_end import CalmEnd
 from lamella.vision.detection_data import DetectionDataset
 from lamella.vision.drawing import draw_detections, draw_mask
 from lamella.vision.faster_rcnn import FasterRCNN
 from lamella.vision.features import extract_features
 from lamella.vision.mean_average_precision import MeanAveragePrecision
-from lamella.vision.pace import Pace
 from lamella.vision.segmentation_data import SegmentationDataset
 from lamella.vision.segmentation_loss import DiceCrossEntropy
 from lamella.vision.tiles import predict_tiled
@@ -18,12 +18,12 @@ from lamella.vision.yolo import YOLO
 __all__ = [
     "YOLO",
     "Augmentation",
+    "CalmEnd",
     "DetectionDataset",
     "DiceCrossEntropy",
     "FasterRCNN",
     "FeatureExtractor",
     "MeanAveragePrecision",
-    "Pace",
     "SegmentationDataset",
     "UNet",
     "draw_detections",

@@ -14,6 +14,7 @@ from lamella.training.callbacks.lambda_callback import LambdaCallback
 from lamella.training.callbacks.learning_rate import LearningRateScheduler, ReduceLROnPlateau
 from lamella.training.callbacks.model_checkpoint import ModelCheckpoint
 from lamella.training.callbacks.monitor import MonitorCallback
+from lamella.training.callbacks.pace import Pace
 from lamella.training.callbacks.progbar_logger import ProgbarLogger
 from lamella.training.callbacks.remote_monitor import RemoteMonitor
 from lamella.training.callbacks.swap_ema_weights import SwapEMAWeights
@@ -32,6 +33,7 @@ __all__ = [
     "Logs",
     "ModelCheckpoint",
     "MonitorCallback",
+    "Pace",
     "ProgbarLogger",
     "ReduceLROnPlateau",
     "RemoteMonitor",

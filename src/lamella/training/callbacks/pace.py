@@ -1,4 +1,4 @@
-"""`Pace`: the learning rate of a whole training, by the epochs or by the clock, and calm pictures at its end."""
+"""`Pace`: the learning rate of a whole training, by the epochs or by the clock."""
 
 from __future__ import annotations
 
@@ -6,29 +6,25 @@ import math
 import time
 from typing import Any
 
-from lamella.callbacks import Callback
 from lamella.errors import ArgumentError
-from lamella.vision.augmentation import Augmentation
+from lamella.training.callbacks.base import Callback
 
 
 class Pace(Callback):
     """Lets the learning rate rise briefly and then fall along half a cosine until the training is over.
 
     With `minutes`, the clock decides when that is, however quick the machine: `fit` ends by itself, so give it more
-    epochs than there can be. Without, it is over after `fit`'s epochs. Towards the end, mosaics and mixups stop: the
-    last steps see pictures as they are.
+    epochs than there can be. Without, it is over after `fit`'s epochs.
 
     Args:
         learning_rate: The highest.
         minutes: How long to train; by default as many epochs as `fit` has.
-        augment: The `Augmentation` of the training data, if it makes mosaics.
         warm_up: The share of the training in which the rate rises.
-        calm: The share of the training after which there are no more mosaics.
 
     Raises:
-        ArgumentError: No minutes, or shares that are none.
+        ArgumentError: No minutes, or a share that is none.
 
-    Source: the cosine, Loshchilov and Hutter, 2017; mosaics off at the end, Ge et al., YOLOX, 2021.
+    Source: the cosine, Loshchilov and Hutter, 2017.
 
     Example:
         >>> import lamella
@@ -39,24 +35,15 @@ class Pace(Callback):
         0.015
     """
 
-    def __init__(
-        self,
-        learning_rate: float,
-        minutes: float | None = None,
-        augment: Augmentation | None = None,
-        warm_up: float = 0.05,
-        calm: float = 0.75,
-    ) -> None:
+    def __init__(self, learning_rate: float, minutes: float | None = None, warm_up: float = 0.05) -> None:
         super().__init__()
         if minutes is not None and not minutes > 0:
             raise ArgumentError(f"Pace: `minutes` must be above 0; got {minutes!r}.")
-        if not (0 <= warm_up < 1 and 0 <= calm <= 1):
-            raise ArgumentError(f"Pace: `warm_up` and `calm` are shares from 0 to 1; got {warm_up!r} and {calm!r}.")
+        if not 0 <= warm_up < 1:
+            raise ArgumentError(f"Pace: `warm_up` is a share from 0 to 1; got {warm_up!r}.")
         self.learning_rate = learning_rate
         self.minutes = minutes
-        self.augment = augment
         self.warm_up = warm_up
-        self.calm = calm
         self._start = time.perf_counter()
         self._epoch = 0
 
@@ -71,8 +58,6 @@ class Pace(Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._epoch = epoch
-        if self.augment is not None and self.share() >= self.calm:
-            self.augment.mosaic = self.augment.mixup = 0.0
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         share = self.share(batch)
