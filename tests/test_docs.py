@@ -20,6 +20,7 @@ PAGES = (
     "docs/from-keras.md",
     "docs/from-pytorch.md",
     "docs/training.md",
+    "docs/vision.md",
 )
 TRANSLATED = {page: page.replace(".md", ".zh-CN.md") for page in PAGES if page != "docs/training.md"}
 
