@@ -13,106 +13,8 @@ from typing import Any
 import torch
 
 from lamella.backend import epsilon
-from lamella.engine.dtypes import torch_dtype
 from lamella.errors import ArgumentError, ShapeError
-
-FORMATS = (
-    "xyxy",
-    "yxyx",
-    "xywh",
-    "center_xywh",
-    "center_yxhw",
-    "rel_xyxy",
-    "rel_yxyx",
-    "rel_xywh",
-    "rel_center_xywh",
-)
-
-
-def convert_format(
-    boxes: Any, source: str, target: str, height: Any = None, width: Any = None, dtype: Any = "float32"
-) -> Any:
-    """Boxes in another format.
-
-    Args:
-        boxes: (..., 4), or a dict with them under `"boxes"`.
-        source: Their format.
-        target: The format wanted.
-        height: The height of the image; needed to or from a `rel_` format.
-        width: Its width.
-        dtype: The data type of the result.
-
-    Raises:
-        ArgumentError: An unknown format, or no height and width where they are needed.
-        ShapeError: A last dimension other than 4.
-
-    Example:
-        >>> convert_format([[1.0, 2.0, 4.0, 6.0]], "xyxy", "xywh")
-        tensor([[1., 2., 3., 4.]])
-    """
-    if isinstance(boxes, dict):
-        boxes["boxes"] = convert_format(boxes["boxes"], source, target, height, width, dtype)
-        return boxes
-    source, target = source.lower(), target.lower()
-    for name, value in (("source", source), ("target", target)):
-        if value not in FORMATS:
-            raise ArgumentError(f"convert_format: `{name}` must be one of {', '.join(FORMATS)}; got {value!r}.")
-    relative = source.startswith("rel_"), target.startswith("rel_")
-    if any(relative) and (height is None or width is None):
-        raise ArgumentError(f"convert_format: from {source!r} to {target!r} needs `height` and `width`.")
-    boxes = torch.as_tensor(boxes).to(torch_dtype(dtype))
-    if boxes.ndim == 0 or boxes.shape[-1] != 4:
-        raise ShapeError(f"convert_format: boxes have a last dimension of 4; got shape {tuple(boxes.shape)}.")
-    if source == target:
-        return boxes
-    corners = _TO_CORNERS[source.removeprefix("rel_")](boxes)
-    if relative[0] != relative[1]:
-        size = torch.cat([_side(width, corners), _side(height, corners)] * 2, -1)
-        corners = corners * size if relative[0] else corners / size
-    return _FROM_CORNERS[target.removeprefix("rel_")](corners)
-
-
-def _side(value: Any, boxes: torch.Tensor) -> torch.Tensor:
-    side = torch.as_tensor(value).to(boxes.dtype)
-    return side.reshape(1) if side.ndim == 0 else side if side.shape[-1] == 1 else side.unsqueeze(-1)
-
-
-def _swapped(boxes: torch.Tensor) -> torch.Tensor:
-    return boxes[..., [1, 0, 3, 2]]
-
-
-def _from_sizes(boxes: torch.Tensor) -> torch.Tensor:
-    return torch.cat([boxes[..., :2], boxes[..., :2] + boxes[..., 2:]], -1)
-
-
-def _to_sizes(boxes: torch.Tensor) -> torch.Tensor:
-    return torch.cat([boxes[..., :2], boxes[..., 2:] - boxes[..., :2]], -1)
-
-
-def _from_centers(boxes: torch.Tensor) -> torch.Tensor:
-    half = boxes[..., 2:] / 2
-    return torch.cat([boxes[..., :2] - half, boxes[..., :2] + half], -1)
-
-
-def _to_centers(boxes: torch.Tensor) -> torch.Tensor:
-    size = boxes[..., 2:] - boxes[..., :2]
-    return torch.cat([boxes[..., :2] + size / 2, size], -1)
-
-
-_TO_CORNERS = {
-    "xyxy": lambda boxes: boxes,
-    "yxyx": _swapped,
-    "xywh": _from_sizes,
-    "center_xywh": _from_centers,
-    "center_yxhw": lambda boxes: _from_centers(_swapped(boxes)),
-}
-_FROM_CORNERS = {
-    "xyxy": lambda boxes: boxes,
-    "yxyx": _swapped,
-    "xywh": _to_sizes,
-    "center_xywh": _to_centers,
-    "center_yxhw": lambda boxes: _swapped(_to_centers(boxes)),
-}
+from lamella.layers.image.bounding_boxes import FORMATS, areas, clip_to_image_size, convert_format, cut, side_of
 
 
 def _only_corners(function: str, bounding_box_format: str) -> None:
@@ -120,46 +22,6 @@ def _only_corners(function: str, bounding_box_format: str) -> None:
         raise NotImplementedError(
             f"{function} takes boxes as 'xyxy' only; got {bounding_box_format!r}. convert_format() them first."
         )
-
-
-def clip_to_image_size(
-    bounding_boxes: dict[str, Any], height: Any = None, width: Any = None, bounding_box_format: str = "xyxy"
-) -> dict[str, Any]:
-    """Boxes cut at the edges of the image; the label of what is left without an area becomes -1.
-
-    Args:
-        bounding_boxes: A dict with `"boxes"` (..., boxes, 4) and maybe `"labels"` (..., boxes).
-        height: The height of the image, with `"xyxy"`.
-        width: Its width.
-        bounding_box_format: `"xyxy"` or `"rel_xyxy"`.
-
-    Example:
-        >>> clip_to_image_size({"boxes": torch.tensor([[-1.0, 0.0, 5.0, 2.0]])}, height=4, width=4)["boxes"]
-        tensor([[0., 0., 4., 2.]])
-    """
-    if bounding_box_format not in ("xyxy", "rel_xyxy"):
-        raise NotImplementedError(
-            f"clip_to_image_size takes boxes as 'xyxy' or 'rel_xyxy'; got {bounding_box_format!r}."
-        )
-    if bounding_box_format == "rel_xyxy":
-        height = width = 1.0
-    if height is None or width is None:
-        raise ArgumentError("clip_to_image_size: boxes as 'xyxy' need `height` and `width`.")
-    boxes = _cut(torch.as_tensor(bounding_boxes["boxes"]), height, width)
-    result = {**bounding_boxes, "boxes": boxes}
-    if bounding_boxes.get("labels") is not None:
-        labels = torch.as_tensor(bounding_boxes["labels"])
-        result["labels"] = torch.where(_areas(boxes) > 0, labels, torch.full_like(labels, -1))
-    return result
-
-
-def _cut(boxes: torch.Tensor, height: Any, width: Any) -> torch.Tensor:
-    limit = torch.cat([_side(width, boxes), _side(height, boxes)] * 2, -1)
-    return torch.minimum(boxes.clamp(min=0), limit)
-
-
-def _areas(boxes: torch.Tensor) -> torch.Tensor:
-    return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
 
 
 def crop(boxes: Any, top: Any, left: Any, height: Any, width: Any, bounding_box_format: str = "xyxy") -> torch.Tensor:
@@ -171,8 +33,8 @@ def crop(boxes: Any, top: Any, left: Any, height: Any, width: Any, bounding_box_
     """
     _only_corners("crop", bounding_box_format)
     boxes = torch.as_tensor(boxes)
-    shift = torch.cat([_side(left, boxes), _side(top, boxes)] * 2, -1)
-    return _cut(boxes - shift, height, width)
+    shift = torch.cat([side_of(left, boxes), side_of(top, boxes)] * 2, -1)
+    return cut(boxes - shift, height, width)
 
 
 def pad(
@@ -186,7 +48,7 @@ def pad(
     """
     _only_corners("pad", bounding_box_format)
     boxes = torch.as_tensor(boxes)
-    return boxes + torch.cat([_side(left, boxes), _side(top, boxes)] * 2, -1)
+    return boxes + torch.cat([side_of(left, boxes), side_of(top, boxes)] * 2, -1)
 
 
 def affine_transform(
@@ -363,7 +225,7 @@ def compute_iou(
     a = convert_format(boxes1, bounding_box_format, "xyxy", height, width).unsqueeze(-2)
     b = convert_format(boxes2, bounding_box_format, "xyxy", height, width).unsqueeze(-3)
     overlap = (torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])).clamp(min=0).prod(-1)
-    iou = overlap / (_areas(a) + _areas(b) - overlap + epsilon())
+    iou = overlap / (areas(a) + areas(b) - overlap + epsilon())
     if not use_masking:
         return iou
     missing = (a.amax(-1) < 0) | (b.amax(-1) < 0)
@@ -403,6 +265,7 @@ def compute_ciou(boxes1: Any, boxes2: Any, bounding_box_format: str, image_shape
 
 
 __all__ = [
+    "FORMATS",
     "affine_transform",
     "clip_to_image_size",
     "compute_ciou",

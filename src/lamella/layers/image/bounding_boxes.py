@@ -1,12 +1,11 @@
 """Boxes around things in images: their formats, and where they are when the image has moved.
 
-Boxes are tensors of shape (..., 4), or `{"boxes": ..., "labels": ...}` with the class of each box. A label of -1
-marks a box with nothing in it.
+Boxes are tensors (..., 4), or `{"boxes": ..., "labels": ...}` with the class of each box; a label of -1 marks a box
+with nothing in it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -14,120 +13,147 @@ import torch
 from lamella.engine.dtypes import torch_dtype
 from lamella.errors import ArgumentError, ShapeError
 
-_Parts = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
-
-
-def _from_center(cx: torch.Tensor, cy: torch.Tensor, w: torch.Tensor, h: torch.Tensor) -> _Parts:
-    return cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2
-
-
-def _to_center(left: torch.Tensor, top: torch.Tensor, right: torch.Tensor, bottom: torch.Tensor) -> _Parts:
-    return left + (right - left) / 2, top + (bottom - top) / 2, right - left, bottom - top
-
-
-_TO_CORNERS: dict[str, Callable[..., _Parts]] = {
-    "xyxy": lambda left, top, right, bottom: (left, top, right, bottom),
-    "yxyx": lambda top, left, bottom, right: (left, top, right, bottom),
-    "xywh": lambda left, top, w, h: (left, top, left + w, top + h),
-    "center_xywh": _from_center,
-    "center_yxhw": lambda cy, cx, h, w: _from_center(cx, cy, w, h),
-}
-
-_FROM_CORNERS: dict[str, Callable[..., _Parts]] = {
-    "xyxy": lambda left, top, right, bottom: (left, top, right, bottom),
-    "yxyx": lambda left, top, right, bottom: (top, left, bottom, right),
-    "xywh": lambda left, top, right, bottom: (left, top, right - left, bottom - top),
-    "center_xywh": _to_center,
-    "center_yxhw": lambda *corners: tuple(_to_center(*corners)[i] for i in (1, 0, 3, 2)),  # type: ignore[return-value]
-}
-
-FORMATS = (*_TO_CORNERS, "rel_xyxy", "rel_yxyx", "rel_xywh", "rel_center_xywh")
+FORMATS = (
+    "xyxy",
+    "yxyx",
+    "xywh",
+    "center_xywh",
+    "center_yxhw",
+    "rel_xyxy",
+    "rel_yxyx",
+    "rel_xywh",
+    "rel_center_xywh",
+)
 
 
 def convert_format(
-    boxes: Any,
-    source: str,
-    target: str,
-    height: Any = None,
-    width: Any = None,
-    dtype: Any = "float32",
+    boxes: Any, source: str, target: str, height: Any = None, width: Any = None, dtype: Any = "float32"
 ) -> Any:
     """Boxes in another format.
 
     Args:
-        boxes: Boxes (..., 4), or a dict with them under `"boxes"`.
-        source: The format they are in, one of `FORMATS`. The `rel_` ones count in heights and widths of the image.
+        boxes: (..., 4), or a dict with them under `"boxes"`.
+        source: Their format.
         target: The format wanted.
-        height: The height of the image; for `rel_` formats.
+        height: The height of the image; needed to or from a `rel_` format.
         width: Its width.
         dtype: The data type of the result.
 
     Raises:
-        ArgumentError: An unknown format, or no height and width for a `rel_` one.
-        ShapeError: Boxes that are not of four numbers.
+        ArgumentError: An unknown format, or no height and width where they are needed.
+        ShapeError: A last dimension other than 4.
 
     Example:
-        >>> convert_format(torch.tensor([[10.0, 20.0, 30.0, 60.0]]), "xyxy", "center_xywh")
-        tensor([[20., 40., 20., 40.]])
+        >>> convert_format([[1.0, 2.0, 4.0, 6.0]], "xyxy", "xywh")
+        tensor([[1., 2., 3., 4.]])
     """
     if isinstance(boxes, dict):
         return {**boxes, "boxes": convert_format(boxes["boxes"], source, target, height, width, dtype)}
     source, target = source.lower(), target.lower()
-    for name in (source, target):
-        if name not in FORMATS:
-            raise ArgumentError(f"A bounding box format must be one of {FORMATS}; got {name!r}.")
-    boxes = torch.as_tensor(boxes).to(torch_dtype(dtype))
-    if boxes.shape[-1] != 4:
-        raise ShapeError(f"Boxes have four numbers in the last axis; got shape {tuple(boxes.shape)}.")
-    relative = [name.startswith("rel_") for name in (source, target)]
+    for name, value in (("source", source), ("target", target)):
+        if value not in FORMATS:
+            raise ArgumentError(f"convert_format: `{name}` must be one of {', '.join(FORMATS)}; got {value!r}.")
+    relative = source.startswith("rel_"), target.startswith("rel_")
     if any(relative) and (height is None or width is None):
-        raise ArgumentError(f"From {source!r} to {target!r}: give the `height` and `width` of the image.")
+        raise ArgumentError(f"convert_format: from {source!r} to {target!r} needs `height` and `width`.")
+    boxes = torch.as_tensor(boxes).to(torch_dtype(dtype))
+    if boxes.ndim == 0 or boxes.shape[-1] != 4:
+        raise ShapeError(f"convert_format: boxes have a last dimension of 4; got shape {tuple(boxes.shape)}.")
     if source == target:
         return boxes
-    corners = _TO_CORNERS[source.removeprefix("rel_")](*boxes.split(1, -1))
-    if relative == [True, False]:
-        corners = tuple(c * s for c, s in zip(corners, (width, height, width, height), strict=True))
-    elif relative == [False, True]:
-        corners = tuple(c / s for c, s in zip(corners, (width, height, width, height), strict=True))
-    return torch.cat(_FROM_CORNERS[target.removeprefix("rel_")](*corners), -1)
+    corners = _TO_CORNERS[source.removeprefix("rel_")](boxes)
+    if relative[0] != relative[1]:
+        size = torch.cat([side_of(width, corners), side_of(height, corners)] * 2, -1)
+        corners = corners * size if relative[0] else corners / size
+    return _FROM_CORNERS[target.removeprefix("rel_")](corners)
+
+
+def side_of(value: Any, boxes: torch.Tensor) -> torch.Tensor:
+    """A height or width, one or one of each image, so that it fits boxes (..., boxes, 4)."""
+    side = torch.as_tensor(value).to(boxes.dtype)
+    return side.reshape(1) if side.ndim == 0 else side if side.shape[-1] == 1 else side.unsqueeze(-1)
+
+
+def _swapped(boxes: torch.Tensor) -> torch.Tensor:
+    return boxes[..., [1, 0, 3, 2]]
+
+
+def _from_sizes(boxes: torch.Tensor) -> torch.Tensor:
+    return torch.cat([boxes[..., :2], boxes[..., :2] + boxes[..., 2:]], -1)
+
+
+def _to_sizes(boxes: torch.Tensor) -> torch.Tensor:
+    return torch.cat([boxes[..., :2], boxes[..., 2:] - boxes[..., :2]], -1)
+
+
+def _from_centers(boxes: torch.Tensor) -> torch.Tensor:
+    half = boxes[..., 2:] / 2
+    return torch.cat([boxes[..., :2] - half, boxes[..., :2] + half], -1)
+
+
+def _to_centers(boxes: torch.Tensor) -> torch.Tensor:
+    size = boxes[..., 2:] - boxes[..., :2]
+    return torch.cat([boxes[..., :2] + size / 2, size], -1)
+
+
+_TO_CORNERS = {
+    "xyxy": lambda boxes: boxes,
+    "yxyx": _swapped,
+    "xywh": _from_sizes,
+    "center_xywh": _from_centers,
+    "center_yxhw": lambda boxes: _from_centers(_swapped(boxes)),
+}
+_FROM_CORNERS = {
+    "xyxy": lambda boxes: boxes,
+    "yxyx": _swapped,
+    "xywh": _to_sizes,
+    "center_xywh": _to_centers,
+    "center_yxhw": lambda boxes: _swapped(_to_centers(boxes)),
+}
 
 
 def clip_to_image_size(
-    bounding_boxes: dict[str, Any],
-    height: Any = None,
-    width: Any = None,
-    bounding_box_format: str = "xyxy",
+    bounding_boxes: dict[str, Any], height: Any = None, width: Any = None, bounding_box_format: str = "xyxy"
 ) -> dict[str, Any]:
-    """The parts of the boxes that lie in the image. Labels of boxes with no such part become -1.
+    """Boxes cut at the edges of the image; the label of what is left without an area becomes -1.
 
     Args:
-        bounding_boxes: A dict of `"boxes"` and, if there are any, `"labels"`.
-        height: The height of the image; not needed for `"rel_xyxy"`.
+        bounding_boxes: A dict with `"boxes"` (..., boxes, 4) and maybe `"labels"` (..., boxes), or one-hot.
+        height: The height of the image, with `"xyxy"`.
         width: Its width.
         bounding_box_format: `"xyxy"` or `"rel_xyxy"`.
 
+    Raises:
+        ArgumentError: Another format, or no height and width.
+
     Example:
-        >>> boxes = torch.tensor([[-5.0, 2.0, 4.0, 99.0], [20.0, 0.0, 30.0, 5.0]])
-        >>> clipped = clip_to_image_size({"boxes": boxes, "labels": torch.tensor([1, 2])}, height=10, width=10)
-        >>> clipped["boxes"].tolist(), clipped["labels"].tolist()
-        ([[0.0, 2.0, 4.0, 10.0], [10.0, 0.0, 10.0, 5.0]], [1, -1])
+        >>> clip_to_image_size({"boxes": torch.tensor([[-1.0, 0.0, 5.0, 2.0]])}, height=4, width=4)["boxes"]
+        tensor([[0., 0., 4., 2.]])
     """
     if bounding_box_format not in ("xyxy", "rel_xyxy"):
-        raise ArgumentError(f"Boxes to clip must be 'xyxy' or 'rel_xyxy'; got {bounding_box_format!r}.")
+        raise ArgumentError(f"clip_to_image_size takes boxes as 'xyxy' or 'rel_xyxy'; got {bounding_box_format!r}.")
     if bounding_box_format == "rel_xyxy":
-        height = width = 1
-    elif height is None or width is None:
-        raise ArgumentError("Clipping 'xyxy' boxes needs the `height` and `width` of the image.")
-    left, top, right, bottom = bounding_boxes["boxes"].unbind(-1)
-    left, right = left.clamp(0, width), right.clamp(0, width)
-    top, bottom = top.clamp(0, height), bottom.clamp(0, height)
-    clipped = {**bounding_boxes, "boxes": torch.stack([left, top, right, bottom], -1)}
-    labels = bounding_boxes.get("labels")
-    if labels is not None:
-        full = (right - left) * (bottom - top) > 0
+        height = width = 1.0
+    if height is None or width is None:
+        raise ArgumentError("clip_to_image_size: boxes as 'xyxy' need `height` and `width`.")
+    boxes = cut(torch.as_tensor(bounding_boxes["boxes"]), height, width)
+    result = {**bounding_boxes, "boxes": boxes}
+    if bounding_boxes.get("labels") is not None:
+        labels, full = torch.as_tensor(bounding_boxes["labels"]), areas(boxes) > 0
         full = full.reshape(*full.shape, *[1] * (labels.ndim - full.ndim))
-        clipped["labels"] = torch.where(full, labels, -1)
-    return clipped
+        result["labels"] = torch.where(full, labels, -1)
+    return result
+
+
+def cut(boxes: torch.Tensor, height: Any, width: Any) -> torch.Tensor:
+    """The parts of xyxy boxes that lie in an image of this size."""
+    limit = torch.cat([side_of(width, boxes), side_of(height, boxes)] * 2, -1)
+    return torch.minimum(boxes.clamp(min=0), limit)
+
+
+def areas(boxes: torch.Tensor) -> torch.Tensor:
+    """Of xyxy boxes (..., 4)."""
+    return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
 
 
 def moved_boxes(boxes: torch.Tensor, transforms: torch.Tensor) -> torch.Tensor:
