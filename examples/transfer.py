@@ -19,7 +19,7 @@ from lamella.vision import FeatureExtractor
 
 PICTURES = 10  # of each new class
 SEEDS = 5
-MOST = 6000  # pictures of the old classes, and at most a third as many to measure on: enough, and quick
+MOST = 30_000  # pictures of the old classes, and at most a third as many to measure on
 
 
 def load(name):
@@ -87,7 +87,7 @@ def compare(name, seeds=SEEDS, most=MOST):
     keras.utils.set_random_seed(0)
     base = convolutions(x.shape[1:])
     old = np.flatnonzero(y < 5)[:most]
-    train(with_head(base, moved=True), x[old], y[old], 1e-3, epochs=max(4, 15000 // len(old)), batch_size=32)
+    train(with_head(base, moved=True), x[old], y[old], 1e-3, epochs=min(max(4, 60_000 // len(old)), 20), batch_size=32)
     new = np.flatnonzero(y_test >= 5)[: most // 3]
     test = x_test[new], y_test[new] - 5
     runs = []

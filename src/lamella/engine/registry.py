@@ -327,7 +327,7 @@ def deserialize_keras_object(
         return deserialize(config, custom_objects)
 
 
-_FAMILIES = ("lamella.applications.", "lamella.vision.")
+_FAMILIES = ("lamella.applications.", "lamella.language.", "lamella.sequences.", "lamella.vision.")
 """Rooms that `import lamella` does not load: their classes register themselves when a config first names them."""
 
 

@@ -51,6 +51,7 @@ class Trainer:
         self._train_function: Any = None
         self._replay: Replay | None = None
         self._trained_with: list[int] = []
+        self._tried: tuple[Any, Any] | None = None  # a kind of inputs, and the prediction for two of them
 
     # -- compile ------------------------------------------------------------------------------------
 
@@ -102,6 +103,7 @@ class Trainer:
         self._compiled_loss = None
         self._compiled_metrics = None
         self._train_function = None
+        self._tried = None
         self.stop_training = False
         self.compiled = True
 
@@ -514,7 +516,7 @@ class Trainer:
         )
         device = device_of(self)  # type: ignore[arg-type]
         if not own_step:
-            y_pred = checks.input_fits(self, x)
+            y_pred = self._prediction_like(x)
             if y is None and self.loss is not None:
                 checks.needs_targets(self)
             if y is not None and self.loss is not None:
@@ -535,6 +537,15 @@ class Trainer:
         if training:
             self._prepare_optimizer()
             self._train_function = self._make_train_function()
+
+    def _prediction_like(self, x: Any) -> Any:
+        """What the model makes of two samples; tried anew where the inputs' shapes or the layers have changed."""
+        leaves, structure = pytree.tree_flatten(x)
+        shapes = [(leaf.shape[1:], leaf.dtype) for leaf in leaves if isinstance(leaf, torch.Tensor)]
+        kind = str(structure), shapes, [id(module) for module in self.modules()]  # type: ignore[attr-defined]
+        if self._tried is None or self._tried[0] != kind:
+            self._tried = kind, checks.input_fits(self, x)
+        return self._tried[1]
 
     def _prepare_optimizer(self) -> None:
         weights = self.trainable_weights  # type: ignore[attr-defined]

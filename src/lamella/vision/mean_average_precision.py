@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from lamella.errors import ArgumentError, DataError, ShapeError
-from lamella.utils.bounding_boxes import FORMATS, convert_format
 from lamella.metrics import Metric
 from lamella.saving import register_keras_serializable
+from lamella.utils.bounding_boxes import FORMATS, convert_format
 
 OVERLAPS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
