@@ -70,6 +70,9 @@ def pair(request):
     }.get(request.param, {})
     for library in (lamella, keras):
         library.utils.clear_session()
+    # In one draw of weights in four, rounding puts a unit of a network this narrow on the other side of its ReLU, for
+    # Lamella as often as for Keras (measured against float64): the gradient then differs by up to 2 %.
+    keras.utils.set_random_seed(0)
     ours, theirs = (build(**kwargs) for build in narrow(request.param))
     harness.randomize(theirs)
     normalize(theirs)
