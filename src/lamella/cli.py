@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import importlib
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 DATASETS = ("digits", "mnist", "fashion_mnist", "cifar10", "california_housing")
-MODELS = ("mlp", "cnn", "logistic")
+TASKS = {
+    "classify": "train",
+    "detect": "detect",
+    "text-classify": "text_classify",
+    "generate": "generate",
+    "translate": "translate",
+    "forecast": "forecast",
+    "speech": "speech",
+}
+COMMANDS = {
+    "predict": "predict",
+    "classify": "text_classify",
+    "generate": "generate",
+    "translate": "translate",
+    "transcribe": "speech",
+    "forecast": "forecast",
+}
+"""Which module of `lamella.commands` does a task of `lamella train`, and what a model that was trained can do."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,8 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return run(options.script, options.arguments)
     if options.command == "train":
         return _train(options)
-    if options.command == "predict":
-        return _predict(options)
+    if options.command in COMMANDS:
+        return _use(options)
     parser.print_help()
     return 0
 
@@ -41,53 +60,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _train(options: argparse.Namespace) -> int:
     from lamella.errors import LamellaError
 
-    given = {name: value for name, value in vars(options).items() if value is not None}
-    task = given.pop("task")
-    for name in ("command", "version"):
-        given.pop(name, None)
-    foreign = sorted(set(given) & (_OF_DETECTION if task == "classify" else _OF_CLASSIFICATION))
-    try:
+    def train() -> None:
+        module = importlib.import_module(f"lamella.commands.{TASKS[options.task]}")
+        given = {name: value for name, value in vars(options).items() if value is not None}
+        for name in ("task", "command", "version"):
+            given.pop(name)
+        known = {field.name for field in dataclasses.fields(module.Options)}
+        foreign = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(set(given) - known))
         if foreign:
-            names = ", ".join(f"--{name.replace('_', '-')}" for name in foreign)
-            raise LamellaError(f"{names} does not go with --task {task}.")
-        if task == "detect":
-            from lamella.commands import detect
+            raise LamellaError(f"{foreign} does not go with --task {options.task}.")
+        if "data" in known and "data" not in given:
+            raise LamellaError(f"--task {options.task} needs --data, {module.DATA}.")
+        model = given.get("model", module.MODELS[0])
+        if model not in module.MODELS:
+            raise LamellaError(f"--model: invalid choice: {model!r} (choose from {', '.join(module.MODELS)})")
+        module.train(module.Options(**given))
 
-            if "data" not in given:
-                raise LamellaError("--task detect needs --data FOLDER, with pictures and labels.")
-            _known("model", given.get("model", detect.MODELS[0]), detect.MODELS)
-            detect.train(detect.Options(**given))
-        else:
-            from lamella.commands import train
-
-            _known("model", given.get("model", MODELS[0]), MODELS)
-            train.train(train.Options(**given))
-    except (LamellaError, ImportError, OSError) as error:
-        print(f"lamella train: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return _told("train", train)
 
 
-_OF_DETECTION = {"data", "image_size", "minutes", "strict"}
-_OF_CLASSIFICATION = {"dataset", "hidden", "dropout", "validation_split"}
+def _use(options: argparse.Namespace) -> int:
+    def use() -> None:
+        module = importlib.import_module(f"lamella.commands.{COMMANDS[options.command]}")
+        given = {name: value for name, value in vars(options).items() if name not in ("command", "version")}
+        getattr(module, options.command)(module.Use(**given))
+
+    return _told(options.command, use)
 
 
-def _known(option: str, value: str, choices: Sequence[str]) -> None:
+def _told(command: str, work: Callable[[], None]) -> int:
+    """The exit code: 2 where the person can mend what went wrong, which is told in one line."""
     from lamella.errors import LamellaError
 
-    if value not in choices:
-        raise LamellaError(f"--{option}: invalid choice: {value!r} (choose from {', '.join(choices)})")
-
-
-def _predict(options: argparse.Namespace) -> int:
-    from lamella.commands.predict import Options, predict
-    from lamella.errors import LamellaError
-
-    given = {name: value for name, value in vars(options).items() if name not in ("command", "version")}
     try:
-        predict(Options(**given))
+        work()
     except (LamellaError, ImportError, OSError) as error:
-        print(f"lamella predict: {error}", file=sys.stderr)
+        print(f"lamella {command}: {error}", file=sys.stderr)
         return 2
     return 0
 
@@ -105,45 +113,60 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("script", metavar="SCRIPT")
     run.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENTS", help="handed to the script")
 
+    _add_train(commands)
+    _add_uses(commands)
+    return parser
+
+
+def _add_train(commands: Any) -> None:
     train = commands.add_parser(
         "train",
-        help="train a model on a data set or on your pictures",
-        description="Trains, evaluates, and writes the model and the learning curve to runs/.",
+        help="train a model on a data set, or on your pictures, texts, sounds or tables",
+        description="Trains, tests, and writes the model and the learning curve to runs/. What is not given has a "
+        "default that fits the task; what does not go with the task is refused.",
     )
-    train.add_argument("--task", choices=("classify", "detect"), default="classify", help="classify by default")
-    train.add_argument("--dataset", choices=DATASETS, help="to classify: digits by default, which needs no download")
+    above_0 = _number("above 0", lambda value: 0 < value < float("inf"))
+    train.add_argument("--task", choices=TASKS, default="classify", help="classify (pictures or rows) by default")
+    train.add_argument("--dataset", choices=DATASETS, help="classify: digits by default, which needs no download")
     train.add_argument(
-        "--data", metavar="DIR", help="to detect: pictures with labels in YOLO's, COCO's or VOC's format"
+        "--data",
+        metavar="PATH",
+        help="detect: a folder of pictures with labels in YOLO's, COCO's or VOC's format; text-classify, translate: a "
+        "CSV or TSV table; generate: a text; forecast: a CSV table; speech: a folder or table of sounds with texts",
     )
-    train.add_argument("--model", help=f"to classify {', '.join(MODELS)}; to detect yolo-n, -s, -m, faster-rcnn")
-    train.add_argument("--epochs", type=_whole(1), help="30 to classify, 100 to detect")
     train.add_argument(
-        "--minutes", type=_number("above 0", lambda m: 0 < m < float("inf")), help="to detect: instead of epochs"
+        "--columns", type=_names, metavar="A,B", help="the columns of a table: text,label; source,target; path,text"
     )
-    train.add_argument("--batch-size", type=_whole(1), dest="batch_size", help="32 to classify, 16 to detect")
-    train.add_argument(
-        "--image-size", type=_image_size, dest="image_size", metavar="N|HxW", help="to detect: 320, or 256x320"
-    )
-    train.add_argument("--optimizer", help="any optimizer by name; adam to classify, adamw to detect")
-    train.add_argument(
-        "--learning-rate",
-        type=_number("above 0", lambda r: 0 < r < float("inf")),
-        dest="learning_rate",
-        help="the optimizer's own; to detect, the highest",
-    )
-    train.add_argument("--hidden", type=_sizes, metavar="N,N", help="to classify: units of the hidden layers, 128,64")
-    train.add_argument("--dropout", type=_number("from 0 to 1", lambda p: 0 <= p <= 1), help="to classify: 0.2")
+    train.add_argument("--model", help="the kind of model; a wrong one is answered with the list")
+    train.add_argument("--epochs", type=_whole(1))
+    train.add_argument("--minutes", type=above_0, help="how long to train, instead of epochs")
+    train.add_argument("--batch-size", type=_whole(1), dest="batch_size")
+    train.add_argument("--optimizer", help="classify, detect: any optimizer by name")
+    train.add_argument("--learning-rate", type=above_0, dest="learning_rate")
+    train.add_argument("--image-size", type=_image_size, dest="image_size", metavar="N|HxW", help="detect: 320")
+    train.add_argument("--hidden", type=_sizes, metavar="N,N", help="classify: units of the hidden layers, 128,64")
+    train.add_argument("--dropout", type=_number("from 0 to 1", lambda p: 0 <= p <= 1), help="classify: 0.2")
     train.add_argument(
         "--validation-split",
         type=_number("from 0 to below 1", lambda part: 0 <= part < 1),
         dest="validation_split",
-        help="to classify: the share of the training data that is kept for validation, 0.1",
+        help="the share of the data that is kept aside",
     )
-    train.add_argument("--strict", action="store_true", default=None, help="to detect: refuse a broken file")
+    train.add_argument("--vocabulary", type=_whole(10), help="texts: how many tokens; generate: characters by default")
+    train.add_argument("--context", type=_whole(2), help="generate: how many tokens the model sees, 128")
+    train.add_argument("--time-column", dest="time_column", help="forecast: the column of the times")
+    train.add_argument("--horizon", type=_whole(1), help="forecast: how many rows, 12")
+    train.add_argument("--input-length", type=_whole(1), dest="input_length", help="forecast: the rows it sees")
+    train.add_argument("--period", type=_whole(1), help="forecast: the rows of a season, 12 for months")
+    train.add_argument("--fill", choices=("linear", "forward"), help="forecast: missing rows are filled, not refused")
+    train.add_argument("--sample-rate", type=_whole(1000), dest="sample_rate", help="speech: 8000 samples a second")
+    train.add_argument("--strict", action="store_true", default=None, help="detect, speech: refuse a broken file")
     train.add_argument("--seed", type=_whole(0, 2**32 - 1), help="0")
     train.add_argument("--out", help="the folder to write to; a new one in runs/ by default")
     train.add_argument("--verbose", type=int, choices=(0, 1, 2), help="1, a progress bar; 2, a line an epoch")
 
+
+def _add_uses(commands: Any) -> None:
     predict = commands.add_parser(
         "predict",
         help="what a saved model sees in pictures",
@@ -161,7 +184,44 @@ def _parser() -> argparse.ArgumentParser:
     )
     predict.add_argument("--batch-size", type=_whole(1), default=8, dest="batch_size")
     predict.add_argument("--strict", action="store_true", help="stop at a picture that cannot be read")
-    return parser
+
+    classify = commands.add_parser("classify", help="the classes of texts, by a model that was trained on texts")
+    classify.add_argument("model", metavar="MODEL", help="a .keras file")
+    classify.add_argument("texts", metavar="TEXT", nargs="+")
+
+    generate = commands.add_parser("generate", help="what a language model writes after a prompt")
+    generate.add_argument("model", metavar="MODEL", help="a .keras file, or a GPT-2: a folder or a name on the hub")
+    generate.add_argument("prompt", metavar="PROMPT")
+    generate.add_argument("--tokens", type=_whole(1), default=200, help="how many to write, 200")
+    generate.add_argument(
+        "--temperature", type=_number("of 0 or more", lambda t: 0 <= t < float("inf")), default=0.8, help="0.8"
+    )
+    generate.add_argument("--top-k", type=_whole(1), dest="top_k", help="choose among so many tokens")
+    generate.add_argument(
+        "--top-p",
+        type=_number("above 0, to 1", lambda p: 0 < p <= 1),
+        default=0.95,
+        dest="top_p",
+        help="choose among the likeliest tokens that make up this share",
+    )
+    generate.add_argument("--beams", type=_whole(1), default=1, help="a beam search instead of drawing")
+    generate.add_argument("--seed", type=_whole(0, 2**32 - 1))
+
+    translate = commands.add_parser("translate", help="translations of texts")
+    translate.add_argument("model", metavar="MODEL", help="a .keras file")
+    translate.add_argument("texts", metavar="TEXT", nargs="*")
+    translate.add_argument("--file", help="a file with a text a line")
+    translate.add_argument("--beams", type=_whole(1), default=4, help="4; 1 is quicker")
+
+    transcribe = commands.add_parser("transcribe", help="what is said in sound files")
+    transcribe.add_argument("model", metavar="MODEL", help="a .keras file")
+    transcribe.add_argument("sounds", metavar="SOUND", nargs="+", help="files")
+    transcribe.add_argument("--beams", type=_whole(1), default=8, help="8; 1 is quicker")
+
+    forecast = commands.add_parser("forecast", help="the rows that come after a table's last one")
+    forecast.add_argument("model", metavar="MODEL", help="a .keras file")
+    forecast.add_argument("history", metavar="CSV", help="a table with the columns of the training")
+    forecast.add_argument("--out", metavar="FILE", help="a CSV file to write to")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -207,6 +267,10 @@ def _image_size(text: str) -> tuple[int, int]:
     if len(sides) not in (1, 2) or min(sides) < 1:
         raise argparse.ArgumentTypeError(f"must be a number of pixels, or HEIGHTxWIDTH; got {text!r}")
     return sides[0], sides[-1]
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(","))
 
 
 def _sizes(text: str) -> tuple[int, ...]:

@@ -26,6 +26,7 @@ from lamella.vision.annotations import Annotations
 from lamella.vision.directory import read_directory
 
 MODELS = ("yolo-n", "yolo-s", "yolo-m", "faster-rcnn")
+DATA = "a folder with pictures and labels"
 UNENDING = 1_000_000  # epochs: the clock ends the training
 
 

@@ -23,7 +23,7 @@ PICTURES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
 @dataclass
-class Options:
+class Use:
     """What `lamella predict` was asked for."""
 
     model: str
@@ -35,7 +35,7 @@ class Options:
     strict: bool = False
 
 
-def predict(options: Options) -> list[dict[str, Any]]:
+def predict(options: Use) -> list[dict[str, Any]]:
     """Predicts, prints a line a picture, draws and writes what was asked for; the predictions.
 
     Raises:

@@ -82,3 +82,14 @@ def draw_history(path: Path, history: History, title: str) -> bool:
         axes.legend()
     figure.savefig(path, dpi=120)
     return True
+
+
+def leave_behind(
+    folder: Path, model: Any, options: Mapping[str, Any], history: History, scores: Any, seconds: float, try_it: str
+) -> None:
+    """Writes the model, the record of its training and its curve, and tells what was written and what to type next."""
+    model.save(folder / "model.keras")
+    write_record(folder, options, history, scores, seconds)
+    drawn = draw_history(folder / "learning_curve.png", history, model.name)
+    print(f"Written to {folder}: model.keras, history.csv, run.json" + (", learning_curve.png" if drawn else ""))
+    print(f"Try it: lamella {try_it}")

@@ -15,6 +15,7 @@ from lamella import layers
 from lamella.commands.run_folder import draw_history, new_folder, print_history, write_record
 from lamella.errors import ArgumentError
 
+MODELS = ("mlp", "cnn", "logistic")
 REGRESSION = ("california_housing",)
 
 
