@@ -21,6 +21,7 @@ PAGES = (
     "docs/from-pytorch.md",
     "docs/training.md",
     "docs/vision.md",
+    "docs/language.md",
 )
 TRANSLATED = {page: page.replace(".md", ".zh-CN.md") for page in PAGES if page != "docs/training.md"}
 
