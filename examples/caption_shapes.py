@@ -64,6 +64,9 @@ def videos(count: int, seed: int) -> tuple[list[np.ndarray], list[str]]:
     return clips, captions
 
 
+TASKS: dict = {"pictures": (pictures, (48, 48), 20_000), "videos": (videos, (32, 32), 2500)}
+
+
 def parted(data: tuple, held_out: set[str]) -> tuple[tuple, tuple]:
     """The samples whose captions are not held out, and those whose are."""
     parts: tuple = (([], []), ([], []))
@@ -87,8 +90,8 @@ def tell(model: Captioner, name: str, data: tuple, beams: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--task", choices=("pictures", "videos"), default="pictures")
-    parser.add_argument("--samples", type=int, default=5000, help="how many to draw for training")
+    parser.add_argument("--task", choices=TASKS, default="pictures")
+    parser.add_argument("--samples", type=int, help="how many to draw for training")
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--no-attention", action="store_true", help="only what the encoder kept in its last state")
     parser.add_argument("--beams", type=int, default=4)
@@ -96,8 +99,8 @@ def main() -> None:
     options = parser.parse_args()
 
     lamella.utils.set_random_seed(options.seed)
-    make, size = (pictures, (48, 48)) if options.task == "pictures" else (videos, (32, 32))
-    data = make(options.samples, options.seed + 1)
+    make, size, samples = TASKS[options.task]
+    data = make(options.samples or samples, options.seed + 1)
     combinations = sorted(set(data[1]))
     held_out = set(np.random.default_rng(options.seed).permutation(combinations)[: len(combinations) // HELD_OUT])
     training, _ = parted(data, held_out)

@@ -87,14 +87,16 @@ def test_loss_and_accuracy_are_of_real_tokens(rng):
     )
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_learns_tags_that_depend_on_other_tokens(rng, architecture):
-    tagger = made(architecture=architecture, units=32, dropout=0.0, unknown_rate=0.0)
-    tagger.compile(lamella.optimizers.Adam(1e-2))
-    xs, ys = sentences(rng, 300)
+@pytest.mark.parametrize(
+    ("architecture", "rate", "epochs"), [("lstm", 1e-2, 8), ("gru", 1e-2, 8), ("transformer", 3e-3, 24)]
+)
+def test_learns_tags_that_depend_on_other_tokens(rng, architecture, rate, epochs):
+    tagger = made(architecture=architecture, units=32, num_layers=2, dropout=0.0, unknown_rate=0.0)
+    tagger.compile(lamella.optimizers.Adam(rate))
+    xs, ys = sentences(rng, 400)
     tests = sentences(rng, 50)
-    history = tagger.fit(xs, ys, epochs=12, verbose=0, validation_data=tests).history
-    assert history["val_span_f1"][-1] > 0.9
+    history = tagger.fit(xs, ys, epochs=epochs, verbose=0, validation_data=tests).history
+    assert history["val_span_f1"][-1] > 0.88  # what a word tells without those before it gives less than 0.8
     assert history["span_f1"][0] < history["span_f1"][-1]
 
 

@@ -240,7 +240,7 @@ def attend(
     if causal and (allowed is not None or queries != keys):
         before = torch.ones(queries, keys, dtype=torch.bool, device=query.device).tril_(keys - queries)
         allowed = before if allowed is None else before & allowed
-    options = {"attn_mask": allowed, "is_causal": causal and allowed is None, "dropout_p": dropout}
+    options: dict[str, Any] = {"attn_mask": allowed, "is_causal": causal and allowed is None, "dropout_p": dropout}
     chosen = _chosen_library() if query.device.type == "cpu" else "none"
     if chosen == "none":
         return F.scaled_dot_product_attention(query, key, value, **options)
