@@ -19,7 +19,7 @@ from lamella.optimizers import AdamW
 MODELS: dict[str, Any] = {
     "transformer": (
         Translator,
-        {"num_layers": 3, "num_heads": 4, "width": 256, "feedforward_units": 512, "dropout": 0.25},
+        {"num_layers": 3, "num_heads": 4, "width": 256, "feedforward_units": 512, "dropout": 0.2},
         1.5e-3,
     ),
     "lstm": (RecurrentTranslator, {"cell": "lstm", "num_layers": 2, "width": 320, "dropout": 0.35}, 1.5e-3),

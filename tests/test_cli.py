@@ -113,7 +113,7 @@ def test_bad_options_get_one_line(case, capsys):
     [
         (["--model", "vgg"], "--model: invalid choice: 'vgg'.*mlp"),
         (["--task", "detect", "--data", "x", "--model", "mlp"], "--model: invalid choice: 'mlp'.*yolo-n"),
-        (["--task", "detect"], "--task detect needs --data FOLDER"),
+        (["--task", "detect"], "--task detect needs --data, a folder"),
         (["--task", "detect", "--data", "x", "--dropout", "0"], "--dropout does not go with --task detect"),
         (["--minutes", "3"], "--minutes does not go with --task classify"),
         (["--task", "detect", "--data", "no/such/folder"], "no/such/folder: there is no such folder"),
