@@ -32,7 +32,7 @@ def pictures(count: int, seed: int) -> tuple[list[np.ndarray], list[str]]:
         left, top, right, bottom = box.astype(int)
         middle = picture[(top + bottom) // 2, (left + right) // 2].astype(int)
         across, down = left + right - 48, top + bottom - 48
-        if abs(abs(across) - abs(down)) < 12 or np.ptp(np.sort(middle)[1:]) < 60:  # a corner, or a mixed colour
+        if abs(abs(across) - abs(down)) < 8 or np.ptp(np.sort(middle)[1:]) < 40:  # a corner, or a mixed colour
             continue
         colour = ("red", "green", "blue")[middle.argmax()]
         side = ("left" if across < 0 else "right") if abs(across) > abs(down) else ("top" if down < 0 else "bottom")
@@ -64,7 +64,7 @@ def videos(count: int, seed: int) -> tuple[list[np.ndarray], list[str]]:
     return clips, captions
 
 
-TASKS: dict = {"pictures": (pictures, (48, 48), 20_000), "videos": (videos, (32, 32), 2500)}
+TASKS: dict = {"pictures": (pictures, (48, 48), 40_000), "videos": (videos, (32, 32), 6000)}
 
 
 def parted(data: tuple, held_out: set[str]) -> tuple[tuple, tuple]:
@@ -92,7 +92,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--task", choices=TASKS, default="pictures")
     parser.add_argument("--samples", type=int, help="how many to draw for training")
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--no-attention", action="store_true", help="only what the encoder kept in its last state")
     parser.add_argument("--beams", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)

@@ -42,16 +42,16 @@ def reviews(folder: Path) -> Task:
 
 def messages(folder: Path) -> Task:
     kinds, texts = zip(*(line.split("\t", 1) for line in read_texts(folder / "sms_spam" / "sms.tsv")), strict=True)
-    return Task(list(texts), np.array([kind == "spam" for kind in kinds], int), ["ham", "spam"], 128, more_epochs=3)
+    return Task(list(texts), np.array([kind == "spam" for kind in kinds], int), ["ham", "spam"], 256, more_epochs=3)
 
 
 TASKS = {"rt_polarity": reviews, "sms_spam": messages}
 RECIPES = {  # epochs, learning rate
-    "dnn": (3, 1e-3),
+    "dnn": (4, 1e-3),
     "cnn": (10, 1e-3),
-    "lstm": (8, 1e-3),
-    "gru": (8, 1e-3),
-    "transformer": (8, 5e-4),
+    "lstm": (6, 1e-3),
+    "gru": (6, 1e-3),
+    "transformer": (8, 1e-3),
 }
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import lamella
-from lamella.callbacks import Pace, SwapEMAWeights
+from lamella.callbacks import Pace
 from lamella.commands.run_folder import leave_behind, new_folder, print_history
 from lamella.commands.text_table import held_out, read_columns
 from lamella.errors import DataError
@@ -53,7 +53,7 @@ def train(options: Options) -> dict[str, float]:
     history = model.fit(
         model.batches(sources, targets),
         epochs=options.epochs if options.minutes is None else 1_000_000,
-        callbacks=[Pace(rate, options.minutes), SwapEMAWeights()],
+        callbacks=[Pace(rate, options.minutes)],
         verbose=options.verbose,
     ).history
     seconds = time.perf_counter() - start

@@ -253,10 +253,10 @@ class TransformerEncoder(Layer):
         self,
         vocabulary_size: int,
         max_length: int,
-        width: int = 128,
+        width: int = 64,
         num_layers: int = 1,
         num_heads: int = 4,
-        dropout: float = 0.3,
+        dropout: float = 0.5,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
