@@ -130,7 +130,7 @@ def main() -> None:
     print("\nexplosion: ReLU and 1.05 times the identity, 100 steps, plain SGD (nan: the loss became infinite)")
     for clip in (None, 1.0):
         make = lambda n: layers.SimpleRNN(UNITS, "relu", recurrent_initializer=Identity(1.05))  # noqa: E731
-        print(f"{f'clipnorm={clip}':<28}{learnt(make, 100, options.steps, SGD(0.01, clipnorm=clip)):>10.3f}")
+        print(f"{f'clipnorm={clip}':<28}{learnt(make, 100, options.steps, SGD(0.005, clipnorm=clip)):>10.3f}")
     print(f"{(time.perf_counter() - started) / 60:.1f} minutes")
     if options.out:
         draw(gradients, accuracies, options.lengths, options.out)

@@ -110,3 +110,11 @@ def test_the_parts_of_a_folder_are_found(tmp_path):
     assert splits(str(tmp_path)) == {"train": "train", "val": "valid"}
     (tmp_path / "packed" / "test").mkdir()
     assert splits(str(tmp_path))["test"] == "test"
+
+
+def test_a_picture_in_which_nothing_is_found_is_drawn_as_it_is(trained, tmp_path, capsys):
+    Image.new("RGB", (40, 30), "white").save(tmp_path / "a.png")
+    model, drawn = str(trained / "run" / "model.keras"), tmp_path / "drawn"
+    assert cli.main(["predict", model, str(tmp_path / "a.png"), "--draw", str(drawn), "--threshold", "1"]) == 0
+    assert "a.png: nothing" in capsys.readouterr().out
+    assert (read_image(next(drawn.iterdir())) == 255).all()

@@ -162,7 +162,8 @@ def _draw(target: Path, picture: np.ndarray, answer: dict[str, Any], class_names
     target.parent.mkdir(parents=True, exist_ok=True)
     if "boxes" in answer:
         numbers = [class_names.index(name) for name in answer["classes"]]
-        draw_detections(picture, {**answer, "classes": numbers}, class_names).save(target)
+        boxes = np.array(answer["boxes"]).reshape(-1, 4)  # also where there are none
+        draw_detections(picture, {**answer, "boxes": boxes, "classes": numbers}, class_names).save(target)
     elif "mask" in answer:
         draw_mask(picture, answer["mask"]).save(target)
     else:
