@@ -72,7 +72,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="the folder of recordings.zip, or of the recordings")
     parser.add_argument("--test", nargs="+", default=["takes"], help="`takes`, or speakers to leave out, one by one")
-    parser.add_argument("--minutes", type=float, default=3, help="how long each training lasts")
+    parser.add_argument("--minutes", type=float, default=5, help="how long each training lasts")
     parser.add_argument("--learning-rate", type=float, default=3e-3)
     parser.add_argument("--out", type=Path, default=Path("digits.keras"), help="a file for the last model")
     options = parser.parse_args()
