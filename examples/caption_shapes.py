@@ -64,7 +64,7 @@ def videos(count: int, seed: int) -> tuple[list[np.ndarray], list[str]]:
     return clips, captions
 
 
-TASKS: dict = {"pictures": (pictures, (48, 48), 40_000), "videos": (videos, (32, 32), 6000)}
+TASKS: dict = {"pictures": (pictures, (48, 48), 40_000, 10), "videos": (videos, (32, 32), 6000, 6)}
 
 
 def parted(data: tuple, held_out: set[str]) -> tuple[tuple, tuple]:
@@ -92,14 +92,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--task", choices=TASKS, default="pictures")
     parser.add_argument("--samples", type=int, help="how many to draw for training")
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--epochs", type=int)
     parser.add_argument("--no-attention", action="store_true", help="only what the encoder kept in its last state")
     parser.add_argument("--beams", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
 
     lamella.utils.set_random_seed(options.seed)
-    make, size, samples = TASKS[options.task]
+    make, size, samples, epochs = TASKS[options.task]
     data = make(options.samples or samples, options.seed + 1)
     combinations = sorted(set(data[1]))
     held_out = set(np.random.default_rng(options.seed).permutation(combinations)[: len(combinations) // HELD_OUT])
@@ -120,7 +120,7 @@ def main() -> None:
         print(f"epoch {epoch + 1:2}  {(time.perf_counter() - started) / 60:4.1f} min  {figures}", flush=True)
 
     callbacks = [Pace(2e-3), LambdaCallback(on_epoch_end=line)]
-    model.fit(*training, epochs=options.epochs, verbose=0, callbacks=callbacks)
+    model.fit(*training, epochs=options.epochs or epochs, verbose=0, callbacks=callbacks)
     tell(model, "combinations trained on", known, options.beams)
     tell(model, "combinations held out", new, options.beams)
 

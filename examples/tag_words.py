@@ -29,12 +29,12 @@ FIRST_NAMES = (
     "Ada Ben Carla Dan Eva Finn Gina Hugo Ida Jan Kim Lea Max Nina Otto Pia Rosa Sam Tess Uwe April June May".split()
 )
 SYLLABLES = "hal bor dan mer tor vel gra sun kel fin ros lin ash wil ber nor".split()
-RATES = {"lstm": 5e-3, "gru": 5e-3, "transformer": 2e-3}
 ENDINGS = "borg ton field wick sen man stad ley".split()
+RATES = {"lstm": 5e-3, "gru": 5e-3, "transformer": 2e-3}
 
 
 def word(rng: np.random.Generator) -> str:
-    """A surname, or a town: some endings are more often of one than of the other."""
+    """A surname or a town: of which of them it is the name, it does not tell."""
     return "".join(rng.choice(SYLLABLES, rng.integers(1, 4))).capitalize() + str(rng.choice(ENDINGS))
 
 
