@@ -8,4 +8,4 @@
 - ``best(torch)``: the model as fast as it can be written by hand; takes the arrays of ``data`` as they are.
 """
 
-NAMES = ("mlp", "cnn", "vgg", "resnet", "unet", "yolo", "lstm", "gpt")
+NAMES = ("mlp", "cnn", "vgg", "resnet", "unet", "yolo", "lstm", "gpt", "char_gpt")

@@ -107,6 +107,17 @@ def best_matmul(device: torch.device) -> Iterator[None]:
         yield
 
 
+def chosen_matmul() -> str:
+    """The library of float32 products that is chosen now, by the name of its setting; "none" is the default."""
+    settings = _settings()
+    return "none" if settings is None else settings.fp32_precision
+
+
+def choose_matmul(name: str) -> None:
+    """Chooses the library of float32 products by the name of its setting."""
+    _settings().fp32_precision = name
+
+
 @cache
 def keep_freed_memory() -> None:
     """Asks the C library to keep freed memory for the next step instead of giving it back to the system.

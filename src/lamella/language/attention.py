@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
+from lamella.engine.fused_attention import fused_attention
 from lamella.errors import ArgumentError, ShapeError
 from lamella.layers import Dense, Layer
 from lamella.saving import register_keras_serializable
@@ -241,57 +241,7 @@ def attend(
         before = torch.ones(queries, keys, dtype=torch.bool, device=query.device).tril_(keys - queries)
         allowed = before if allowed is None else before & allowed
     options: dict[str, Any] = {"attn_mask": allowed, "is_causal": causal and allowed is None, "dropout_p": dropout}
-    chosen = _chosen_library() if query.device.type == "cpu" else "none"
-    if chosen == "none":
-        return F.scaled_dot_product_attention(query, key, value, **options)
-    # The fused kernel multiplies small blocks, for which the library that is quicker for large matrices (see
-    # lamella.engine.kernels) takes four times as long: it is left for the time of the kernel, and of its gradient.
-    query, key, value = _Leaves.apply(chosen, query, key, value)
-    _choose_library("none")
-    try:
-        attended = F.scaled_dot_product_attention(query, key, value, **options)
-    finally:
-        _choose_library(chosen)
-    return _Enters.apply(attended)
-
-
-class _Enters(torch.autograd.Function):
-    """Nothing, but that its gradient, the first of the fused kernel, chooses the default library of matrices."""
-
-    @staticmethod
-    def forward(ctx: Any, attended: torch.Tensor) -> torch.Tensor:
-        return attended.view_as(attended)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
-        _choose_library("none")
-        return gradient
-
-
-class _Leaves(torch.autograd.Function):
-    """Nothing, but that its gradient, the last of the fused kernel, goes back to the library that was chosen."""
-
-    @staticmethod
-    def forward(ctx: Any, chosen: str, *parts: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        ctx.chosen = chosen
-        return tuple(part.view_as(part) for part in parts)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[Any, ...]:  # type: ignore[override]
-        _choose_library(ctx.chosen)
-        return None, *gradients
-
-
-def _chosen_library() -> str:
-    return getattr(_matmul, "fp32_precision", "none")
-
-
-def _choose_library(name: str) -> None:
-    if _matmul is not None:
-        _matmul.fp32_precision = name
-
-
-_matmul: Any = getattr(getattr(torch.backends, "mkldnn", None), "matmul", None)
+    return fused_attention(query, key, value, **options)
 
 
 def without_need(mask: torch.Tensor | None) -> torch.Tensor | None:

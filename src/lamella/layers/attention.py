@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
 from lamella.engine import masking
+from lamella.engine.fused_attention import fused_attention
 from lamella.errors import ArgumentError, ShapeError
 from lamella.layers.base import Layer, registry
 from lamella.layers.dropout import Dropout
@@ -159,9 +159,7 @@ class Attention(Layer):
         if allowed is not None:
             bias = _bias(allowed, query.dtype)
             bias = bias.unsqueeze(1) if one_head and bias.ndim == 3 else bias
-        outputs = F.scaled_dot_product_attention(
-            query, key, value, attn_mask=bias, is_causal=causal and bias is None, scale=1.0
-        )
+        outputs = fused_attention(query, key, value, attn_mask=bias, is_causal=causal and bias is None, scale=1.0)
         return outputs.squeeze(1) if one_head else outputs
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
 from lamella import constraints, initializers, regularizers
+from lamella.engine.fused_attention import fused_attention
 from lamella.errors import ArgumentError
 from lamella.layers.attention import causal_mask
 from lamella.layers.base import Layer
@@ -141,7 +141,7 @@ class ProjectedAttention(Layer):
             if allowed is not None and self._means_for_none:
                 bias = (~allowed).to(query.dtype) * (torch.finfo(query.dtype).min * 0.7)
             return (
-                F.scaled_dot_product_attention(
+                fused_attention(
                     query,
                     key,
                     value,

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from lamella.engine.fused_attention import fused_attention
 from lamella.errors import ArgumentError, ShapeError
 from lamella.ops.base import op, result_dtype, tensor
 
@@ -72,7 +73,7 @@ def dot_product_attention(
         added = torch.where(_causal(query, key), added, -torch.inf)
     causal = is_causal and added is None
     if flash_attention is None:
-        found = F.scaled_dot_product_attention(query, key, value, added, 0.0, causal, scale=scale)
+        found = fused_attention(query, key, value, attn_mask=added, is_causal=causal, scale=scale)
     else:
         found = _by_kernel(flash_attention, query, key, value, added, causal, scale)
     return found.transpose(1, 2)
