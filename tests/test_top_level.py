@@ -126,8 +126,7 @@ class TestDTypePolicy:
 
     def test_the_global_policy(self):
         try:
-            with pytest.warns(UserWarning, match="mixed_bfloat16"):
-                mixed_precision.set_global_policy("mixed_bfloat16")
+            mixed_precision.set_global_policy("mixed_bfloat16")
             assert config.dtype_policy().name == mixed_precision.global_policy().name == "mixed_bfloat16"
         finally:
             config.set_dtype_policy(None)

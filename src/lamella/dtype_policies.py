@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 
@@ -192,18 +191,18 @@ def dtype_policy() -> DTypePolicy:
 def set_dtype_policy(policy: Any) -> None:
     """Sets the policy of new layers: a name or a `DTypePolicy`; None for `floatx()` again.
 
-    Layers follow `floatx()` and their own `dtype`; for any other policy there is a warning.
+    Example:
+        >>> import lamella, numpy as np
+        >>> set_dtype_policy("mixed_bfloat16")
+        >>> layer = lamella.layers.Dense(2)
+        >>> set_dtype_policy(None)
+        >>> layer(np.ones((1, 3))).dtype, layer.kernel.dtype
+        (torch.bfloat16, torch.float32)
     """
     global _POLICY
     if policy is not None and not isinstance(policy, (str, DTypePolicy)):
         raise ArgumentError(f"`policy` must be a name such as 'mixed_bfloat16' or a DTypePolicy; got {policy!r}.")
     _POLICY = None if policy is None else get(policy)
-    if _POLICY is not None and _POLICY.name != floatx():
-        warnings.warn(
-            f"The dtype policy {_POLICY.name!r} is kept, but layers compute in floatx() = {floatx()!r} or in their own "
-            f"`dtype`. For mixed precision run the model within torch.autocast.",
-            stacklevel=2,
-        )
 
 
 def get(identifier: Any) -> DTypePolicy:

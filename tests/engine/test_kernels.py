@@ -3,7 +3,9 @@
 import pytest
 import torch
 
+import lamella
 from lamella.engine import kernels
+from lamella.errors import ArgumentError
 
 
 @pytest.fixture
@@ -40,6 +42,38 @@ def test_a_setting_of_the_user_is_kept(setting, monkeypatch):
     setting.fp32_precision = "ieee"
     with kernels.best_matmul(torch.device("cpu")):
         assert setting.fp32_precision == "ieee"
+
+
+def test_fast_precision_uses_rounding_units_where_there_are_some(setting, monkeypatch):
+    monkeypatch.setattr(kernels, "is_amd", lambda: False)
+    for flags, chosen in (({"amx_bf16"}, "bf16"), ({"avx512_bf16"}, "bf16"), ({"avx2"}, "none")):
+        monkeypatch.setattr(kernels, "cpu_flags", lambda flags=flags: frozenset(flags))
+        with kernels.best_matmul(torch.device("cpu"), "fast"):
+            assert setting.fp32_precision == chosen
+        with kernels.best_matmul(torch.device("cpu")):
+            assert setting.fp32_precision == "none"
+    assert setting.fp32_precision == "none"
+
+
+def test_fast_precision_is_asked_for_in_compile(setting, monkeypatch):
+    monkeypatch.setattr(kernels, "is_amd", lambda: False)
+    monkeypatch.setattr(kernels, "cpu_flags", lambda: frozenset({"amx_bf16"}))
+    seen = []
+
+    class Look(lamella.layers.Layer):
+        def call(self, inputs):
+            seen.append(setting.fp32_precision)
+            return inputs
+
+    model = lamella.Sequential([lamella.Input((3,)), Look(), lamella.layers.Dense(1)])
+    for precision in ("fast", "accurate"):
+        model.compile("sgd", "mse", precision=precision)
+        for run in (lambda: model.fit(torch.ones(4, 3), torch.ones(4), verbose=0), lambda: model.predict([[1.0] * 3])):
+            seen.clear()
+            run()
+            assert ("bf16" in seen) is (precision == "fast")
+    with pytest.raises(ArgumentError, match="'accurate' or 'fast'"):
+        model.compile("sgd", "mse", precision="quick")
 
 
 def test_convolution_kernels_lie_as_channels_last_without_a_copy():

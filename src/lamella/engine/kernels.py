@@ -82,8 +82,8 @@ def onednn_is_faster() -> bool:
 
 
 @contextmanager
-def _precision(value: str) -> Iterator[None]:
-    settings = _settings()
+def _precision(value: str, settings: Any = None) -> Iterator[None]:
+    settings = settings or _settings()
     before = settings.fp32_precision
     settings.fp32_precision = value
     try:
@@ -93,18 +93,37 @@ def _precision(value: str) -> Iterator[None]:
 
 
 @contextmanager
-def best_matmul(device: torch.device) -> Iterator[None]:
-    """Within it, float32 products run on the CPU's faster library, where accuracy is kept.
+def best_matmul(device: torch.device, precision: str = "accurate") -> Iterator[None]:
+    """Within it, float32 products run on the device's faster unit; a setting that the user made is left alone.
 
-    A setting that the user made is left alone.
+    Args:
+        device: Where they are computed.
+        precision: `"accurate"`: only where float32's accuracy is kept. `"fast"`: also where factors are rounded,
+            to TF32 (10 bits after the leading one) on NVIDIA GPUs, and to bfloat16 (7 bits) on CPUs with bf16 units;
+            sums stay in float32.
     """
-    settings = _settings()
-    untouched = settings is not None and settings.fp32_precision == "none"
-    if device.type == "cpu" and untouched and is_amd() and onednn_is_accurate() and onednn_is_faster():
-        with _precision("bf16"):
-            yield
-    else:
+    settings, quicker = _quicker(device, precision == "fast")
+    if settings is None or settings.fp32_precision != "none":
         yield
+    else:
+        with _precision(quicker, settings):
+            yield
+
+
+def _quicker(device: torch.device, fast: bool) -> tuple[Any, str]:
+    if device.type == "cuda" and fast:
+        return torch.backends.cuda.matmul, "tf32"
+    if device.type != "cpu":
+        return None, "none"
+    rounds = fast and _has_rounding_units()
+    if rounds or (is_amd() and onednn_is_accurate() and onednn_is_faster()):
+        return _settings(), "bf16"
+    return None, "none"
+
+
+def _has_rounding_units() -> bool:
+    """Whether the CPU has units that multiply bfloat16 numbers."""
+    return _settings() is not None and not cpu_flags().isdisjoint({"amx_bf16", "avx512_bf16"})
 
 
 def chosen_matmul() -> str:

@@ -117,9 +117,9 @@ class SelfAttention(Layer):
 
     def build(self, input_shape: Any) -> None:
         width = _width(self, input_shape)
-        initial = self.kernel_initializer
-        self.query_key_value = built(Dense(3 * width, kernel_initializer=initial, dtype=self.dtype), width)
-        self.merge = built(Dense(width, kernel_initializer=self.merge_initializer or initial, dtype=self.dtype), width)
+        initial, policy = self.kernel_initializer, self.dtype_policy
+        self.query_key_value = built(Dense(3 * width, kernel_initializer=initial, dtype=policy), width)
+        self.merge = built(Dense(width, kernel_initializer=self.merge_initializer or initial, dtype=policy), width)
 
     def call(
         self,
@@ -184,10 +184,10 @@ class CrossAttention(Layer):
         self, inputs_shape: Any, memory_shape: Any, mask_shape: Any = None
     ) -> None:
         width = _width(self, inputs_shape)
-        initial = self.kernel_initializer
-        self.query = built(Dense(width, kernel_initializer=initial, dtype=self.dtype), width)
-        self.key_value = built(Dense(2 * width, kernel_initializer=initial, dtype=self.dtype), memory_shape[-1])
-        self.merge = built(Dense(width, kernel_initializer=self.merge_initializer or initial, dtype=self.dtype), width)
+        initial, policy = self.kernel_initializer, self.dtype_policy
+        self.query = built(Dense(width, kernel_initializer=initial, dtype=policy), width)
+        self.key_value = built(Dense(2 * width, kernel_initializer=initial, dtype=policy), memory_shape[-1])
+        self.merge = built(Dense(width, kernel_initializer=self.merge_initializer or initial, dtype=policy), width)
 
     def call(
         self,

@@ -102,12 +102,12 @@ class BERT(Model):
         self.epsilon = epsilon
         self.pad_id = pad_id
         self.tokenizer = tokenizer
-        start: Any = {"embeddings_initializer": TruncatedNormal(stddev=0.02), "dtype": self.dtype}
+        start: Any = {"embeddings_initializer": TruncatedNormal(stddev=0.02), "dtype": self.dtype_policy}
         self.token_embedding = Embedding(vocabulary_size, width, **start)
         self.position_embedding = Embedding(max_length, width, **start)
         self.segment_embedding = Embedding(num_segments, width, **start) if num_segments else None
-        self.embedding_norm = LayerNormalization(epsilon=epsilon, dtype=self.dtype)
-        self.embedding_dropout = Dropout(dropout, dtype=self.dtype)
+        self.embedding_norm = LayerNormalization(epsilon=epsilon, dtype=self.dtype_policy)
+        self.embedding_dropout = Dropout(dropout, dtype=self.dtype_policy)
         self.blocks = [
             TransformerBlock(
                 num_heads,
@@ -118,7 +118,7 @@ class BERT(Model):
                 attention_dropout=self.attention_dropout,
                 epsilon=epsilon,
                 kernel_initializer=TruncatedNormal(stddev=0.02),
-                dtype=self.dtype,
+                dtype=self.dtype_policy,
             )
             for _ in range(num_layers)
         ]

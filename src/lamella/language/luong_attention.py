@@ -41,10 +41,10 @@ class LuongAttention(Layer):
     def __init__(self, units: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.units = units
-        self.combine = Dense(units, "tanh", use_bias=False, dtype=self.dtype)
+        self.combine = Dense(units, "tanh", use_bias=False, dtype=self.dtype_policy)
 
     def build(self, states_shape: Any, memory_shape: Any, mask_shape: Any = None) -> None:  # type: ignore[override]
-        self.score = Dense(memory_shape[-1], use_bias=False, dtype=self.dtype)
+        self.score = Dense(memory_shape[-1], use_bias=False, dtype=self.dtype_policy)
         self.score.build(states_shape)
         self.combine.build((None, memory_shape[-1] + states_shape[-1]))
 

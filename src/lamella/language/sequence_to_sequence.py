@@ -126,8 +126,9 @@ class SequenceToSequence(Model):
     def scores(self, vectors: torch.Tensor) -> torch.Tensor:
         """The score of each token of the target's vocabulary, for vectors (..., width)."""
         flat = vectors.reshape(-1, self.width)
-        logits = torch.addmm(self.output_bias, flat, self.target_embedding.embeddings.T)
-        return logits.view(*vectors.shape[:-1], -1)
+        table, bias = (weight.to(flat.dtype) for weight in (self.target_embedding.embeddings, self.output_bias))
+        logits = torch.addmm(bias, flat, table.T)
+        return logits.view(*vectors.shape[:-1], -1).to(self.output_bias.dtype)
 
     def _embedded(self, tokens: torch.Tensor, table: ReversibleEmbedding) -> torch.Tensor:
         return table(tokens) * self.width**0.5

@@ -94,21 +94,21 @@ class TransformerBlock(Layer):
         self.supports_masking = True
         within = dropout if attention_dropout is None else attention_dropout
         starts = {"kernel_initializer": kernel_initializer, "merge_initializer": residual_initializer}
-        self.attention_norm = LayerNormalization(epsilon=epsilon, dtype=self.dtype)
-        self.attention = SelfAttention(num_heads, causal, within, dtype=self.dtype, **starts)
+        self.attention_norm = LayerNormalization(epsilon=epsilon, dtype=self.dtype_policy)
+        self.attention = SelfAttention(num_heads, causal, within, dtype=self.dtype_policy, **starts)
         self.cross_norm: LayerNormalization | None = None
         self.cross_attention: CrossAttention | None = None
         if cross_attention:
-            self.cross_norm = LayerNormalization(epsilon=epsilon, dtype=self.dtype)
-            self.cross_attention = CrossAttention(num_heads, within, dtype=self.dtype, **starts)
-        self.feedforward_norm = LayerNormalization(epsilon=epsilon, dtype=self.dtype)
+            self.cross_norm = LayerNormalization(epsilon=epsilon, dtype=self.dtype_policy)
+            self.cross_attention = CrossAttention(num_heads, within, dtype=self.dtype_policy, **starts)
+        self.feedforward_norm = LayerNormalization(epsilon=epsilon, dtype=self.dtype_policy)
         self.feedforward_in = Dense(
             feedforward_units,
             gelu_tanh if activation == "gelu_tanh" else activation,
             kernel_initializer=kernel_initializer,
-            dtype=self.dtype,
+            dtype=self.dtype_policy,
         )
-        self._drop = Dropout(dropout, dtype=self.dtype)
+        self._drop = Dropout(dropout, dtype=self.dtype_policy)
 
     def build(
         self, inputs_shape: Any, mask_shape: Any = None, memory_shape: Any = None, memory_mask_shape: Any = None
@@ -129,7 +129,8 @@ class TransformerBlock(Layer):
         self.feedforward_norm.build(inputs_shape)
         built(self.feedforward_in, width)
         last = self.residual_initializer or self.kernel_initializer
-        self.feedforward_out = built(Dense(width, kernel_initializer=last, dtype=self.dtype), self.feedforward_units)
+        out = Dense(width, kernel_initializer=last, dtype=self.dtype_policy)
+        self.feedforward_out = built(out, self.feedforward_units)
 
     def call(
         self,

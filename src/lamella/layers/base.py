@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,10 +18,10 @@ import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
-from lamella import constraints, initializers, regularizers
+from lamella import constraints, dtype_policies, initializers, regularizers
 from lamella.engine import masking
 from lamella.engine.device import default_device
-from lamella.engine.dtypes import dtype_name, torch_dtype
+from lamella.engine.dtypes import torch_dtype
 from lamella.engine.naming import auto_name
 from lamella.engine.registry import Registry, serialize
 from lamella.engine.symbolic import (
@@ -50,8 +50,9 @@ class Layer(nn.Module):
     Args:
         activity_regularizer: A regularizer of the layer's output, added to the loss.
         trainable: Whether the weights are trained.
-        dtype: The data type of the weights and of the computation; `floatx()` by default.
-        autocast: Whether floating-point inputs of another type are cast to `dtype`.
+        dtype: The data type of the weights and of the computation, or a dtype policy such as `"mixed_bfloat16"`;
+            by default that of `set_dtype_policy`, or `floatx()`.
+        autocast: Whether floating-point inputs of another type are cast to the one that the layer computes in.
         name: A unique name; `dense`, `dense_1`, ... by default.
         **kwargs: `input_shape` (a tuple without the batch) or `input_dim`, for the first layer of a
             `Sequential` model in the older form.
@@ -67,6 +68,9 @@ class Layer(nn.Module):
         >>> Scale()(torch.ones(2, 3)).shape
         torch.Size([2, 3])
     """
+
+    computes_in_float32 = False
+    """Whether a mixed policy leaves the computation in float32, as sums over many numbers need it (normalizations)."""
 
     _init_arguments: tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -112,8 +116,8 @@ class Layer(nn.Module):
         self.built = False
         self.declared_input_shape = _declared(input_shape, input_dim)
         self._trainable = bool(trainable)
-        self._dtype = dtype_name(dtype)
-        self._float = torch_dtype(self._dtype)
+        self._as_it_is: set[str] = set()  # weights that stay in their own type under a mixed policy
+        self._use_policy(dtype)
         self._regularizers: dict[str, Any] = {}
         self._constraints: dict[str, Any] = {}
         self._added_losses: list[torch.Tensor] = []
@@ -158,7 +162,7 @@ class Layer(nn.Module):
             initializer: How it is filled; glorot_uniform by default for floats, zeros for others.
             dtype: The layer's by default.
             trainable: False for what no gradient changes, such as moving averages.
-            autocast: Kept for Keras's signature.
+            autocast: Whether a mixed policy casts it to the type that the layer computes in.
             regularizer: A penalty added to the loss.
             constraint: A projection applied after each update.
             aggregation: Kept for Keras's signature.
@@ -193,6 +197,8 @@ class Layer(nn.Module):
             weight = State(value)
             self.__dict__.pop(name, None)
             self.register_buffer(name, weight)
+        if not autocast:
+            self._as_it_is.add(name)
         if regularizer is not None:
             self._regularizers[name] = regularizers.get(regularizer)
         if constraint is not None:
@@ -347,7 +353,7 @@ class Layer(nn.Module):
         if mask is not None and "mask" in self._call_takes and kwargs.get("mask") is None:
             kwargs["mask"] = mask
         try:
-            outputs = self.call(*args, **kwargs)
+            outputs = self.call(*args, **kwargs) if not self._is_mixed else self._call_mixed(args, kwargs)
         except (RuntimeError, IndexError, ValueError, TypeError) as error:
             raise self._explained(error, args, kwargs) from None
         if self._makes_masks or mask is not None:
@@ -356,6 +362,18 @@ class Layer(nn.Module):
             for output in pytree.tree_leaves(outputs):  # per sample, as in Keras
                 self.add_loss(self.activity_regularizer(output) / output.shape[0])
         return outputs
+
+    def _call_mixed(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """`call` under a mixed policy: with weights in the short type, or all in float32 where that is needed."""
+        if self.computes_in_float32:
+            args, kwargs = pytree.tree_map(functools.partial(_cast, to=torch.float32), (args, kwargs))
+            return pytree.tree_map(functools.partial(_cast, to=self._float), self.call(*args, **kwargs))
+        with _Cast(self._cast_with_it(), self._float):
+            return self.call(*args, **kwargs)
+
+    def _cast_with_it(self) -> Iterable[Layer]:
+        """The layers whose weights a mixed policy casts while this layer's `call` runs."""
+        return (self,)
 
     @property
     def _makes_masks(self) -> bool:
@@ -419,7 +437,7 @@ class Layer(nn.Module):
 
     def _mark_built(self) -> None:
         self.built = True
-        self._quick = self._can_be_quick()
+        self._quick = self._can_be_quick() and not self._is_mixed
 
     def _can_be_quick(self) -> bool:
         """Whether a call on one plain tensor may go straight to `call`."""
@@ -471,10 +489,42 @@ class Layer(nn.Module):
 
     # -- configuration --------------------------------------------------------------------------------
 
+    def _use_policy(self, policy: Any) -> None:
+        given = dtype_policies.get(policy)
+        self._policy = given[self.name] if isinstance(given, dtype_policies.DTypePolicyMap) else given
+        self._given_policy = given
+        self._dtype = self._policy.variable_dtype
+        self._float = torch_dtype(self._policy.compute_dtype)
+        self._is_mixed = self._dtype != self._policy.compute_dtype
+
     @property
     def dtype(self) -> str:
         """The name of the data type of the weights."""
         return self._dtype
+
+    variable_dtype = dtype
+
+    @property
+    def compute_dtype(self) -> str:
+        """The name of the data type that the layer computes in, and of its floating-point outputs."""
+        return self._policy.compute_dtype
+
+    @property
+    def dtype_policy(self) -> dtype_policies.DTypePolicy:
+        """The policy: in which type the layer computes, and in which its weights are kept."""
+        return self._policy
+
+    @dtype_policy.setter
+    def dtype_policy(self, policy: Any) -> None:
+        before = self._dtype
+        self._use_policy(policy)
+        if self.built and self._dtype != before:
+            self._use_policy(before)
+            raise ArgumentError(
+                f"Layer {self.name!r} has weights of type {before}: its policy can change to one that keeps them so "
+                f"(such as 'mixed_bfloat16' for float32). To change them, use layer.to(torch.{policy})."
+            )
+        self._quick = self.built and self._can_be_quick() and not self._is_mixed
 
     @property
     def path(self) -> str:
@@ -490,12 +540,7 @@ class Layer(nn.Module):
         config: dict[str, Any] = {
             "name": self.name,
             "trainable": self._trainable,
-            "dtype": {
-                "module": "keras",
-                "class_name": "DTypePolicy",
-                "config": {"name": self._dtype},
-                "registered_name": None,
-            },
+            "dtype": serialize(self._given_policy),
         }
         passed = self._passed_arguments()
         own = _parameters(type(self), above=Layer)
@@ -618,6 +663,31 @@ def marks_itself(build: Any) -> Any:
     """Decorator: this `build` says itself whether the layer is built after it."""
     build.marks_itself = True
     return build
+
+
+class _Cast:
+    """Within it the weights of some layers are of another type; their gradients go to the weights that are kept."""
+
+    def __init__(self, layers: Iterable[Layer], kind: torch.dtype) -> None:
+        self.kept = [
+            (layer._parameters, name, weight)
+            for layer in layers
+            for name, weight in layer._parameters.items()
+            if weight is not None and weight.dtype is not kind and name not in layer._as_it_is
+        ]
+        self.kind = kind
+
+    def __enter__(self) -> None:
+        for held, name, weight in self.kept:
+            held[name] = weight.to(self.kind)  # type: ignore[assignment]
+
+    def __exit__(self, *exception: Any) -> None:
+        for held, name, weight in self.kept:
+            held[name] = weight
+
+
+def _cast(x: Any, to: torch.dtype) -> Any:
+    return x.to(to) if isinstance(x, torch.Tensor) and x.is_floating_point() else x
 
 
 _WITH_LOSSES: list[Layer] = []

@@ -57,6 +57,8 @@ class BatchNormalization(Layer):
         [-1.0, 1.0]
     """
 
+    computes_in_float32 = True
+
     def __init__(
         self,
         axis: int = -1,

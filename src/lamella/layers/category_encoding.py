@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from lamella.engine.dtypes import torch_dtype
 from lamella.errors import DataError
 from lamella.layers.base import registry
 from lamella.layers.data_layer import NumberLayer, one_of, refuse, refuse_sparse
@@ -59,7 +60,7 @@ class CategoryEncoding(NumberLayer):
             raise refuse(self, f"`count_weights` goes with output_mode='count', not {self.output_mode!r}.")
         if inputs.device.type == "cpu":  # elsewhere the check would wait for the device
             self._check_range(inputs)
-        return encode(inputs, self.output_mode, self.num_tokens, self._float, count_weights)
+        return encode(inputs, self.output_mode, self.num_tokens, torch_dtype(self.dtype), count_weights)
 
     def _check_range(self, inputs: torch.Tensor) -> None:
         if inputs.numel() and not (inputs.min() >= 0 and inputs.max() < self.num_tokens):

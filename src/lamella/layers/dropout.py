@@ -124,7 +124,7 @@ class SpatialDropout(Dropout):
         return (None, None, *ones) if self.data_format == "channels_first" else (None, *ones, None)
 
     def get_config(self) -> dict[str, Any]:
-        config = {"rate": self.rate, "seed": self.seed, "name": self.name, "dtype": self._dtype}
+        config = {"rate": self.rate, "seed": self.seed, "name": self.name, "dtype": self._policy.name}
         return config if self._rank == 3 else config | {"data_format": self.data_format}
 
 

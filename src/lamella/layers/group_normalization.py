@@ -47,6 +47,8 @@ class GroupNormalization(Layer):
         [-1.0, 1.0]
     """
 
+    computes_in_float32 = True
+
     def __init__(
         self,
         groups: int = 32,

@@ -48,6 +48,8 @@ class LayerNormalization(Layer):
         [-1.0, 1.0]
     """
 
+    computes_in_float32 = True
+
     def __init__(
         self,
         axis: int | Sequence[int] = -1,

@@ -91,7 +91,7 @@ class ProjectedAttention(Layer):
             kernel_constraint=self.kernel_constraint,
             bias_constraint=self.bias_constraint,
             trainable=self._trainable,
-            dtype=self._dtype,
+            dtype=self._policy,
         )
 
     def _set(self, name: str, layer: EinsumDense, input_shape: tuple[Any, ...]) -> None:

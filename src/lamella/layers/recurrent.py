@@ -178,6 +178,10 @@ class RNN(Layer):
 
     # -- states ---------------------------------------------------------------------------------------------
 
+    def _cast_with_it(self) -> list[Layer]:
+        modules = self.cell.modules() if isinstance(self.cell, Layer) else ()
+        return [self, *(module for module in modules if isinstance(module, Layer))]
+
     def get_initial_state(self, batch_size: int | None = None) -> list[Any]:
         """The states before the first step, as the cell has them."""
         states = initial_state(self.cell, batch_size, self._device())

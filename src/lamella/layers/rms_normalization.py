@@ -35,6 +35,8 @@ class RMSNormalization(Layer):
         1.0
     """
 
+    computes_in_float32 = True
+
     def __init__(self, axis: int | Sequence[int] = -1, epsilon: float = 1e-6, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.axis = axis if isinstance(axis, int) else tuple(sorted(axis))

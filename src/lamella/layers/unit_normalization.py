@@ -30,6 +30,8 @@ class UnitNormalization(Layer):
         tensor([[0.6000, 0.8000]])
     """
 
+    computes_in_float32 = True
+
     def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         axes = axis if isinstance(axis, (list, tuple)) else [axis]

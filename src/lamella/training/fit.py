@@ -147,7 +147,8 @@ def _base_predict_step(model: Any) -> Any:
 
 
 def _joined(tensors: Sequence[torch.Tensor]) -> np.ndarray:
-    return (torch.cat(list(tensors)) if len(tensors) > 1 else tensors[0]).detach().cpu().numpy()
+    whole = (torch.cat(list(tensors)) if len(tensors) > 1 else tensors[0]).detach().cpu()
+    return (whole.float() if whole.dtype is torch.bfloat16 else whole).numpy()  # NumPy has no bfloat16
 
 
 def read_metrics(model: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
+from lamella.engine.dtypes import torch_dtype
 from lamella.engine.registry import serialize
 from lamella.engine.symbolic import Graph, SymbolicTensor
 from lamella.errors import ArgumentError, NotBuiltError, ShapeError, nearest
@@ -145,6 +146,10 @@ class Model(Trainer, Layer):
                 f"{(None, *x.shape[1:])}. Reshape the data, or change Input(shape=...)."
             )
         return x
+
+    def _use_policy(self, policy: Any) -> None:
+        super()._use_policy(policy)
+        self._float, self._is_mixed = torch_dtype(self._dtype), False  # each layer casts its inputs for itself
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Runs the model. At the outermost call, what `add_loss` kept from the last one is forgotten."""

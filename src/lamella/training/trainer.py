@@ -39,6 +39,7 @@ class Trainer:
 
     def _init_trainer(self) -> None:
         self.compiled = False
+        self.precision = "accurate"
         self.optimizer = None
         self.loss: Any = None
         self.history: Any = None
@@ -66,6 +67,7 @@ class Trainer:
         steps_per_execution: int = 1,
         jit_compile: str | bool | None = "auto",
         auto_scale_loss: bool = True,
+        precision: str = "accurate",
     ) -> None:
         """Says how to train: with which optimizer, loss and metrics.
 
@@ -78,11 +80,15 @@ class Trainer:
             run_eagerly: Kept for Keras's signature: a step always runs eagerly unless `jit_compile`.
             steps_per_execution: Kept for Keras's signature; steps are never waited for.
             jit_compile: True runs the forward pass and the loss through `torch.compile`.
-            auto_scale_loss: Whether a float16 model gets loss scaling.
+            auto_scale_loss: Whether the optimizer of a `"mixed_float16"` model is put into a `LossScaleOptimizer`.
+            precision: `"accurate"`, or `"fast"`: products of float32 matrices may round their factors where the hardware
+                then is quicker (TF32, bfloat16 units). Weights, sums and all else stay float32.
 
         Raises:
             UnknownNameError: A name that is not known; the message lists the nearest.
         """
+        if precision not in ("accurate", "fast"):
+            raise ArgumentError(f"compile(): `precision` must be 'accurate' or 'fast'; got {precision!r}.")
         loss_names = (
             loss if isinstance(loss, (list, tuple)) else list(loss.values()) if _is_dict_of_losses(loss) else [loss]
         )
@@ -91,6 +97,9 @@ class Trainer:
         checks.known_metrics(metrics)
         checks.known_metrics(weighted_metrics)
         self.optimizer = optimizers.get(optimizer)
+        halves = self.dtype_policy.name == "mixed_float16"  # type: ignore[attr-defined]
+        if auto_scale_loss and halves and not isinstance(self.optimizer, optimizers.LossScaleOptimizer):
+            self.optimizer = optimizers.LossScaleOptimizer(self.optimizer)
         self.loss = loss
         self._compile_arguments = {
             "loss_weights": loss_weights,
@@ -100,6 +109,7 @@ class Trainer:
         self.run_eagerly = run_eagerly
         self.steps_per_execution = steps_per_execution
         self.jit_compile = jit_compile is True and not run_eagerly
+        self.precision = precision
         self._compiled_loss = None
         self._compiled_metrics = None
         self._train_function = None
@@ -344,7 +354,7 @@ class Trainer:
             keep_freed_memory()
             self._train_function = quickest = QuickestThreads(self._train_function)
         try:
-            with best_matmul(device):
+            with best_matmul(device, self.precision):
                 fit_epochs(
                     self,
                     source,
@@ -406,7 +416,7 @@ class Trainer:
         self._prepare(source, training=False)
         run = CallbackList(callbacks, self, {"steps": source.num_batches, "verbose": resolve_verbose(verbose)})
         progress = Progress(resolve_verbose(verbose), source.num_batches)
-        with best_matmul(device):
+        with best_matmul(device, self.precision):
             logs = evaluate_batches(self, source, run, progress)
         if return_dict:
             return logs
@@ -436,7 +446,7 @@ class Trainer:
         checks.input_fits(self, source.peek()[0])
         run = CallbackList(callbacks, self, {"steps": source.num_batches, "verbose": resolve_verbose(verbose)})
         progress = Progress(resolve_verbose(verbose), source.num_batches)
-        with best_matmul(device):
+        with best_matmul(device, self.precision):
             return predict_batches(self, source, run, progress)
 
     def train_on_batch(
