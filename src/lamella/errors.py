@@ -46,6 +46,10 @@ class NonFiniteError(LamellaError, ArithmeticError, ValueError, RuntimeError):
     """The loss became NaN or infinite while training."""
 
 
+class OutOfMemoryError(LamellaError, MemoryError, RuntimeError):
+    """A batch that does not fit into the memory of its device."""
+
+
 class DownloadError(LamellaError, RuntimeError):
     """A file that is neither on this machine nor reachable over the network, or is damaged."""
 

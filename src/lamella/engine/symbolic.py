@@ -323,17 +323,17 @@ class Graph:
     def _compile(self, fuse: Callable[[Any, Any], Any] | None) -> None:
         """Gives each symbolic tensor a slot in a list, and each node the plan of its call."""
         slots = {id(tensor): slot for slot, tensor in enumerate(self.input_list)}
-        steps: dict[int, _Step] = {}
+        steps: dict[int, Step] = {}
         for node in self.nodes:
             out_slots = [slots.setdefault(id(leaf), len(slots)) for leaf in pytree.tree_leaves(node.outputs)]
-            steps[id(node)] = _Step(node, slots, out_slots)
+            steps[id(node)] = Step(node, slots, out_slots)
         if fuse is not None:
             self._fuse(steps, fuse)
-        self._steps = list(steps.values())
-        self._size = len(slots)
-        self._output = _with_slots(self.outputs, slots)
+        self.steps = list(steps.values())
+        self.size = len(slots)
+        self.output_slots = _with_slots(self.outputs, slots)
 
-    def _fuse(self, steps: dict[int, _Step], fuse: Callable[[Any, Any], Any]) -> None:
+    def _fuse(self, steps: dict[int, Step], fuse: Callable[[Any, Any], Any]) -> None:
         uses = Counter(id(tensor) for node in self.nodes for tensor in node.inputs)
         uses.update(id(tensor) for tensor in self.output_list)
         for node in self.nodes:
@@ -350,33 +350,34 @@ class Graph:
 
     def __call__(self, input_list: Sequence[torch.Tensor]) -> Any:
         """Computes the outputs (nested as they were given) for a flat list of input tensors."""
-        values: list[Any] = [None] * self._size
+        values: list[Any] = [None] * self.size
         values[: len(input_list)] = input_list
-        for step in self._steps:
+        for step in self.steps:
             step.run(values)
-        return _filled(self._output, values)
+        return filled(self.output_slots, values)
 
 
-class _Slot(int):
+class Slot(int):
     """A place in the list of values, standing in the arguments of a call."""
 
 
 def _with_slots(structure: Any, slots: dict[int, int]) -> Any:
-    return pytree.tree_map_only(SymbolicTensor, lambda tensor: _Slot(slots[id(tensor)]), structure)
+    return pytree.tree_map_only(SymbolicTensor, lambda tensor: Slot(slots[id(tensor)]), structure)
 
 
-def _filled(structure: Any, values: list[Any]) -> Any:
+def filled(structure: Any, values: Any) -> Any:
+    """The structure with each slot replaced by its value."""
     kind = type(structure)
-    if kind is _Slot:
+    if kind is Slot:
         return values[structure]
     if kind is list or kind is tuple:
-        return kind([_filled(item, values) for item in structure])
+        return kind([filled(item, values) for item in structure])
     if kind is dict:
-        return {key: _filled(item, values) for key, item in structure.items()}
+        return {key: filled(item, values) for key, item in structure.items()}
     return structure
 
 
-class _Step:
+class Step:
     """How one node is computed from the list of values: the common case, one tensor in and one out, is quick."""
 
     def __init__(self, node: Node, slots: dict[int, int], out_slots: list[int]) -> None:
@@ -388,11 +389,18 @@ class _Step:
         self.args, self.kwargs = _with_slots((node.args, node.kwargs), slots)
         self.single = isinstance(node.outputs, SymbolicTensor)
 
-    def run(self, values: list[Any]) -> None:
+    @property
+    def reads(self) -> set[int]:
+        """The slots that it reads."""
+        if self.source >= 0:
+            return {self.source}
+        return {slot for slot in pytree.tree_leaves((self.args, self.kwargs)) if isinstance(slot, Slot)}
+
+    def run(self, values: Any) -> None:
         if self.source >= 0:
             result = self.function(values[self.source])
         else:
-            result = self.function(*_filled(self.args, values), **_filled(self.kwargs, values))
+            result = self.function(*filled(self.args, values), **filled(self.kwargs, values))
         if self.single:
             values[self.out] = result
         else:

@@ -24,6 +24,7 @@ from lamella.engine.device import default_device
 from lamella.engine.dtypes import torch_dtype
 from lamella.engine.naming import auto_name
 from lamella.engine.registry import Registry, serialize
+from lamella.engine.rematerialize import rematerialized
 from lamella.engine.symbolic import (
     Node,
     Shape,
@@ -123,6 +124,7 @@ class Layer(nn.Module):
         self._added_losses: list[torch.Tensor] = []
         self._nodes: list[Node] = []
         self._quick = False
+        self._rematerialize = False
         self._build_config: dict[str, Any] | None = None
         self._call_takes = frozenset(inspect.signature(self.call).parameters)
         self._pass_training = "training" in self._call_takes
@@ -352,8 +354,12 @@ class Layer(nn.Module):
         mask = masking.of(args[0]) if args and masking.in_use else None
         if mask is not None and "mask" in self._call_takes and kwargs.get("mask") is None:
             kwargs["mask"] = mask
+        call = self._call_mixed if self._is_mixed else self.call
         try:
-            outputs = self.call(*args, **kwargs) if not self._is_mixed else self._call_mixed(args, kwargs)
+            if self._rematerialize and self.training:
+                outputs = rematerialized(lambda: call(*args, **kwargs), [self])
+            else:
+                outputs = call(*args, **kwargs)
         except (RuntimeError, IndexError, ValueError, TypeError) as error:
             raise self._explained(error, args, kwargs) from None
         if self._makes_masks or mask is not None:
@@ -363,7 +369,7 @@ class Layer(nn.Module):
                 self.add_loss(self.activity_regularizer(output) / output.shape[0])
         return outputs
 
-    def _call_mixed(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _call_mixed(self, *args: Any, **kwargs: Any) -> Any:
         """`call` under a mixed policy: with weights in the short type, or all in float32 where that is needed."""
         if self.computes_in_float32:
             args, kwargs = pytree.tree_map(functools.partial(_cast, to=torch.float32), (args, kwargs))
@@ -437,7 +443,7 @@ class Layer(nn.Module):
 
     def _mark_built(self) -> None:
         self.built = True
-        self._quick = self._can_be_quick() and not self._is_mixed
+        self._settle()
 
     def _can_be_quick(self) -> bool:
         """Whether a call on one plain tensor may go straight to `call`."""
@@ -524,7 +530,25 @@ class Layer(nn.Module):
                 f"Layer {self.name!r} has weights of type {before}: its policy can change to one that keeps them so "
                 f"(such as 'mixed_bfloat16' for float32). To change them, use layer.to(torch.{policy})."
             )
-        self._quick = self.built and self._can_be_quick() and not self._is_mixed
+        self._settle()
+
+    def _settle(self) -> None:
+        plain = self.built and not (self._is_mixed or self._rematerialize)
+        self._quick = plain and self._can_be_quick()
+
+    @property
+    def rematerialize(self) -> bool:
+        """Whether, in training, what `call` computes on its way is computed again for the gradients and not kept.
+
+        Less memory, and the time of one more call. It pays for layers made of others (a Transformer block), and for
+        whole models: `model.compile(..., rematerialize=True)`. Source: Chen et al., 2016.
+        """
+        return self._rematerialize
+
+    @rematerialize.setter
+    def rematerialize(self, value: bool) -> None:
+        self._rematerialize = bool(value)
+        self._settle()
 
     @property
     def path(self) -> str:
@@ -625,7 +649,7 @@ class Layer(nn.Module):
                 self._modules[name] = value.container
                 object.__setattr__(self, name, value)
                 return
-        elif name == "trainable" or name == "training":
+        elif name in ("trainable", "training", "rematerialize"):
             object.__setattr__(self, name, value)
             return
         elif name in self.__dict__ and isinstance(self.__dict__[name], (TrackedList, TrackedDict)):

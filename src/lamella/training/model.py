@@ -13,6 +13,7 @@ from torch.utils import _pytree as pytree
 
 from lamella.engine.dtypes import torch_dtype
 from lamella.engine.registry import serialize
+from lamella.engine.rematerialize import in_segments
 from lamella.engine.symbolic import Graph, SymbolicTensor
 from lamella.errors import ArgumentError, NotBuiltError, ShapeError, nearest
 from lamella.layers.base import Layer, marks_itself, pop_added_losses, registry
@@ -102,7 +103,8 @@ class Model(Trainer, Layer):
             raise NotImplementedError(
                 f"{type(self).__name__} has no call(): write it, or make the model as Model(inputs, outputs)."
             )
-        return self._graph(self._as_input_list(inputs))
+        tensors = self._as_input_list(inputs)
+        return in_segments(self._graph, tensors) if self._in_segments and self.training else self._graph(tensors)
 
     def _as_input_list(self, inputs: Any) -> list[torch.Tensor]:
         assert self._graph is not None

@@ -166,6 +166,8 @@ class Sequential(Model):
             self._mark_built()
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        if self._in_segments and self.training and self._graph is not None:
+            return super().call(inputs)
         x = first = self._as_input_list(inputs)[0] if self._graph is not None else inputs
         if masking.in_use or _has_any_global_hook():
             return self._one_by_one(x)

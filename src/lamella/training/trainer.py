@@ -19,10 +19,11 @@ from lamella.engine.kernels import best_matmul, keep_freed_memory
 from lamella.engine.registry import get_registered_object, serialize
 from lamella.engine.replay import Replay
 from lamella.engine.threads import QuickestThreads
-from lamella.errors import ArgumentError, NotBuiltError, NotCompiledError
+from lamella.errors import ArgumentError, NotBuiltError, NotCompiledError, nearest
 from lamella.layers.base import Layer, pop_added_losses
 from lamella.metrics import Metric
 from lamella.training import checks, plain
+from lamella.training.batch_size import SMALLEST, is_out_of_memory, quickest_batch_size, too_large
 from lamella.training.callbacks import CallbackList, History
 from lamella.training.compiled import CompiledLoss, CompiledMetrics
 from lamella.training.fit import evaluate_batches, fit_epochs, predict_batches
@@ -40,6 +41,7 @@ class Trainer:
     def _init_trainer(self) -> None:
         self.compiled = False
         self.precision = "accurate"
+        self._in_segments = False
         self.optimizer = None
         self.loss: Any = None
         self.history: Any = None
@@ -68,6 +70,7 @@ class Trainer:
         jit_compile: str | bool | None = "auto",
         auto_scale_loss: bool = True,
         precision: str = "accurate",
+        rematerialize: bool | Sequence[str] = False,
     ) -> None:
         """Says how to train: with which optimizer, loss and metrics.
 
@@ -81,8 +84,10 @@ class Trainer:
             steps_per_execution: Kept for Keras's signature; steps are never waited for.
             jit_compile: True runs the forward pass and the loss through `torch.compile`.
             auto_scale_loss: Whether the optimizer of a `"mixed_float16"` model is put into a `LossScaleOptimizer`.
-            precision: `"accurate"`, or `"fast"`: products of float32 matrices may round their factors where the hardware
-                then is quicker (TF32, bfloat16 units). Weights, sums and all else stay float32.
+            precision: `"accurate"`, or `"fast"`: products of float32 matrices may round their factors where the
+                hardware then is quicker (TF32, bfloat16 units). Weights, sums and all else stay float32.
+            rematerialize: Whether activations are computed again for the gradients rather than kept: those of about
+                sqrt(n) of n layers are kept, for a third more time. Or the names of the layers for which.
 
         Raises:
             UnknownNameError: A name that is not known; the message lists the nearest.
@@ -110,12 +115,29 @@ class Trainer:
         self.steps_per_execution = steps_per_execution
         self.jit_compile = jit_compile is True and not run_eagerly
         self.precision = precision
+        self._set_rematerialize(rematerialize)
         self._compiled_loss = None
         self._compiled_metrics = None
         self._train_function = None
         self._tried = None
         self.stop_training = False
         self.compiled = True
+
+    def _set_rematerialize(self, wanted: bool | Sequence[str]) -> None:
+        """A graph goes through in segments; the layers of a subclassed model, or those named, one by one."""
+        names = [wanted] if isinstance(wanted, str) else list(wanted) if not isinstance(wanted, bool) else []
+        within = {layer.name: layer for layer in self._flatten_layers() if layer is not self}  # type: ignore[attr-defined]
+        unknown = [name for name in names if name not in within]
+        if unknown:
+            raise ArgumentError(
+                f"compile(): `rematerialize` names {unknown[0]!r}, which is no layer of the model. Nearest: "
+                f"{nearest(unknown[0], list(within)) or list(within)}."
+            )
+        self._in_segments = wanted is True
+        has_graph = getattr(self, "_graph", None) is not None or hasattr(self, "_chain")
+        chosen = names if not self._in_segments or has_graph else [layer.name for layer in self.layers]  # type: ignore[attr-defined]
+        for name, layer in within.items():
+            layer.rematerialize = name in chosen
 
     def get_compile_config(self) -> dict[str, Any] | None:
         """What `compile` was given, as plain data; None if it was not called."""
@@ -276,7 +298,7 @@ class Trainer:
         self,
         x: Any = None,
         y: Any = None,
-        batch_size: int | None = None,
+        batch_size: int | str | None = None,
         epochs: int = 1,
         verbose: str | int = "auto",
         callbacks: Any = None,
@@ -298,6 +320,7 @@ class Trainer:
                 `PyDataset` that gives `(x, y)` or `(x, y, sample_weight)`.
             y: Targets, one for each sample of `x`.
             batch_size: Samples in one step; 32 by default. 1 is stochastic, all samples is batch gradient descent.
+                `"auto"` measures: the smallest that is nearly as quick, sample for sample, as all that fit.
             epochs: The epoch to train up to.
             verbose: 0 silent, 1 a progress bar, 2 a line an epoch.
             callbacks: Callback objects.
@@ -320,12 +343,17 @@ class Trainer:
             DataError: Data that cannot be used: lengths that differ, NaN, labels out of range, ...
             ShapeError: Data that do not fit the model.
             NonFiniteError: The loss became NaN; the message names the first layer concerned.
+            OutOfMemoryError: A batch does not fit; the message has the size of the largest that does.
         """
         self._require_compiled("fit")
         checks.whole_number("epochs", epochs, 0)
         if validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = train_validation_split((x, y, sample_weight), validation_split)
         device = device_of(self)  # type: ignore[arg-type]
+        if isinstance(batch_size, str):
+            if batch_size != "auto":
+                raise ArgumentError(f"`batch_size` must be a whole number or 'auto'; got {batch_size!r}.")
+            batch_size = self._quickest_batch_size((x, y, sample_weight), class_weight, resolve_verbose(verbose))
         source = make_source(
             x,
             y,
@@ -364,10 +392,28 @@ class Trainer:
                     resolve_verbose(verbose),
                     validation_freq,
                 )
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            raise too_large(self, source.peek(), device, error) from error
         finally:
             if device.type == "cpu":
                 quickest.restore()
         return self.history
+
+    def _quickest_batch_size(self, arrays: tuple[Any, Any, Any], class_weight: Any, verbose: int) -> int:
+        device = device_of(self)  # type: ignore[arg-type]
+
+        def source_of(size: int) -> Any:
+            return make_source(*arrays, batch_size=size, class_weight=class_weight, device=device)
+
+        first = source_of(SMALLEST)
+        self._prepare(first, training=True)
+        with best_matmul(device, self.precision):
+            found = quickest_batch_size(self, lambda size: source_of(size).peek(), first.num_samples, device)
+        if verbose:
+            print(f"batch_size='auto': {found}")
+        return found
 
     def _validation_source(self, data: Any, batch_size: int | None, steps: int | None) -> Any:
         x, y, weight = unpack_x_y_sample_weight(data) if isinstance(data, (tuple, list)) else (data, None, None)
