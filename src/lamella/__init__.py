@@ -73,6 +73,7 @@ __all__ = [
     "constraints",
     "datasets",
     "device",
+    "distribution",
     "dtype_policies",
     "errors",
     "floatx",
@@ -105,6 +106,7 @@ __all__ = [
 _LATER = frozenset(
     {
         "applications",
+        "distribution",
         "language",
         "ops",
         "preprocessing",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import importlib
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
@@ -45,6 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         print(f"lamella {version('lamella')}")
         return 0
+    if options.command in ("run", "train"):
+        from lamella.commands import launch
+
+        count = options.__dict__.pop("nproc")
+        if count > 1 and "RANK" not in os.environ:
+            return launch.in_processes(count, list(sys.argv[1:] if arguments is None else arguments))
+        launch.join()
     if options.command == "run":
         from lamella.commands.run import run
 
@@ -110,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
         help="run a Keras script, unchanged",
         description="Runs a Python script in which `keras` and `tensorflow.keras` are Lamella.",
     )
+    _add_nproc(run)
     run.add_argument("script", metavar="SCRIPT")
     run.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENTS", help="handed to the script")
 
@@ -161,9 +170,15 @@ def _add_train(commands: Any) -> None:
     train.add_argument("--fill", choices=("linear", "forward"), help="forecast: missing rows are filled, not refused")
     train.add_argument("--sample-rate", type=_whole(1000), dest="sample_rate", help="speech: 8000 samples a second")
     train.add_argument("--strict", action="store_true", default=None, help="detect, speech: refuse a broken file")
+    _add_nproc(train)
     train.add_argument("--seed", type=_whole(0, 2**32 - 1), help="0")
     train.add_argument("--out", help="the folder to write to; a new one in runs/ by default")
     train.add_argument("--verbose", type=int, choices=(0, 1, 2), help="1, a progress bar; 2, a line an epoch")
+
+
+def _add_nproc(command: Any) -> None:
+    told = "how many processes of this machine train together, each on a part of every batch"
+    command.add_argument("--nproc", type=_whole(1), default=1, metavar="N", help=told)
 
 
 def _add_uses(commands: Any) -> None:

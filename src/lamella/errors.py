@@ -50,6 +50,10 @@ class OutOfMemoryError(LamellaError, MemoryError, RuntimeError):
     """A batch that does not fit into the memory of its device."""
 
 
+class ClusterError(LamellaError, RuntimeError):
+    """Several processes that do not find each other, or of which one was lost."""
+
+
 class DownloadError(LamellaError, RuntimeError):
     """A file that is neither on this machine nor reachable over the network, or is damaged."""
 

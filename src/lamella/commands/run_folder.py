@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from lamella.engine import cluster
 from lamella.errors import ArgumentError
 
 History = Mapping[str, Sequence[float]]
@@ -22,6 +23,9 @@ def new_folder(name: str, out: str | None = None) -> Path:
     Raises:
         ArgumentError: A folder that cannot be written to.
     """
+    if not cluster.is_first():  # of several processes only one keeps what it writes
+        _kept.append(tempfile.TemporaryDirectory())
+        return Path(_kept[-1].name)
     number = 1
     folder = Path(out) if out is not None else Path("runs") / f"{name}-{number}"
     while out is None and folder.exists():
@@ -34,6 +38,9 @@ def new_folder(name: str, out: str | None = None) -> Path:
     except OSError as error:
         raise ArgumentError(f"Cannot write to {folder}: {error.strerror}. Choose another folder with --out.") from error
     return folder
+
+
+_kept: list[tempfile.TemporaryDirectory[str]] = []  # removed when the process ends
 
 
 def write_record(folder: Path, options: Mapping[str, Any], history: History, scores: Any, seconds: float) -> None:

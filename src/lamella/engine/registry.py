@@ -170,6 +170,12 @@ def _custom(name: str, custom_objects: Mapping[str, Any] | None) -> Any:
     return _CUSTOM.get(f"Custom>{name}")
 
 
+def class_of(obj: Any) -> type:
+    """The class of an object; of a module whose class FSDP replaced, the one that it was made from."""
+    cls = type(obj)
+    return cls.__bases__[1] if cls.__module__.startswith("torch.distributed.fsdp") else cls
+
+
 def serialize(obj: Any) -> Any:
     """`obj` as plain Python data (Keras 3's form): what `json.dump` can write.
 
@@ -201,7 +207,7 @@ def serialize(obj: Any) -> Any:
     if hasattr(obj, "item") and getattr(obj, "ndim", None) == 0:
         return obj.item()
     if hasattr(obj, "get_config") and not inspect.isclass(obj):
-        cls = type(obj)
+        cls = class_of(obj)
         module, name = _BUILT_IN.get(cls, (cls.__module__, cls.__name__))
         config = {
             "module": module,

@@ -68,5 +68,26 @@ class State(_Assignable, torch.Tensor):
         return _rebuild_state, (self.detach().as_subclass(torch.Tensor),)
 
 
+def whole(tensor: torch.Tensor) -> torch.Tensor:
+    """A weight that may be spread over processes, as a plain tensor. All processes must ask at the same time."""
+    full = getattr(tensor, "full_tensor", None)
+    return tensor if full is None else full()
+
+
+def as_array(tensor: torch.Tensor) -> np.ndarray:
+    """The whole of a weight; of bfloat16, which NumPy has not, as float32."""
+    found = whole(tensor.detach()).cpu()
+    return (found.float() if found.dtype is torch.bfloat16 else found).numpy()
+
+
+def copy_into(weight: Any, value: torch.Tensor) -> None:
+    """Copies a whole value into a weight that may be spread over processes."""
+    if hasattr(weight, "full_tensor"):
+        from torch.distributed.tensor import distribute_tensor
+
+        value = distribute_tensor(value.to(weight.device, weight.dtype), weight.device_mesh, weight.placements)
+    weight.copy_(value)
+
+
 def _rebuild_state(data: torch.Tensor) -> State:
     return State(data)

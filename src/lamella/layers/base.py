@@ -34,7 +34,7 @@ from lamella.engine.symbolic import (
     symbolic_input,
     symbolic_leaves,
 )
-from lamella.engine.variable import State, Weight
+from lamella.engine.variable import State, Weight, as_array, copy_into
 from lamella.errors import ArgumentError, FileError, LamellaError, NotBuiltError, ShapeError
 from lamella.layers.input_spec import InputSpec, check_input
 from lamella.layers.tracking import TrackedDict, TrackedList, tracked
@@ -274,7 +274,7 @@ class Layer(nn.Module):
 
     def get_weights(self) -> list[np.ndarray]:
         """Copies of all weights as NumPy arrays."""
-        return [weight.detach().cpu().numpy().copy() for weight in self.weights]
+        return [as_array(weight).copy() for weight in self.weights]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Copies arrays into the weights, in the order of `get_weights`. Nothing changes on an error.
@@ -296,7 +296,7 @@ class Layer(nn.Module):
                 )
         with torch.no_grad():
             for weight, value in zip(own, weights, strict=True):
-                weight.copy_(torch.as_tensor(value))
+                copy_into(weight, torch.as_tensor(value))
 
     def count_params(self) -> int:
         """The number of numbers in the weights.
@@ -611,7 +611,7 @@ class Layer(nn.Module):
     def save_own_variables(self, store: Any) -> None:
         """Puts the layer's own weights (not those of layers inside it) into `store`, a mapping, as "0", "1", ..."""
         for i, weight in enumerate(self._own_weights()):
-            store[str(i)] = weight.detach().cpu().numpy()
+            store[str(i)] = as_array(weight)
 
     def load_own_variables(self, store: Any) -> None:
         """Takes the layer's own weights from `store`.
@@ -632,7 +632,7 @@ class Layer(nn.Module):
                     f"file has {tuple(value.shape)}."
                 )
             with torch.no_grad():
-                weight.copy_(torch.as_tensor(np.asarray(value)))
+                copy_into(weight, torch.as_tensor(np.asarray(value)))
 
     def _own_weights(self) -> list[torch.Tensor]:
         found = [weight for weight in self._parameters.values() if weight is not None]

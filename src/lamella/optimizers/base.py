@@ -18,7 +18,7 @@ import torch
 from lamella import initializers
 from lamella.engine.dtypes import torch_dtype
 from lamella.engine.registry import Registry, serialize
-from lamella.engine.variable import State
+from lamella.engine.variable import State, as_array, copy_into, whole
 from lamella.errors import ArgumentError, NotBuiltError, ShapeError
 from lamella.optimizers.schedules import LearningRateSchedule
 from lamella.optimizers.schedules import registry as schedules
@@ -269,7 +269,7 @@ class Optimizer:
         values = [np.array(self._steps)]
         if isinstance(self._learning_rate, float):
             values.append(np.array(self._learning_rate, dtype="float32"))
-        values += [(tensor.detach() * sign).cpu().numpy() for tensor, sign in self._kept()]
+        values += [as_array(tensor.detach() * sign) for tensor, sign in self._kept()]
         for i, value in enumerate(values):
             store[str(i)] = value
 
@@ -291,7 +291,7 @@ class Optimizer:
             self._learning_rate = float(f"{float(np.asarray(store['1'])):.7g}")  # float32 in the file
         with torch.no_grad():
             for i, (tensor, sign) in enumerate(kept):
-                tensor.copy_(torch.as_tensor(np.asarray(store[str(first + i)])) * sign)
+                copy_into(tensor, torch.as_tensor(np.asarray(store[str(first + i)])) * sign)
         self._after_loading()
 
     def _after_loading(self) -> None:
@@ -480,7 +480,7 @@ class Optimizer:
         return {
             "steps": self._steps,
             "learning_rate": rate,
-            "slots": {name: [t.clone() for t in tensors] for name, tensors in self._slots.items()},
+            "slots": {name: [whole(t).clone() for t in tensors] for name, tensors in self._slots.items()},
             "extra": [t.clone() for t in self._extra],
             "scalars": self._scalars(),
         }
@@ -494,7 +494,8 @@ class Optimizer:
         if state["learning_rate"] is not None:
             self._learning_rate = state["learning_rate"]
         for name, tensors in state["slots"].items():
-            torch._foreach_copy_(self._slots[name], tensors)
+            for own, saved in zip(self._slots[name], tensors, strict=True):
+                copy_into(own, saved)
         for own, saved in zip(self._extra, state["extra"], strict=True):
             own.copy_(saved)
         vars(self).update(state["scalars"])

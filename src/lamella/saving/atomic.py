@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lamella.engine import cluster
 from lamella.errors import ArgumentError
 
 
@@ -19,7 +20,13 @@ def written_aside(path: Path, overwrite: bool = True) -> Iterator[Path]:
 
     Raises:
         ArgumentError: The file exists and `overwrite` is False, or its folder does not exist.
+
+    Of several processes only the first keeps what it writes.
     """
+    if not cluster.is_first():
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder) / path.name
+        return
     if path.exists() and not overwrite:
         raise ArgumentError(f"{path} exists already; pass overwrite=True to replace it.")
     if not path.parent.is_dir():

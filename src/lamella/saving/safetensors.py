@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from lamella.engine.variable import whole
 from lamella.errors import FileError
 from lamella.saving.atomic import written_aside
 from lamella.saving.reading import reading
@@ -17,7 +18,7 @@ def save_weights(model: Any, path: Path, overwrite: bool = True) -> None:
     """Writes the model's `state_dict`, and the order of its names."""
     from safetensors.torch import save_file
 
-    weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
+    weights = {name: whole(tensor.detach()).cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
     with written_aside(path, overwrite) as aside:
         save_file(weights, aside, metadata={"order": json.dumps(list(weights))})
 

@@ -14,6 +14,7 @@ from typing import Any
 from torch import nn
 
 from lamella.engine.naming import snake_case
+from lamella.engine.registry import class_of
 
 _KINDS = {"GroupQueryAttention": "grouped_query_attention"}
 """Where Keras's own name of a class is not its public one."""
@@ -57,7 +58,7 @@ def _walk_into(child: Any, path: str, seen: dict[int, Any]) -> Iterator[tuple[st
 
 
 def _kind(item: Any) -> str:
-    name = type(item).__name__
+    name = class_of(item).__name__
     return "functional" if getattr(item, "is_functional", False) else _KINDS.get(name) or snake_case(name)
 
 

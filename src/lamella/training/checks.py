@@ -10,6 +10,7 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from lamella import losses, metrics
+from lamella.engine import cluster
 from lamella.errors import ArgumentError, DataError, NonFiniteError
 
 
@@ -30,6 +31,26 @@ def whole_number(name: str, value: Any, least: int) -> None:
     """Raises ArgumentError for anything but a whole number of at least `least`."""
     if isinstance(value, bool) or not hasattr(value, "__index__") or value < least:
         raise ArgumentError(f"`{name}` must be a whole number, {least} or more; got {value!r}.")
+
+
+def not_in_parts(model: Any) -> None:
+    """Raises ArgumentError where several processes are to run a `train_step` that was written for one."""
+    if cluster.active is not None:
+        raise ArgumentError(
+            f"{type(model).__name__} has a train_step (or compute_metrics) of its own, which takes its own gradients: "
+            f"it cannot be spread over processes. Write compute_loss() in its place, or set_distribution(None)."
+        )
+
+
+def mean_losses(compiled: Any) -> None:
+    """Raises ArgumentError for a loss that is no mean over the samples: parts of a batch would not add up to it."""
+    for loss in compiled.losses if compiled is not None else []:
+        reduction = getattr(loss, "reduction", "sum_over_batch_size")
+        if reduction not in ("sum_over_batch_size", "mean"):
+            raise ArgumentError(
+                f"Over several processes, a loss must be a mean over the samples: use reduction='sum_over_batch_size'. "
+                f"{loss.name!r} has reduction={reduction!r}."
+            )
 
 
 def needs_targets(model: Any) -> None:

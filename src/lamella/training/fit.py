@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch.utils import _pytree as pytree
 
+from lamella.engine import cluster
 from lamella.training import checks
 from lamella.training.callbacks import CallbackList, has_terminate_on_nan
 from lamella.training.progress import Progress
@@ -87,7 +88,7 @@ def train_epoch(model: Any, source: Any, callbacks: CallbackList, progress: Prog
                 break
     finally:
         model.eval()
-    logs = read_metrics(model)
+    logs = read_all_metrics(model)
     if index:
         checks.loss_is_finite(model, logs, x)
     return logs
@@ -111,7 +112,7 @@ def evaluate_batches(model: Any, source: Any, callbacks: CallbackList, progress:
                     progress.show(read_metrics(model))
                 if ends:
                     callbacks.call("on_test_batch_end", index, read_metrics(model))
-        logs = read_metrics(model)
+        logs = read_all_metrics(model)
         progress.finish(logs)
     finally:
         progress.close()
@@ -149,6 +150,14 @@ def _base_predict_step(model: Any) -> Any:
 def _joined(tensors: Sequence[torch.Tensor]) -> np.ndarray:
     whole = (torch.cat(list(tensors)) if len(tensors) > 1 else tensors[0]).detach().cpu()
     return (whole.float() if whole.dtype is torch.bfloat16 else whole).numpy()  # NumPy has no bfloat16
+
+
+def read_all_metrics(model: Any) -> dict[str, Any]:
+    """The metrics over the samples of all processes."""
+    if cluster.active is None:
+        return read_metrics(model)
+    with torch.no_grad(), cluster.active.summed([sums for metric in model.metrics for sums in metric.variables]):
+        return read_metrics(model)
 
 
 def read_metrics(model: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from lamella.engine.dtypes import torch_dtype
-from lamella.engine.registry import serialize
+from lamella.engine.registry import class_of, serialize
 from lamella.engine.rematerialize import in_segments
 from lamella.engine.symbolic import Graph, SymbolicTensor
 from lamella.errors import ArgumentError, NotBuiltError, ShapeError, nearest
@@ -193,7 +193,7 @@ class Model(Trainer, Layer):
     @property
     def is_functional(self) -> bool:
         """Whether this is a plain functional model: its graph is all there is to it."""
-        return self._graph is not None and type(self) is Model
+        return self._graph is not None and class_of(self) is Model
 
     def get_config(self) -> dict[str, Any]:
         """What makes this model again: the graph of a functional model, the arguments of a subclassed one."""

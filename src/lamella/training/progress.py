@@ -9,6 +9,8 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
+from lamella.engine import cluster
+
 INTERVAL = 0.25
 """Seconds between two readings of the metrics while training."""
 
@@ -124,4 +126,6 @@ def _in_notebook() -> bool:
 
 def resolve_verbose(verbose: Any) -> int:
     """0, 1 or 2 of what `fit(verbose=...)` was given."""
+    if not cluster.is_first():
+        return 0
     return 1 if verbose in ("auto", True) else int(verbose)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -12,13 +12,15 @@ from torch.utils import _pytree as pytree
 from lamella import losses as losses_module
 from lamella import metrics as metrics_module
 from lamella import optimizers
-from lamella.data.adapters import make_source, train_validation_split, unpack_x_y_sample_weight
+from lamella.data.adapters import Source, make_source, train_validation_split, unpack_x_y_sample_weight
+from lamella.engine import cluster
 from lamella.engine import step as engine_step
 from lamella.engine.device import device_of
 from lamella.engine.kernels import best_matmul, keep_freed_memory
 from lamella.engine.registry import get_registered_object, serialize
 from lamella.engine.replay import Replay
 from lamella.engine.threads import QuickestThreads
+from lamella.engine.variable import whole
 from lamella.errors import ArgumentError, NotBuiltError, NotCompiledError, nearest
 from lamella.layers.base import Layer, pop_added_losses
 from lamella.metrics import Metric
@@ -367,6 +369,9 @@ class Trainer:
         validation = None
         if validation_data is not None:
             validation = self._validation_source(validation_data, validation_batch_size or batch_size, validation_steps)
+        if cluster.active is not None:
+            source = cast(Source, cluster.Share(source, cluster.active))
+            validation = validation and cluster.Share(validation, cluster.active)
         self._prepare(source, training=True)
         if validation is not None:
             self._check_validation(validation)
@@ -393,6 +398,8 @@ class Trainer:
                     validation_freq,
                 )
         except RuntimeError as error:
+            if cluster.active is not None:
+                raise cluster.told(error) from error
             if not is_out_of_memory(error):
                 raise
             raise too_large(self, source.peek(), device, error) from error
@@ -459,6 +466,8 @@ class Trainer:
         self._require_compiled("evaluate")
         device = device_of(self)  # type: ignore[arg-type]
         source = make_source(x, y, sample_weight, batch_size=batch_size, steps=steps, device=device)
+        if cluster.active is not None:
+            source = cast(Source, cluster.Share(source, cluster.active))
         self._prepare(source, training=False)
         run = CallbackList(callbacks, self, {"steps": source.num_batches, "verbose": resolve_verbose(verbose)})
         progress = Progress(resolve_verbose(verbose), source.num_batches)
@@ -591,6 +600,8 @@ class Trainer:
         for metric in self.metrics:
             metric.to(device)
         if training:
+            if cluster.active is not None:
+                cluster.active.place(self)  # type: ignore[arg-type]
             self._prepare_optimizer()
             self._train_function = self._make_train_function()
 
@@ -622,14 +633,21 @@ class Trainer:
     def _make_train_function(self) -> Any:
         cls = type(self)
         if cls.train_step is not Trainer.train_step or cls.compute_metrics is not Trainer.compute_metrics:
+            checks.not_in_parts(self)
             return self._own_step(self.train_step)
         parameters = self.trainable_weights  # type: ignore[attr-defined]
         constraints = self._constrained_weights()
         observe = self._observer()
         scale = self.optimizer.scale_loss if getattr(self.optimizer, "scales_loss", False) else None
-        compute = engine_step.gradients(self._forward_function(), self._loss_function(), parameters, scale)
         self._replay = None
-        if scale is None and self._may_be_replayed():
+        if cluster.active is not None:
+            checks.mean_losses(self._compiled_loss)
+            forward = cluster.active.forward(self._forward_function())
+            losses = self._loss_function(penalized=False)
+            compute = cluster.gradients(cluster.active, forward, losses, self._penalty, parameters, scale)
+        else:
+            compute = engine_step.gradients(self._forward_function(), self._loss_function(), parameters, scale)
+        if cluster.active is None and scale is None and self._may_be_replayed():
             loss = self._compiled_loss
             compute = self._replay = Replay(compute, lambda: plain.settings(self, loss))  # type: ignore[arg-type]
         step = engine_step.train_step(
@@ -658,22 +676,32 @@ class Trainer:
     def _forward_function(self) -> Any:
         return torch.compile(self) if self.jit_compile else self  # type: ignore[call-overload]
 
-    def _loss_function(self) -> Any:
-        """(x, y, y_pred, weight) -> the total loss, without a look at what this model does not have."""
-        if type(self).compute_loss is not Trainer.compute_loss:
-            return self._own_loss
-        losses = self._compiled_loss
-        penalties = [
+    def _penalties(self) -> list[tuple[torch.Tensor, Any]]:
+        return [
             (layer._parameters[name], regularizer)
             for layer in self._flatten_layers()  # type: ignore[attr-defined]
             for name, regularizer in layer._regularizers.items()
             if layer._parameters.get(name) is not None and layer._parameters[name].requires_grad
         ]
 
+    def _penalty(self) -> torch.Tensor | None:
+        """What the regularizers add to the loss of a batch, whatever is in it."""
+        if type(self).compute_loss is not Trainer.compute_loss:
+            return None
+        found = [whole(regularizer(parameter)) for parameter, regularizer in self._penalties()]
+        return torch.stack(found).sum() if found else None
+
+    def _loss_function(self, penalized: bool = True) -> Any:
+        """(x, y, y_pred, weight) -> the total loss, without a look at what this model does not have."""
+        if type(self).compute_loss is not Trainer.compute_loss:
+            return self._own_loss
+        losses = self._compiled_loss
+        penalties = self._penalties() if penalized else []
+
         def loss(x: Any, y: Any, y_pred: Any, weight: Any) -> torch.Tensor:
             total = losses(y, y_pred, weight) if losses is not None and y is not None else None
             for parameter, regularizer in penalties:
-                penalty = regularizer(parameter)
+                penalty = whole(regularizer(parameter))
                 total = penalty if total is None else total + penalty
             for added in pop_added_losses():
                 total = added if total is None else total + added
@@ -695,6 +723,8 @@ class Trainer:
             metrics = None
 
         def observe(loss: Any, y: Any, y_pred: Any, weight: Any) -> None:
+            if cluster.active is not None and not cluster.active.share:
+                return  # a row that another process counts
             if loss is not None:
                 size = len(y_pred) if isinstance(y_pred, torch.Tensor) else _batch_size(y_pred)
                 tracker.update_state(loss.detach(), sample_weight=size)

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from lamella.engine import cluster
 from lamella.errors import ArgumentError, DataError
 from lamella.training.callbacks import training_state
 from lamella.training.callbacks.base import Callback, Logs
@@ -189,6 +190,8 @@ class BackupAndRestore(Callback):
             "generators": training_state.generator_states(self.model),
             "callbacks": [[type(c).__name__, training_state.callback_state(c)] for c in self._others()],
         }
+        if not cluster.is_first():
+            return
         self.backup_dir.mkdir(parents=True, exist_ok=True)
         aside = self.path.with_suffix(".pt.part")
         with open(aside, "wb") as file:
@@ -203,5 +206,5 @@ class BackupAndRestore(Callback):
         return [c for c in self._callbacks.callbacks if c is not self] if self._callbacks is not None else []
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        if self.delete_checkpoint and self._ended:
+        if self.delete_checkpoint and self._ended and cluster.is_first():
             shutil.rmtree(self.backup_dir, ignore_errors=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from lamella.engine import cluster
 from lamella.errors import ArgumentError
 from lamella.training.callbacks.base import Callback, Logs, defines
 from lamella.training.callbacks.history import History
@@ -53,7 +54,8 @@ class CallbackList(Callback):
             callbacks = callbacks.callbacks
         elif not isinstance(callbacks, Iterable):
             callbacks = [callbacks]
-        self.callbacks: list[Any] = list(callbacks)
+        first = cluster.is_first()
+        self.callbacks: list[Any] = [each for each in callbacks if first or not getattr(each, "first_only", False)]
         self.params = params
         self.replaying = False
         """While True a resumed epoch goes over batches that were trained before: nobody is told of those."""

@@ -19,6 +19,8 @@ class CSVLogger(Callback):
 
     forgets = ("_header",)  # of this file, not of the run
 
+    first_only = True  # of several processes
+
     def __init__(self, filename: str | Path, separator: str = ",", append: bool = False) -> None:
         super().__init__()
         self.filename = Path(filename)

@@ -19,6 +19,8 @@ class ProgbarLogger(Callback):
         3/3 - 0s - ...step - loss: 0.5000
     """
 
+    first_only = True  # of several processes
+
     def __init__(self) -> None:
         super().__init__()
         self.seen = 0

@@ -27,6 +27,8 @@ class RemoteMonitor(Callback):
         '/publish/epoch/end/'
     """
 
+    first_only = True  # of several processes
+
     def __init__(
         self,
         root: str = "http://localhost:9000",

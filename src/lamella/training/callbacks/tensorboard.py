@@ -38,6 +38,8 @@ class TensorBoard(Callback):
         'runs/1'
     """
 
+    first_only = True  # of several processes
+
     def __init__(
         self,
         log_dir: str | Path = "logs",

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from lamella.engine.variable import copy_into, whole
 from lamella.errors import DataError
 
 _PLAIN = (bool, int, float, str, type(None))
@@ -80,7 +81,8 @@ def _tensors_of(model: nn.Module) -> list[torch.Tensor]:
 
 def copies(tensors: Iterable[torch.Tensor]) -> list[torch.Tensor]:
     """Plain copies on the CPU, each in the memory order of its original."""
-    return [t.detach().as_subclass(torch.Tensor).to("cpu", copy=True) for t in tensors]
+    plain = [whole(t.detach()) for t in tensors]
+    return [t.as_subclass(torch.Tensor).to("cpu", copy=True) for t in plain]
 
 
 def model_state(model: Any) -> dict[str, Any]:
@@ -107,7 +109,7 @@ def set_model_state(model: Any, state: dict[str, Any], where: str) -> None:
             f"BackupAndRestore another one."
         )
     for tensor, saved in zip(own, state["weights"], strict=True):
-        tensor.copy_(saved)
+        copy_into(tensor, saved)
     model.optimizer.load_state_dict(state["optimizer"])
 
 
