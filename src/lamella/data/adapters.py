@@ -16,7 +16,17 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from lamella.data.arrays import as_tensor, check_finite, check_lengths, flat, is_array, map_arrays
+from lamella.data.arrays import (
+    as_tensor,
+    check_finite,
+    check_lengths,
+    flat,
+    is_array,
+    is_mapped,
+    map_arrays,
+    placed,
+    shared,
+)
 from lamella.data.py_dataset import PyDataset
 from lamella.errors import ArgumentError, DataError
 
@@ -139,7 +149,9 @@ class ArraySource(Source):
         dtype: torch.dtype,
     ) -> None:
         def load(name: str, part: Any) -> Any:
-            return map_arrays(lambda leaf: as_tensor(leaf, name, device, dtype), part)
+            return map_arrays(
+                lambda leaf: shared(leaf) if is_mapped(leaf) else as_tensor(leaf, name, device, dtype), part
+            )
 
         self.x, self.y = load("x", x), load("y", y)
         weight = load("sample_weight", sample_weight)
@@ -152,6 +164,11 @@ class ArraySource(Source):
         self.batch_size = int(batch_size or (-(-self.num_samples // steps) if steps else 32))
         self.shuffle = shuffle
         self.device = device
+        self.dtype = dtype
+        parts = (*flat(self.x), *flat(self.y), *flat(weight))
+        self._mapped = any(
+            leaf.device != device or (leaf.is_floating_point() and leaf.dtype != dtype) for leaf in parts
+        )
         whole = -(-self.num_samples // self.batch_size)
         self.steps = steps
         self.num_batches = whole if steps is None else steps
@@ -159,7 +176,7 @@ class ArraySource(Source):
         self._endless: Iterator[Batch] | None = None
 
     def peek(self) -> Batch:
-        return self._part(slice(0, self.batch_size))
+        return self._placed(self._part(slice(0, self.batch_size)))
 
     def targets(self) -> Any:
         return self.y
@@ -171,6 +188,13 @@ class ArraySource(Source):
         return cut(self.x), cut(self.y), cut(self.weight)
 
     def batches(self) -> Iterator[Batch]:
+        return map(self._placed, self._batches()) if self._mapped else self._batches()
+
+    def _placed(self, batch: Batch) -> Batch:
+        x, y, weight = (map_arrays(partial(placed, device=self.device, dtype=self.dtype), part) for part in batch)
+        return x, y, weight
+
+    def _batches(self) -> Iterator[Batch]:
         if self.steps is None:
             return self._one_round()
         if self._endless is None:  # the next epoch goes on where the last one stopped
@@ -186,7 +210,7 @@ class ArraySource(Source):
             for i in torch.randperm(self._whole).tolist():
                 yield self._part(slice(i * self.batch_size, (i + 1) * self.batch_size))
         else:
-            order = torch.randperm(self.num_samples, device=self.device)
+            order = torch.randperm(self.num_samples, device="cpu" if self._mapped else self.device)
             yield from self._gathered(order)
 
     def _gathered(self, order: torch.Tensor) -> Iterator[Batch]:

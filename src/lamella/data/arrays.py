@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -72,6 +73,25 @@ def as_tensor(x: Any, name: str, device: torch.device, dtype: torch.dtype) -> to
         raise DataError(f"{name} is a single number; training data need one entry for each sample.")
     kind = dtype if tensor.is_floating_point() else tensor.dtype
     return tensor.to(device=device, dtype=kind, non_blocking=device.type == "cuda")
+
+
+def is_mapped(x: Any) -> bool:
+    """Whether `x` is a `numpy.memmap` that a tensor can share: it stays on the disk."""
+    return (
+        isinstance(x, np.memmap) and x.dtype.isnative and x.dtype.kind in "biuf" and x.ndim > 0 and min(x.strides) >= 0
+    )
+
+
+def shared(x: np.memmap[Any, Any]) -> torch.Tensor:
+    """The file's numbers as a tensor of their own type, which must not be written to."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return torch.from_numpy(x)
+
+
+def placed(tensor: torch.Tensor, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+    """A batch on `device`, floats as `dtype`."""
+    return tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else tensor.dtype)
 
 
 def _numpy(x: Any, name: str) -> np.ndarray:

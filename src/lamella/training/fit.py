@@ -70,7 +70,7 @@ def train_epoch(model: Any, source: Any, callbacks: CallbackList, progress: Prog
         model._replay.new_epoch(paused=bool(begins or ends))
     index = 0
     try:
-        for x, y, weight in source.batches():
+        for x, y, weight in progress.timed(source.batches()):
             if begins:
                 callbacks.call("on_train_batch_begin", index, None)
                 callbacks.call("on_batch_begin", index, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tqdm.auto import tqdm
@@ -13,6 +13,10 @@ from lamella.engine import cluster
 
 INTERVAL = 0.25
 """Seconds between two readings of the metrics while training."""
+
+
+_NOTABLE = 0.2
+"""The share of the time spent waiting for data from which on it is told."""
 
 
 class Progress:
@@ -29,6 +33,8 @@ class Progress:
         self.total = total
         self.steps = 0
         self.samples = 0
+        self.waited = 0.0
+        """Seconds in which there was no batch yet."""
         self.start = time.perf_counter()
         self.shown = self.start
         self.bar: Any = None
@@ -46,6 +52,16 @@ class Progress:
             )
         elif verbose == 2 and title:
             print(title)
+
+    def timed(self, batches: Iterator[Any]) -> Iterator[Any]:
+        """The batches; the time that they take to come is counted."""
+        while True:
+            begun = time.perf_counter()
+            batch = next(batches, None)
+            self.waited += time.perf_counter() - begun
+            if batch is None:
+                return
+            yield batch
 
     def step(self, samples: int) -> bool:
         """Counts a batch; whether it is time to show the metrics."""
@@ -77,7 +93,7 @@ class Progress:
             if quiet:
                 print(f"{self._prefix()}{self._line(seconds)} - {self._text(logs)}", flush=True)
         elif self.verbose == 2:
-            print(f"{self._line(seconds)} - {_metrics(logs)}", flush=True)
+            print(f"{self._line(seconds)} - {_metrics(logs)}{self._waiting(seconds)}", flush=True)
 
     def close(self) -> None:
         """Puts the bar away, as when training was interrupted."""
@@ -100,8 +116,12 @@ class Progress:
         return f"{self.steps}/{self.total or self.steps} - {seconds:.0f}s - {shown}/step"
 
     def _text(self, logs: Mapping[str, float]) -> str:
-        rate = self.samples / max(time.perf_counter() - self.start, 1e-9)
-        return f"{_metrics(logs)} - {rate:,.0f} samples/s"
+        seconds = max(time.perf_counter() - self.start, 1e-9)
+        return f"{_metrics(logs)} - {self.samples / seconds:,.0f} samples/s{self._waiting(seconds)}"
+
+    def _waiting(self, seconds: float) -> str:
+        share = self.waited / max(seconds, 1e-9)
+        return f" - {share:.0%} of the time waiting for data" if share > _NOTABLE else ""
 
 
 _BAR = "{desc}  {n_fmt}/{total_fmt} {bar} {elapsed}<{remaining}  {postfix}"

@@ -30,6 +30,7 @@ from lamella.utils.plot_model import model_to_dot, plot_model
 from lamella.utils.progbar import Progbar
 from lamella.utils.split_dataset import split_dataset
 from lamella.utils.symbolic import get_source_inputs, is_keras_tensor, standardize_dtype
+from lamella.utils.table_dataset import table_dataset_from_files
 from lamella.utils.text_dataset import text_dataset_from_directory
 from lamella.utils.timeseries import timeseries_dataset_from_array
 
@@ -70,6 +71,7 @@ __all__ = [
     "set_random_seed",
     "split_dataset",
     "standardize_dtype",
+    "table_dataset_from_files",
     "text_dataset_from_directory",
     "timeseries_dataset_from_array",
     "to_categorical",
