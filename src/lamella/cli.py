@@ -27,6 +27,7 @@ COMMANDS = {
     "translate": "translate",
     "transcribe": "speech",
     "forecast": "forecast",
+    "serve": "serve",
 }
 """Which module of `lamella.commands` does a task of `lamella train`, and what a model that was trained can do."""
 
@@ -57,6 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from lamella.commands.run import run
 
         return run(options.script, options.arguments)
+    if options.command == "profile":
+        from lamella.commands.profile import profile
+
+        return profile(options.script, options.arguments, options.steps, options.trace)
     if options.command == "train":
         return _train(options)
     if options.command in COMMANDS:
@@ -121,6 +126,16 @@ def _parser() -> argparse.ArgumentParser:
     _add_nproc(run)
     run.add_argument("script", metavar="SCRIPT")
     run.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENTS", help="handed to the script")
+
+    profile = commands.add_parser(
+        "profile",
+        help="where the time of a script's trainings goes",
+        description="Runs a Keras script, and tells after each fit where the time of some steps went.",
+    )
+    profile.add_argument("--steps", type=_whole(1), default=50, help="how many steps to look at, 50")
+    profile.add_argument("--trace", metavar="FILE", help="a .json file for the whole trace, for Perfetto")
+    profile.add_argument("script", metavar="SCRIPT")
+    profile.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENTS", help="handed to the script")
 
     _add_train(commands)
     _add_uses(commands)
@@ -238,6 +253,42 @@ def _add_uses(commands: Any) -> None:
     forecast.add_argument("history", metavar="CSV", help="a table with the columns of the training")
     forecast.add_argument("--out", metavar="FILE", help="a CSV file to write to")
 
+    _add_serve(commands)
+
+
+def _add_serve(commands: Any) -> None:
+    serve = commands.add_parser(
+        "serve",
+        help="a saved model behind HTTP, with a page to try it",
+        description="Answers POST /predict with a model's predictions; http://HOST:PORT/ is a page to try it by hand.",
+    )
+    above_0 = _number("above 0", lambda value: 0 < value < float("inf"))
+    serve.add_argument("model", metavar="MODEL", help="a .keras file")
+    serve.add_argument("--host", default="127.0.0.1", help="127.0.0.1, this machine alone; 0.0.0.0 for all networks")
+    serve.add_argument("--port", type=_whole(0, 65535), default=8000, help="8000; 0 for any free one")
+    serve.add_argument("--classes", type=_names, metavar="A,B", help="the names of the classes; the model's by default")
+    serve.add_argument(
+        "--pixels",
+        type=_pair,
+        default=(0.0, 255.0),
+        metavar="BLACK,WHITE",
+        help="what the model takes for black and white: 0,255 by default; 0,1 if it was trained on pixels / 255",
+    )
+    serve.add_argument("--max-batch", type=_whole(1), default=32, dest="max_batch", help="32 samples; 1: no batching")
+    serve.add_argument(
+        "--max-wait-ms",
+        type=_number("of 0 or more", lambda value: 0 <= value < 60_000),
+        default=2.0,
+        dest="max_wait_ms",
+        help="how long the first request of a batch waits for others, 2",
+    )
+    serve.add_argument("--max-queue", type=_whole(1), default=1024, dest="max_queue", help="1024 samples may wait")
+    serve.add_argument("--max-samples", type=_whole(1), default=256, dest="max_samples", help="256 in a request")
+    serve.add_argument("--max-body-mb", type=above_0, default=8.0, dest="max_body_mb", help="8 MiB a request")
+    serve.add_argument("--max-length", type=_whole(1), default=1024, dest="max_length", help="1024 along an open axis")
+    serve.add_argument("--timeout", type=above_0, default=10.0, help="10 seconds to an answer")
+    serve.add_argument("--threads", type=_whole(1), help="of the CPU for the model; all but one by default")
+
 
 class _Parser(argparse.ArgumentParser):
     """A parser whose complaint is one line: the usage is a `--help` away."""
@@ -282,6 +333,16 @@ def _image_size(text: str) -> tuple[int, int]:
     if len(sides) not in (1, 2) or min(sides) < 1:
         raise argparse.ArgumentTypeError(f"must be a number of pixels, or HEIGHTxWIDTH; got {text!r}")
     return sides[0], sides[-1]
+
+
+def _pair(text: str) -> tuple[float, float]:
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        low = high = float("nan")
+    if not low != high or not abs(low) + abs(high) < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be two different numbers, such as 0,1; got {text!r}")
+    return low, high
 
 
 def _names(text: str) -> tuple[str, ...]:

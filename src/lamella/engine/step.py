@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import torch
 
+from lamella.engine import marks
 from lamella.engine.replay import Compute, Computed
 
 Batch = tuple[Any, Any, Any]
@@ -42,16 +44,19 @@ def gradients(
     """
     parameters = list(parameters)
     some_unused = _FirstTime()
+    forward, loss = marks.marked("forward", forward), marks.marked("forward", loss)
+    flat = marks.marked("backward", flat_gradients)
+    with_unused = marks.marked("backward", partial(torch.autograd.grad, allow_unused=True))
 
     def compute(x: Any, y: Any, weight: Any) -> Computed:
         y_pred = forward(x)
         value = loss(x, y, y_pred, weight)
         target = value if scale_loss is None else scale_loss(value)
         if some_unused.unknown:
-            found = torch.autograd.grad(target, parameters, allow_unused=True)
+            found = with_unused(target, parameters)
             some_unused.unknown = any(g is None for g in found)
         else:
-            found = flat_gradients(target, parameters)
+            found = flat(target, parameters)
         return value, y_pred, found
 
     return compute
@@ -73,12 +78,14 @@ def train_step(
             where looking costs nothing; on other devices the caller looks from time to time.
     """
 
+    apply, observe = marks.marked("update", optimizer.apply), marks.marked("update", observe)
+
     def step(x: Any, y: Any, weight: Any) -> None:
         value, y_pred, found = compute(x, y, weight)
         if on_bad_loss is not None and value.device.type == "cpu" and not math.isfinite(value.item()):
             on_bad_loss(value, x, y, weight)
         with torch.no_grad():
-            optimizer.apply(found)
+            apply(found)
             observe(value, y, y_pred, weight)
 
     return step

@@ -9,7 +9,7 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from lamella.engine import cluster
+from lamella.engine import cluster, marks
 
 INTERVAL = 0.25
 """Seconds between two readings of the metrics while training."""
@@ -57,7 +57,8 @@ class Progress:
         """The batches; the time that they take to come is counted."""
         while True:
             begun = time.perf_counter()
-            batch = next(batches, None)
+            with marks.part("input"):
+                batch = next(batches, None)
             self.waited += time.perf_counter() - begun
             if batch is None:
                 return

@@ -13,7 +13,7 @@ from lamella import losses as losses_module
 from lamella import metrics as metrics_module
 from lamella import optimizers
 from lamella.data.adapters import Source, make_source, train_validation_split, unpack_x_y_sample_weight
-from lamella.engine import cluster
+from lamella.engine import cluster, marks
 from lamella.engine import step as engine_step
 from lamella.engine.device import device_of
 from lamella.engine.kernels import best_matmul, keep_freed_memory
@@ -647,7 +647,7 @@ class Trainer:
             compute = cluster.gradients(cluster.active, forward, losses, self._penalty, parameters, scale)
         else:
             compute = engine_step.gradients(self._forward_function(), self._loss_function(), parameters, scale)
-        if cluster.active is None and scale is None and self._may_be_replayed():
+        if cluster.active is None and scale is None and not marks.on and self._may_be_replayed():
             loss = self._compiled_loss
             compute = self._replay = Replay(compute, lambda: plain.settings(self, loss))  # type: ignore[arg-type]
         step = engine_step.train_step(

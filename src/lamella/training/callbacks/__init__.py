@@ -15,6 +15,7 @@ from lamella.training.callbacks.learning_rate import LearningRateScheduler, Redu
 from lamella.training.callbacks.model_checkpoint import ModelCheckpoint
 from lamella.training.callbacks.monitor import MonitorCallback
 from lamella.training.callbacks.pace import Pace
+from lamella.training.callbacks.profile import Profile
 from lamella.training.callbacks.progbar_logger import ProgbarLogger
 from lamella.training.callbacks.remote_monitor import RemoteMonitor
 from lamella.training.callbacks.swap_ema_weights import SwapEMAWeights
@@ -34,6 +35,7 @@ __all__ = [
     "ModelCheckpoint",
     "MonitorCallback",
     "Pace",
+    "Profile",
     "ProgbarLogger",
     "ReduceLROnPlateau",
     "RemoteMonitor",

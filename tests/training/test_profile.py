@@ -1,0 +1,82 @@
+"""`Profile`: the parts of a step add up, the slow one is found and named."""
+
+import json
+import time
+
+import numpy as np
+import pytest
+
+import lamella
+from lamella import cli
+from lamella.callbacks import Profile
+from lamella.engine import marks
+from lamella.errors import ArgumentError
+
+X, Y = np.ones((256, 8), "float32"), np.ones((256, 1), "float32")
+
+
+class Sleeps(lamella.layers.Layer):
+    def call(self, inputs):
+        time.sleep(0.01)
+        return inputs
+
+
+def a_model(*layers):
+    model = lamella.Sequential([lamella.Input((8,)), *layers, lamella.layers.Dense(1)])
+    model.compile("adam", "mse", metrics=["mae"])
+    return model
+
+
+def test_a_slow_layer(tmp_path):
+    look = Profile(start=2, steps=5, trace=str(tmp_path / "trace.json"))
+    a_model(Sleeps()).fit(X, Y, 16, verbose=0, callbacks=[look])
+    assert set(look.seconds) == {*marks.PARTS, "rest"}
+    assert 0.01 < look.seconds["forward"] < 0.05
+    assert look.seconds["forward"] > 0.5 * sum(look.seconds.values())
+    assert 0 < look.seconds["backward"] < look.seconds["forward"] and look.seconds["update"] > 0
+    assert "the forward pass and the loss" in look.text().splitlines()[1]
+    assert any(
+        event.get("name") == "lamella::forward"
+        for event in json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+    )
+    assert not marks.on
+
+
+def test_slow_data():
+    def batches():
+        for _ in range(12):
+            time.sleep(0.01)
+            yield X[:16], Y[:16]
+
+    look = Profile(start=2, steps=5)
+    a_model().fit(batches(), verbose=0, callbacks=[look])
+    assert look.seconds["input"] > 0.5 * sum(look.seconds.values())
+    assert "read ahead with workers" in look.text()
+
+
+def test_training_is_as_without_it():
+    def losses(*used):
+        lamella.utils.set_random_seed(1)
+        return a_model(lamella.layers.Dropout(0.5)).fit(X, Y, 16, 2, verbose=0, callbacks=list(used)).history
+
+    assert losses(Profile(start=1, steps=3)) == losses()
+
+
+def test_too_few_steps(capsys):
+    look = Profile(start=100)
+    a_model().fit(X, Y, verbose=0, callbacks=[look])
+    assert "ended after 8 steps" in capsys.readouterr().out and "no step" in look.text()
+    with pytest.raises(ArgumentError, match="`steps` must be 1 or more"):
+        Profile(steps=0)
+
+
+def test_the_command(tmp_path, capsys):
+    (tmp_path / "script.py").write_text(
+        "import numpy as np, keras\n"
+        "model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])\n"
+        "model.compile('sgd', 'mse')\n"
+        "model.fit(np.ones((400, 4)), np.ones(400), batch_size=10, verbose=0)\n"
+    )
+    assert cli.main(["profile", "--steps", "20", str(tmp_path / "script.py")]) == 0
+    told = capsys.readouterr().out
+    assert "steps 11 to 30" in told and "A step takes" in told and "the optimizer and the metrics" in told
