@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -13,14 +14,15 @@ from lamella import losses as losses_module
 from lamella import metrics as metrics_module
 from lamella import optimizers
 from lamella.data.adapters import Source, make_source, train_validation_split, unpack_x_y_sample_weight
-from lamella.engine import cluster, marks
+from lamella.data.arrays import check_finite
+from lamella.engine import cluster, marks, masking
 from lamella.engine import step as engine_step
 from lamella.engine.device import device_of
 from lamella.engine.kernels import best_matmul, keep_freed_memory
 from lamella.engine.registry import get_registered_object, serialize
 from lamella.engine.replay import Replay
 from lamella.engine.threads import QuickestThreads
-from lamella.engine.variable import whole
+from lamella.engine.variable import as_array, whole
 from lamella.errors import ArgumentError, NotBuiltError, NotCompiledError, nearest
 from lamella.layers.base import Layer, pop_added_losses
 from lamella.metrics import Metric
@@ -495,6 +497,8 @@ class Trainer:
             steps: Batches to predict; all by default.
             callbacks: Callback objects.
         """
+        if verbose == 0 and steps is None and callbacks is None and self._takes_at_once(x, batch_size or 32):
+            return self._predict_at_once(x)
         device = device_of(self)  # type: ignore[arg-type]
         source = make_source(x, batch_size=batch_size, steps=steps, device=device)
         self._build_from(source.peek()[0])
@@ -503,6 +507,35 @@ class Trainer:
         progress = Progress(resolve_verbose(verbose), source.num_batches)
         with best_matmul(device, self.precision):
             return predict_batches(self, source, run, progress)
+
+    def _takes_at_once(self, x: Any, batch_size: int) -> bool:
+        """Whether `x` is one batch for a plain model on the CPU: there, what `predict` sets up costs more than it."""
+        return (
+            type(x) is np.ndarray
+            and x.dtype in _PLAIN
+            and 0 < len(x) <= batch_size
+            and x.flags.carray
+            and getattr(self, "_graph", None) is not None
+            and type(self).predict_step is Trainer.predict_step
+            and not masking.in_use
+            and not self._forward_hooks  # type: ignore[attr-defined]
+            and not self._forward_pre_hooks  # type: ignore[attr-defined]
+            and cluster.active is None
+            and device_of(self).type == "cpu"  # type: ignore[arg-type]
+        )
+
+    def _predict_at_once(self, x: np.ndarray) -> Any:
+        if x.dtype.kind == "f" and not math.isfinite(x.sum()):
+            check_finite("x", torch.from_numpy(x))
+        tensor = torch.from_numpy(x)
+        tensor = tensor.float() if x.dtype == np.float64 else tensor
+        with torch.inference_mode():
+            if len(x) == 1:
+                outputs = self.call(tensor)  # type: ignore[attr-defined]
+            else:
+                with best_matmul(tensor.device, self.precision):
+                    outputs = self.call(tensor)  # type: ignore[attr-defined]
+        return as_array(outputs) if isinstance(outputs, torch.Tensor) else pytree.tree_map(as_array, outputs)
 
     def train_on_batch(
         self,
@@ -536,6 +569,8 @@ class Trainer:
 
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch, as NumPy arrays."""
+        if self._takes_at_once(x, len(x)):
+            return self._predict_at_once(x)
         source = self._one_batch(x, None, None, None)
         batch = source.peek()
         self._build_from(batch[0])
@@ -778,6 +813,7 @@ class Trainer:
             self._compiled_loss.check_targets(source.targets(), shapes)
 
 
+_PLAIN = frozenset(map(np.dtype, ("float32", "float64", "uint8", "int32", "int64")))
 _COMPILE_ARGUMENTS = ("optimizer", "loss", "loss_weights", "metrics", "weighted_metrics", "run_eagerly")
 
 

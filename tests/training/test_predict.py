@@ -1,0 +1,71 @@
+"""`predict`: one batch goes a short way, and gives what the long way gives."""
+
+import numpy as np
+import pytest
+import torch
+
+import lamella
+from lamella import layers
+from lamella.errors import DataError, ShapeError
+
+
+def sequential():
+    lamella.utils.set_random_seed(1)
+    return lamella.Sequential(
+        [
+            lamella.Input((6,)),
+            layers.Dense(5, "relu"),
+            layers.Dropout(0.5),
+            layers.BatchNormalization(),
+            layers.Dense(3, "softmax"),
+        ]
+    )
+
+
+def two_outputs():
+    lamella.utils.set_random_seed(1)
+    inputs = lamella.Input((6,))
+    return lamella.Model(inputs, {"a": layers.Dense(2)(inputs), "b": [inputs * 2]})
+
+
+@pytest.mark.parametrize("make", [sequential, two_outputs])
+@pytest.mark.parametrize("kind", ["float32", "float64", "int32", "uint8"])
+@pytest.mark.parametrize("count", [1, 7])
+def test_the_short_way_and_the_long_way(make, kind, count):
+    model = make()
+    x = (np.random.default_rng(0).random((count, 6)) * 9).astype(kind)
+    long_way = model.predict(x, verbose=0, callbacks=[])
+    for short_way in (model.predict(x, verbose=0), model.predict_on_batch(x)):
+        for one, other in zip(_leaves(short_way), _leaves(long_way), strict=True):
+            assert type(one) is np.ndarray and one.dtype == other.dtype
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+def _leaves(structure):
+    return torch.utils._pytree.tree_leaves(structure)
+
+
+def test_errors_are_those_of_the_long_way():
+    model = sequential()
+    with pytest.raises(DataError, match="sample 1, feature 2"):
+        x = np.ones((3, 6), "float32")
+        x[1, 2] = np.nan
+        model.predict(x, verbose=0)
+    with pytest.raises(ShapeError, match=r"\(None, 6\)"):
+        model.predict(np.ones((2, 5), "float32"), verbose=0)
+    with pytest.raises(DataError):
+        model.predict(np.ones((0, 6), "float32"), verbose=0)
+
+
+def test_what_watches_is_not_passed_by():
+    model, seen = sequential(), []
+    model.register_forward_hook(lambda *_: seen.append("hook"))
+    model.predict(np.ones((2, 6), "float32"), verbose=0)
+
+    class Own(lamella.Sequential):
+        def predict_step(self, data):
+            seen.append("step")
+            return super().predict_step(data)
+
+    Own([lamella.Input((6,)), layers.Dense(1)]).predict(np.ones((2, 6), "float32"), verbose=0)
+    assert "hook" in seen and seen[-1] == "step"
