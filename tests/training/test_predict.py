@@ -47,10 +47,10 @@ def _leaves(structure):
 
 def test_errors_are_those_of_the_long_way():
     model = sequential()
+    holes = np.ones((3, 6), "float32")
+    holes[1, 2] = np.nan
     with pytest.raises(DataError, match="sample 1, feature 2"):
-        x = np.ones((3, 6), "float32")
-        x[1, 2] = np.nan
-        model.predict(x, verbose=0)
+        model.predict(holes, verbose=0)
     with pytest.raises(ShapeError, match=r"\(None, 6\)"):
         model.predict(np.ones((2, 5), "float32"), verbose=0)
     with pytest.raises(DataError):
