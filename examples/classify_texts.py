@@ -3,8 +3,9 @@
     python examples/classify_texts.py --data FOLDER --out table.md
 
 FOLDER holds rt_polarity (rt-polarity.pos and .neg: Pang and Lee, 2005) and sms_spam (sms.tsv: Almeida et al., 2011). A
-tenth of each, drawn class by class, is held out and seen once, at the end; nothing is chosen by it. On two CPU cores
-all ten trainings take about XX minutes; the best figures were XX of the reviews right, and an F1 of spam of XX.
+tenth of each, drawn class by class, is held out and seen once, at the end; nothing is chosen by it. On one
+thread all ten trainings take about eight minutes; the best figures were 0.783 of the reviews right (LSTM), and an F1 of
+spam of 0.959 (GRU).
 """
 
 import argparse

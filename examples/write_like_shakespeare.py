@@ -4,7 +4,8 @@
 
 FILE is a text, as tiny Shakespeare (https://github.com/karpathy/char-rnn, data/tinyshakespeare/input.txt, 1.1 million
 characters), or the folder of an input.txt. The last tenth of it is kept for the validation loss, in nats a character.
-The clock decides: the learning rate falls to nothing as the minutes run out, however quick the machine is.
+The clock decides: the learning rate falls to nothing as the minutes run out, however quick the machine is. After 20
+minutes on one thread: validation loss 1.468 (819 thousand weights).
 """
 
 import argparse

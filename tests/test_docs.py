@@ -22,8 +22,15 @@ PAGES = (
     "docs/training.md",
     "docs/vision.md",
     "docs/language.md",
+    "docs/data.md",
+    "docs/recurrent.md",
+    "docs/neurons.md",
+    "docs/energy.md",
+    "docs/trees.md",
+    "docs/pretraining.md",
 )
-TRANSLATED = {page: page.replace(".md", ".zh-CN.md") for page in PAGES if page != "docs/training.md"}
+IN_ENGLISH = ("docs/training.md", "docs/data.md", "docs/recurrent.md")
+TRANSLATED = {page: page.replace(".md", ".zh-CN.md") for page in PAGES if page not in IN_ENGLISH}
 
 
 def blocks(page):

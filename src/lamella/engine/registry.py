@@ -333,7 +333,10 @@ def deserialize_keras_object(
         return deserialize(config, custom_objects)
 
 
-_FAMILIES = ("lamella.applications.", "lamella.language.", "lamella.sequences.", "lamella.vision.")
+_FAMILIES = tuple(
+    f"lamella.{room}."
+    for room in ("applications", "energy", "language", "pretraining", "sequences", "trees", "vision")
+)
 """Rooms that `import lamella` does not load: their classes register themselves when a config first names them."""
 
 

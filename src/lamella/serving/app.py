@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from importlib.resources import files
 from time import perf_counter
 from typing import Any
@@ -57,10 +58,11 @@ def create_app(
 ) -> FastAPI:
     """An ASGI application that answers with the predictions of a model.
 
-    `POST /predict` takes `{"inputs": [sample, ...]}`, by name where there are several inputs, pictures also in base64, as
-    `multipart/form-data` or as one file; it answers `{"outputs": [...]}`, and the likeliest `"classes"` where their
-    names are known. `/schema` says what it takes. Also: `/health`, `/ready`, `/metrics` (Prometheus), `/openapi.json` and, at
-    `/`, a page to try the model by hand. Requests that wait at the same time are computed together.
+    `POST /predict` takes `{"inputs": [sample, ...]}`, by name where there are several inputs, pictures also in
+    base64, as `multipart/form-data` or as one file; it answers `{"outputs": [...]}`, and the likeliest `"classes"`
+    where their names are known. `/schema` says what it takes. Also: `/health`, `/ready`, `/metrics` (Prometheus),
+    `/openapi.json` and, at `/`, a page to try the model by hand. Requests that wait at the same time are computed
+    together.
 
     Args:
         model: A functional or sequential model, or a classifier of texts (`lamella.language`). Models of other kinds
@@ -84,8 +86,8 @@ def create_app(
         >>> model = lamella.Sequential([lamella.Input((4,)), lamella.layers.Dense(3, "softmax")])
         >>> app = create_app(model, class_names=["setosa", "versicolor", "virginica"])  # uvicorn.run(app)
     """
-    limits = {"max_batch": max_batch, "max_queue": max_queue, "max_samples": max_samples, "max_body": max_body}
-    limits |= {"max_length": max_length, "timeout": timeout, "threads": 1 if threads is None else threads}
+    limits: dict[str, float] = {"max_batch": max_batch, "max_queue": max_queue, "max_samples": max_samples}
+    limits |= {"max_body": max_body, "max_length": max_length, "timeout": timeout, "threads": threads or 1}
     for name, value in limits.items():
         if not value > 0:
             raise ArgumentError(f"create_app: `{name}` must be above 0; got {value!r}.")
@@ -94,58 +96,48 @@ def create_app(
             f"create_app: `max_wait_ms` must be from 0 to 60,000, and `pixel_range` two different numbers; got "
             f"{max_wait_ms!r} and {pixel_range!r}."
         )
-    service = _Service(model, class_names, max_batch, max_wait_ms / 1000, max_queue, max_samples, max_length, timeout, threads)
-    service.max_body = max_body
-    service.pixel_range = (float(pixel_range[0]), float(pixel_range[1]))
+    signature = signature_of(model, class_names)
+    runner = Runner(model, signature, max_batch)
+    telemetry = Telemetry(lambda: batcher.samples_waiting)
+    batcher = Batcher(
+        runner,
+        max_batch,
+        max_wait_ms / 1000,
+        max_queue,
+        timeout,
+        start_thread=lambda: None if threads is None else torch.set_num_threads(threads),
+        observe=telemetry.batch,
+    )
+    reader = JsonBody(signature.inputs, max_samples, max_length)
+    service = _Service(model.name, signature, reader, batcher, telemetry, max_body, pixel_range)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        await service.batcher.run_in_thread(service.runner.warm_up)
+        await batcher.run_in_thread(runner.warm_up)
         yield
         service.draining = True
-        await service.batcher.close()
+        await batcher.close()
 
     app = FastAPI(title=model.name, lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.service = service
-    app.add_middleware(_Watched, telemetry=service.telemetry)
+    app.add_middleware(_Watched, telemetry=telemetry)
     _add_errors(app)
     _add_routes(app, service)
     return app
 
 
+@dataclass
 class _Service:
     """What the routes of one application share."""
 
+    name: str
+    signature: Signature
+    reader: JsonBody
+    batcher: Batcher
+    telemetry: Telemetry
     max_body: int
     pixel_range: tuple[float, float]
-
-    def __init__(
-        self,
-        model: Any,
-        class_names: Sequence[str] | None,
-        max_batch: int,
-        max_wait: float,
-        max_queue: int,
-        max_samples: int,
-        max_length: int,
-        timeout: float,
-        threads: int | None,
-    ) -> None:
-        self.name = model.name
-        self.signature = signature_of(model, class_names)
-        self.reader = JsonBody(self.signature.inputs, max_samples, max_length)
-        self.runner = Runner(model, self.signature, max_batch)
-        self.telemetry = Telemetry(lambda: self.batcher.samples_waiting)
-        self.batcher = Batcher(
-            self.runner,
-            max_batch,
-            max_wait,
-            max_queue,
-            timeout,
-            lambda: None if threads is None else torch.set_num_threads(threads),
-            self.telemetry.batch,
-        )
-        self.draining = False
+    draining: bool = False
 
     @property
     def ready(self) -> bool:
@@ -190,9 +182,10 @@ def describe(name: str, signature: Signature) -> dict[str, Any]:
 
 
 def _add_routes(app: FastAPI, service: _Service) -> None:
-    body = {"content": {"application/json": {"schema": service.reader.schema()}}, "required": True}
+    content: dict[str, Any] = {"application/json": {"schema": service.reader.schema()}}
     if any(each.picture for each in service.signature.inputs):
-        body["content"]["multipart/form-data"] = {"schema": {"type": "object"}}
+        content["multipart/form-data"] = {"schema": {"type": "object"}}
+    body = {"content": content, "required": True}
 
     @app.post("/predict", openapi_extra={"requestBody": body}, response_model=None)
     async def predict(request: Request) -> Response:

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from lamella.serving.errors import RequestError
@@ -94,7 +95,7 @@ class Batcher:
             raise RequestError(
                 504,
                 "timeout",
-                f"There was no answer within {self.timeout:g} s. Send fewer samples, or try again when there is less to do.",
+                f"There was no answer within {self.timeout:g} s. Send fewer samples, or try again later.",
             ) from None
 
     async def run_in_thread(self, work: Callable[[], Any]) -> Any:
@@ -132,7 +133,7 @@ class Batcher:
             if not batch:
                 continue
             start = loop.time()
-            answers = await self.run_in_thread(lambda batch=batch: self._run([each.values for each in batch]))
+            answers = await self.run_in_thread(partial(self._run, [each.values for each in batch]))
             samples, seconds = sum(each.values.samples for each in batch), loop.time() - start
             self._sample_seconds = seconds / samples
             self._observe(samples, seconds)

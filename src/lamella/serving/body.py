@@ -146,8 +146,8 @@ async def _read_form(request: Request, body: bytes, reader: JsonBody) -> list[li
             raise RequestError(
                 422,
                 "wrong_shape",
-                f"form.{name}: expected 1 to {reader.max_samples} samples of one kind; found {len(samples)}. Add a file "
-                f"or a field of that name.",
+                f"form.{name}: expected 1 to {reader.max_samples} samples of one kind; found {len(samples)}. Add a "
+                f"file or a field of that name.",
                 f"form.{name}",
             )
     return given
@@ -175,4 +175,3 @@ async def _parsed(request: Request, body: bytes) -> list[tuple[str, str | bytes]
         raise RequestError(
             400, "bad_form", f"The body is no multipart/form-data: {told}. Let your HTTP library make it.", "body"
         ) from None
-

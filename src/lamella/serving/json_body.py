@@ -98,7 +98,9 @@ class JsonBody:
         problem = max(problems, key=lambda each: (len(each["loc"]), _last_number(each["loc"])))
         kind = problem["type"]
         if kind == "json_invalid":
-            return RequestError(400, "bad_json", f"The body is no JSON: {problem['msg'].removeprefix('Invalid JSON: ')}.", "body")
+            return RequestError(
+                400, "bad_json", f"The body is no JSON: {problem['msg'].removeprefix('Invalid JSON: ')}.", "body"
+            )
         names, places = _place(problem["loc"])
         each = self._input_at(problem["loc"])
         found = "nothing" if kind == "missing" else in_words(problem["input"])

@@ -46,8 +46,8 @@ def serve(app: FastAPI, host: str = "127.0.0.1", port: int = 8000) -> None:
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, port), family=family, backlog=2048) as listener:
-        # The thread of the model needs Python's lock between two kernels, and the one of HTTP holds it most of the time:
-        # by default for 5 ms, longer than a small model takes.
+        # The thread of the model needs Python's lock between two kernels, and the one of HTTP holds it most of the
+        # time: by default for 5 ms, longer than a small model takes.
         sys.setswitchinterval(_SWITCH_SECONDS)
         gc.freeze()  # the model and all modules stay: no collection needs to look through them
         patience = app.state.service.batcher.timeout * 2 + 1

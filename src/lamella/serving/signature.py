@@ -9,7 +9,9 @@ from typing import Any
 import torch
 
 from lamella.errors import ArgumentError, NotBuiltError
+from lamella.language import BERTClassifier
 from lamella.layers import Embedding
+from lamella.losses import Loss
 from lamella.serving.texts import text_reader
 
 Shape = tuple[int | None, ...]
@@ -85,14 +87,20 @@ def signature_of(model: Any, class_names: Sequence[str] | None = None) -> Signat
     names = class_names if class_names is not None else getattr(model, "class_names", None)
     if text_reader(model) is not None:
         inputs = [ModelInput("texts", "text", (), "string")]
-        outputs = [ModelOutput("classes", (len(model.class_names),), _scores(model))]
+        outputs = [
+            ModelOutput(
+                "classes",
+                (len(model.class_names),),
+                "logits" if isinstance(model, BERTClassifier) else "probabilities",
+            )
+        ]
     else:
         try:
             inputs, outputs = _inputs(model), _outputs(model)
         except NotBuiltError:
             raise ArgumentError(
-                f"A {type(model).__name__} cannot be served: it says neither by symbolic inputs what it takes, nor does "
-                f"it classify texts. Wrap it: lamella.Model(x, model(x)) with x = lamella.Input(shape=...)."
+                f"A {type(model).__name__} cannot be served: it says neither by symbolic inputs what it takes, nor "
+                f"does it classify texts. Wrap it: lamella.Model(x, model(x)) with x = lamella.Input(shape=...)."
             ) from None
     if names is not None:
         _check_names(names, outputs)
@@ -101,9 +109,7 @@ def signature_of(model: Any, class_names: Sequence[str] | None = None) -> Signat
 
 def _inputs(model: Any) -> list[ModelInput]:
     names = list(model.input) if isinstance(model.input, dict) else model.input_names
-    rows = {
-        id(layer.input): layer.input_dim for layer in model.layers if isinstance(layer, Embedding) and layer.built
-    }
+    rows = {id(layer.input): layer.input_dim for layer in model.layers if isinstance(layer, Embedding) and layer.built}
     return [
         ModelInput(
             name,
@@ -138,8 +144,8 @@ def _scores(model: Any) -> str:
     if activation in ("softmax", "sigmoid"):
         return "probabilities" if activation == "softmax" else "sigmoid"
     loss = getattr(model, "loss", None)
-    config = loss.get_config() if hasattr(loss, "get_config") else {}
-    return "logits" if config.get("from_logits") else "numbers"
+    logits = isinstance(loss, Loss) and loss.get_config().get("from_logits")
+    return "logits" if logits else "numbers"
 
 
 def _check_names(names: Sequence[str], outputs: Sequence[ModelOutput]) -> None:

@@ -28,9 +28,7 @@ class Telemetry:
             buckets=_SECONDS,
             registry=self.registry,
         )
-        self.batches = Histogram(
-            "lamella_batch_samples", "Samples in a batch", buckets=_SIZES, registry=self.registry
-        )
+        self.batches = Histogram("lamella_batch_samples", "Samples in a batch", buckets=_SIZES, registry=self.registry)
         self.model_seconds = Histogram(
             "lamella_model_seconds", "The model's time for a batch", buckets=_SECONDS, registry=self.registry
         )

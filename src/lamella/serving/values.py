@@ -55,7 +55,9 @@ def values_of(
     if len(set(counts)) != 1:
         told = ", ".join(f"{each.name}: {count}" for each, count in zip(inputs, counts, strict=True))
         raise RequestError(
-            422, "wrong_shape", f"All inputs need the same number of samples; found {told}. Send one of each a sample.",
+            422,
+            "wrong_shape",
+            f"All inputs need the same number of samples; found {told}. Send one of each a sample.",
             "inputs",
         )
     alone = len(inputs) == 1
@@ -89,7 +91,8 @@ def _column(
         raise RequestError(
             422,
             "out_of_range",
-            f"{where}: expected numbers that fit into {dtype}; found {numbers[place]:g}. Scale the data as in training.",
+            f"{where}: expected numbers that fit into {dtype}; found {numbers[place]:g}. Scale the data as in "
+            f"training.",
             where + "".join(f"[{i}]" for i in place),
         )
     return column
@@ -103,8 +106,11 @@ def _stacked(samples: list[np.ndarray], where: str) -> np.ndarray:
 
 def _ragged(where: str) -> RequestError:
     return RequestError(
-        422, "wrong_shape", f"{where}: expected samples of one shape in a request; found different ones. Pad or resize "
-        f"them, or send a request for each.", where,
+        422,
+        "wrong_shape",
+        f"{where}: expected samples of one shape in a request; found different ones. Pad or resize "
+        f"them, or send a request for each.",
+        where,
     )
 
 
@@ -117,8 +123,11 @@ def _picture(
         image = pillow().open(io.BytesIO(data), formats=FORMATS)
         if image.width * image.height > MAX_PIXELS:
             raise RequestError(
-                413, "too_large", f"{where}: expected a picture of at most {MAX_PIXELS:,} pixels; found "
-                f"{image.width} x {image.height}. Send a smaller one.", where,
+                413,
+                "too_large",
+                f"{where}: expected a picture of at most {MAX_PIXELS:,} pixels; found "
+                f"{image.width} x {image.height}. Send a smaller one.",
+                where,
             )
         array = read_image(image, each.channels)
     except LamellaError as error:
@@ -127,14 +136,18 @@ def _picture(
         raise RequestError(422, "bad_picture", f"{where}: {error} Send a whole file, {_FORMATS}.", where) from None
     except Exception:  # decoders meet damage with errors of any kind
         raise RequestError(
-            422, "bad_picture", f"{where}: expected a picture ({_FORMATS}); found {len(data)} bytes that are none.",
+            422,
+            "bad_picture",
+            f"{where}: expected a picture ({_FORMATS}); found {len(data)} bytes that are none.",
             where,
         ) from None
     height, width = (own or given for own, given in zip(each.shape[:2], array.shape[:2], strict=True))
     if max(height, width) > max_length and None in each.shape[:2]:
         raise RequestError(
-            422, "wrong_shape", f"{where}: expected at most {max_length} pixels a side; found {height} x {width}. Send a "
-            f"smaller picture.", where,
+            422,
+            "wrong_shape",
+            f"{where}: expected at most {max_length} pixels a side; found {height} x {width}. Send a smaller picture.",
+            where,
         )
     if array.shape[:2] != (height, width):
         array = resize(array, (height, width))
@@ -156,6 +169,9 @@ def _from_base64(text: str, where: str) -> bytes:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise RequestError(
-            422, "bad_picture", f"{where}: expected a picture in base64; found text that is none. Send the whole file, "
-            f"encoded, without line breaks.", where,
+            422,
+            "bad_picture",
+            f"{where}: expected a picture in base64; found text that is none. Send the whole file, "
+            f"encoded, without line breaks.",
+            where,
         ) from None
