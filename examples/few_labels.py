@@ -62,7 +62,7 @@ def draw(accuracies: dict[str, list[float]], filters: dict[str, np.ndarray], out
         tiles = tiles / np.abs(tiles).max((2, 3), keepdims=True)
         axis.imshow(np.pad(tiles, ((0, 0), (0, 0), (1, 1), (1, 1))).transpose(0, 2, 1, 3).reshape(240, 240), "gray")
         axis.set_axis_off()
-        axis.set_title(f"weights of 64 units: {name}")
+        axis.set_title(f"64 units of the {name}")
     figure.savefig(out, dpi=80)
 
 

@@ -14,7 +14,7 @@ Bottom, left: two layers do it, by hand (the printed table of McCulloch-Pitts ne
 linear regression by three kinds of gradient descent comes to the exact line. Right: logistic regression tells flowers
 apart where they overlap, which a perceptron cannot come to rest on.
 
-Takes 5 seconds on one thread.
+Takes 10 seconds on one thread.
 """
 
 import argparse

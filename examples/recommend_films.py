@@ -8,7 +8,9 @@ forbids passing them on.
 Two machines are trained: in one each user is a case and the films are its units, in the other each film is a case and
 the users are its units. The mean of their predictions is better than either, as they err in different ways.
 
-Trained on `u1.base` (80,000 ratings) or on a random nine tenths, tested on the rest. RESULT
+Trained on `u1.base` (80,000 ratings) or on a random nine tenths, tested on the rest. Found on u1 with one Gibbs step
+throughout, in stars (root of the mean squared error): the mean of all ratings 1.154, means of users and items 0.958,
+the machine of users 0.960 (30 epochs), that of films 0.968 (16 epochs), both 0.950.
 """
 
 import argparse

@@ -3,8 +3,8 @@
     python examples/translate.py --data FOLDER --model transformer --minutes 60
 
 FOLDER holds Multi30k (https://github.com/multi30k/dataset): train, val and test_2016_flickr as `.en.gz` and `.de.gz`,
-29,000 pairs to train on. The clock decides: the learning rate falls to nothing as the minutes run out. BLEU on test_2016_flickr after an hour on one
-thread: Transformer 37.5 (greedy 35.9), LSTM 34.6 (32.9).
+29,000 pairs to train on. The clock decides: the learning rate falls to nothing as the minutes run out. BLEU on
+test_2016_flickr after an hour on one thread: Transformer 37.5 (greedy 35.9), LSTM 34.6 (32.9).
 """
 
 import argparse

@@ -2,6 +2,7 @@
 
 import copy
 import io
+import pickle
 from contextlib import redirect_stdout
 
 import numpy as np
@@ -370,3 +371,59 @@ def test_relu_and_pooling_fused_equal_apart():
     model.layers[0].register_forward_hook(lambda layer, inputs, output: seen.append(output.min().item()))
     model(x)
     assert seen[0] == 0.0  # a hook sees the output after the relu, as without the fusion
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_a_trained_model_can_be_copied_and_pickled(copied):
+    model = lamella.Sequential(
+        [
+            lamella.Input((4,)),
+            lamella.layers.Dense(3, "relu"),
+            lamella.layers.Dropout(0.2, seed=1),
+            lamella.layers.Dense(1),
+        ]
+    )
+    model.compile("adam", "mse", metrics=["mae"])
+    x = np.random.default_rng(0).random((20, 4)).astype("float32")
+    model.fit(x, x[:, :1], epochs=3, verbose=0)
+    again = copied(model)
+    np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
+    assert int(again.optimizer.iterations) == 3
+    before = model.get_weights()
+    again.fit(x, x[:, :1], verbose=0)
+    for one, other in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert any((one != other).any() for one, other in zip(again.get_weights(), before, strict=True))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_model_saved_before_its_first_step_loads_without_a_word(tmp_path):
+    model = lamella.Sequential([lamella.Input((4,)), lamella.layers.Dense(1)])
+    model.compile("adam", "mse")
+    model.save(tmp_path / "m.keras")
+    assert int(lamella.models.load_model(tmp_path / "m.keras").optimizer.iterations) == 0
+
+
+@pytest.mark.parametrize("policy", ["float32", "float64", "mixed_bfloat16"])
+def test_data_come_in_the_type_of_the_model(policy):
+    seen = []
+
+    class Look(layers.Layer):
+        def call(self, inputs):
+            seen.append(inputs.dtype)
+            return inputs
+
+    lamella.config.set_dtype_policy(policy)
+    try:
+        model = lamella.Sequential([Look(), layers.Dense(1)])
+    finally:
+        lamella.config.set_dtype_policy(None)
+    model.compile("sgd", "mse")
+    x = np.full((4, 2), 1 / 3)
+    model.fit(x, x[:, :1], verbose=0)
+    model.predict(x, verbose=0)
+    expected = {"float32": torch.float32, "float64": torch.float64, "mixed_bfloat16": torch.bfloat16}[policy]
+    assert set(seen) == {expected}
+    if policy == "float64":
+        model.layers[-1].set_weights([np.ones((2, 1)), np.zeros(1)])
+        assert model.predict(x, verbose=0)[0, 0] == 2 / 3

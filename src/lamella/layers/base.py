@@ -328,6 +328,7 @@ class Layer(nn.Module):
         if (
             self._quick
             and type(x) is torch.Tensor
+            and (x.dtype is self._float or not x.is_floating_point())
             and not (self._forward_hooks or self._forward_pre_hooks or self._backward_hooks or self._backward_pre_hooks)
         ):
             return self.call(x, training=self.training) if self._pass_training else self.call(x)

@@ -279,6 +279,8 @@ class Optimizer:
         kept, has_rate = self._kept(), isinstance(self._learning_rate, float)
         first = 2 if has_rate else 1
         shapes = [tuple(store[str(first + i)].shape) for i in range(len(store) - first)] if len(store) >= first else []
+        if not shapes and "0" in store and not int(np.asarray(store["0"])):
+            return  # it was saved before its first step
         if shapes != [tuple(tensor.shape) for tensor, _ in kept]:
             warnings.warn(
                 f"The file's state of the optimizer {self.name!r} does not fit: it keeps {len(kept)} tensors, the file "

@@ -188,6 +188,10 @@ class Model(Trainer, Layer):
                 self.built = False
                 raise
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What pickling and copying keep: all but the functions that `fit` makes anew."""
+        return {**self.__dict__, "_train_function": None, "_replay": None}
+
     # -- configuration --------------------------------------------------------------------------------------
 
     @property

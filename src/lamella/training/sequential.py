@@ -158,7 +158,7 @@ class Sequential(Model):
         if not self._chain:
             raise ArgumentError(f"Sequential {self.name!r} has no layers: add() some.")
         if isinstance(x, (torch.Tensor, SymbolicTensor)):
-            dtype = None if x.dtype.is_floating_point else x.dtype
+            dtype = self._dtype if x.dtype.is_floating_point else x.dtype
             with off_meta():
                 self._start = Input(batch_shape=(None, *x.shape[1:]), dtype=dtype)
                 self._trace(self._start)

@@ -18,6 +18,7 @@ from lamella.data.arrays import check_finite
 from lamella.engine import cluster, marks, masking
 from lamella.engine import step as engine_step
 from lamella.engine.device import device_of
+from lamella.engine.dtypes import floatx
 from lamella.engine.kernels import best_matmul, keep_freed_memory
 from lamella.engine.registry import get_registered_object, serialize
 from lamella.engine.replay import Replay
@@ -367,6 +368,7 @@ class Trainer:
             shuffle=shuffle,
             class_weight=class_weight,
             device=device,
+            dtype=self._data_dtype(),
         )
         validation = None
         if validation_data is not None:
@@ -385,6 +387,7 @@ class Trainer:
         self.history = History()
         self.history.set_model(self)
         run.callbacks.append(self.history)
+        _tell(run, "set_data", source, validation)
         if device.type == "cpu":
             keep_freed_memory()
             self._train_function = quickest = QuickestThreads(self._train_function)
@@ -400,6 +403,7 @@ class Trainer:
                     validation_freq,
                 )
         except RuntimeError as error:
+            _tell(run, "on_train_error", error)
             if cluster.active is not None:
                 raise cluster.told(error) from error
             if not is_out_of_memory(error):
@@ -410,11 +414,17 @@ class Trainer:
                 quickest.restore()
         return self.history
 
+    def _data_dtype(self) -> torch.dtype:
+        """The type that floating-point data come in: layers that compute in less cast them for themselves."""
+        return torch.float64 if "float64" in (self.dtype, floatx()) else torch.float32  # type: ignore[attr-defined]
+
     def _quickest_batch_size(self, arrays: tuple[Any, Any, Any], class_weight: Any, verbose: int) -> int:
         device = device_of(self)  # type: ignore[arg-type]
 
         def source_of(size: int) -> Any:
-            return make_source(*arrays, batch_size=size, class_weight=class_weight, device=device)
+            return make_source(
+                *arrays, batch_size=size, class_weight=class_weight, device=device, dtype=self._data_dtype()
+            )
 
         first = source_of(SMALLEST)
         self._prepare(first, training=True)
@@ -434,6 +444,7 @@ class Trainer:
             batch_size=None if streams else batch_size,
             steps=steps,
             device=device_of(self),  # type: ignore[arg-type]
+            dtype=self._data_dtype(),
         )
 
     def evaluate(
@@ -467,7 +478,9 @@ class Trainer:
             raise ArgumentError(f"evaluate() has no argument {', '.join(map(repr, kwargs))}.")
         self._require_compiled("evaluate")
         device = device_of(self)  # type: ignore[arg-type]
-        source = make_source(x, y, sample_weight, batch_size=batch_size, steps=steps, device=device)
+        source = make_source(
+            x, y, sample_weight, batch_size=batch_size, steps=steps, device=device, dtype=self._data_dtype()
+        )
         if cluster.active is not None:
             source = cast(Source, cluster.Share(source, cluster.active))
         self._prepare(source, training=False)
@@ -500,7 +513,7 @@ class Trainer:
         if verbose == 0 and steps is None and callbacks is None and self._takes_at_once(x, batch_size or 32):
             return self._predict_at_once(x)
         device = device_of(self)  # type: ignore[arg-type]
-        source = make_source(x, batch_size=batch_size, steps=steps, device=device)
+        source = make_source(x, batch_size=batch_size, steps=steps, device=device, dtype=self._data_dtype())
         self._build_from(source.peek()[0])
         checks.input_fits(self, source.peek()[0])
         run = CallbackList(callbacks, self, {"steps": source.num_batches, "verbose": resolve_verbose(verbose)})
@@ -581,7 +594,9 @@ class Trainer:
         first = pytree.tree_leaves(x)[0]
         size = max(len(first), 1)
         device = device_of(self)  # type: ignore[arg-type]
-        return make_source(x, y, sample_weight, batch_size=size, class_weight=class_weight, device=device)
+        return make_source(
+            x, y, sample_weight, batch_size=size, class_weight=class_weight, device=device, dtype=self._data_dtype()
+        )
 
     def _as_numbers(self, return_dict: bool) -> Any:
         logs = host_values(self.get_metrics_result())
@@ -844,6 +859,13 @@ def host_values(logs: Mapping[str, Any]) -> dict[str, Any]:
         else value
         for name, value in logs.items()
     }
+
+
+def _tell(callbacks: CallbackList, event: str, *args: Any) -> None:
+    """Calls what few callbacks have: `set_data(source, validation)` and `on_train_error(error)`."""
+    for callback in callbacks.callbacks:
+        if hasattr(callback, event):
+            getattr(callback, event)(*args)
 
 
 def _packed(x: Any, y: Any, weight: Any) -> Any:

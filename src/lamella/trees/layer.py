@@ -98,7 +98,7 @@ class TreeLayer(Layer):
         found: list[torch.Tensor] = []
         states: States = ()
         for level in reversed(range(len(levels.inner_sizes))):
-            below = [(parts[level + 1],) for parts in leaf_parts]
+            below: list[States] = [(parts[level + 1],) for parts in leaf_parts]
             if states:  # the inner nodes of the level below
                 below = [(state, *leaf) for state, leaf in zip(states, below, strict=True)]
             if nothing is not None:
