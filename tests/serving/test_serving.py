@@ -170,9 +170,7 @@ def test_texts_are_read(serve):
 
 
 def test_texts_are_read_by_bert(serve):
-    tokenizer = Tokenizer.train(
-        ["good film", "a bad film"], kind="word", special_tokens={"pad": "[PAD]", "start": "[CLS]", "end": "[SEP]"}
-    )
+    tokenizer = Tokenizer.train(["good film", "a bad film"], kind="word")
     encoder = BERT(tokenizer.vocabulary_size, 8, num_layers=1, num_heads=2, width=8, tokenizer=tokenizer)
     model = BERTClassifier(encoder, ["bad", "good"])
     texts = ["good", "a bad film"]

@@ -115,6 +115,15 @@ MODELS = {
         layers.ReLU(),
         layers.Dense(10, "softmax"),
     ],
+    "lstm": lambda: [layers.Reshape((8, 8)), layers.LSTM(6), layers.Dense(10, "softmax")],
+    "gru": lambda: [layers.Reshape((8, 8)), layers.GRU(6), layers.Dense(10, "softmax")],
+    "steps": lambda: [
+        layers.Reshape((8, 8)),
+        layers.Dense(6),
+        layers.GlobalAveragePooling1D(),
+        layers.Dense(10, "softmax"),
+    ],
+    "embedding": lambda: [layers.Embedding(17, 3), layers.Flatten(), layers.Dense(10, "softmax")],
     "l2": lambda: [
         layers.Dense(16, "relu", kernel_regularizer="l2"),
         layers.Dense(10, "softmax", bias_regularizer=regularizers.L1(0.01)),
@@ -128,6 +137,7 @@ def test_every_model(name, digits):
     def build(learning_rate):
         return compiled(MODELS[name](), optimizers.SGD(learning_rate, momentum=0.5))
 
+    digits = (digits[0] * 16 if name == "embedding" else digits[0]), digits[1]
     model = build(0.1)
     study = learning_rates(model, *digits, values=[0.01, 0.1], seeds=[3, 4], **STEPS)
     agree(study, build, *digits)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lamella.models import Model
-from lamella.study.job import Job, as_seeds, begin, check_model, load, own_random_numbers
+from lamella.study.job import Job, as_seeds, begin, check_model, device_of, load, own_random_numbers
 from lamella.study.learning_rates import compiled_clone
 from lamella.study.study import Study
 from lamella.study.train import train
@@ -74,7 +74,7 @@ def ensemble(
         (5, 64, 1)
     """
     check_model(model, "ensemble(): `model`")
-    data = load(x, y, batch_size, epochs, validation_data, next(model.parameters()).device)
+    data = load(x, y, batch_size, epochs, validation_data, device_of(model))
     jobs = []
     with own_random_numbers():
         for seed in as_seeds(n):

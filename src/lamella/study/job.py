@@ -88,8 +88,8 @@ def load(x: Any, y: Any, batch_size: int, epochs: int, validation_data: Any, dev
 
 
 def _arrays(x: Any, y: Any, batch_size: int, device: torch.device) -> ArraySource:
-    source = make_source(x, y, batch_size=batch_size, device=device)
-    if not isinstance(source, ArraySource) or source.y is None:
+    source = None if y is None else make_source(x, y, batch_size=batch_size, device=device)
+    if not isinstance(source, ArraySource):
         raise DataError(
             "A study trains many models on the same samples, so it needs x and y as arrays; got "
             f"{type(x).__name__} and {type(y).__name__}. Collect the stream into arrays first."
@@ -108,6 +108,12 @@ def check_model(model: Any, what: str) -> None:
         raise ArgumentError(f"{what} must be a model of Lamella; got {type(model).__name__}.")
     if not model.compiled:
         raise NotCompiledError(f"{what} must know its optimizer and its loss: call compile() first.")
+
+
+def device_of(model: Model) -> torch.device:
+    """Where a model's weights are; the CPU while it has none."""
+    weight = next(model.parameters(), None)
+    return torch.device("cpu") if weight is None else weight.device
 
 
 def as_seeds(seeds: int | Sequence[int]) -> list[int]:

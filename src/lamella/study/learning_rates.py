@@ -12,7 +12,7 @@ from torch.utils import _pytree as pytree
 
 from lamella.errors import ArgumentError
 from lamella.models import Model, clone_model
-from lamella.study.job import Data, Job, as_seeds, begin, check_model, load, own_random_numbers
+from lamella.study.job import Data, Job, as_seeds, begin, check_model, device_of, load, own_random_numbers
 from lamella.study.study import Study
 from lamella.study.train import train
 
@@ -69,7 +69,7 @@ def learning_rates(
             "The model's optimizer follows a schedule, so its learning rate cannot be set. compile() it with a number, "
             "or use sweep() with a function that makes the schedule."
         )
-    data = load(x, y, batch_size, epochs, validation_data, next(model.parameters()).device)
+    data = load(x, y, batch_size, epochs, validation_data, device_of(model))
     with own_random_numbers():
         jobs = [job for seed in as_seeds(seeds) for job in _jobs_of_a_seed(model, seed, rates, data)]
     return train(jobs, data, processes)

@@ -19,12 +19,15 @@ from torch import nn
 from torch.func import functional_call, vmap
 from torch.utils import _pytree as pytree
 
+from lamella.engine.kernels import keep_freed_memory
+from lamella.engine.replay import Replay
 from lamella.layers import Dropout
 from lamella.models import Model
 from lamella.study.job import Data, Job, held_by
 from lamella.study.likeness import Place, numbers
 from lamella.study.stacked_optimizers import StackedOptimizer
 from lamella.study.streams import Streams
+from lamella.training.plain import is_plain
 
 
 class Loss(nn.Module):
@@ -46,13 +49,14 @@ class Stack:
     Args:
         jobs: Those of models with one `likeness`.
         data: What they are trained on.
+        draws: Whether layers of the model may draw random numbers.
 
     Attributes:
         weights: By name, what is trained: (copies, *shape) each.
         rest: The same for frozen weights, moving averages and other states.
     """
 
-    def __init__(self, jobs: Sequence[Job], data: Data) -> None:
+    def __init__(self, jobs: Sequence[Job], data: Data, draws: bool = True) -> None:
         self.jobs = jobs
         self.data = data
         self.model = copy.deepcopy(jobs[0].model)
@@ -69,7 +73,7 @@ class Stack:
         self.streams = Streams([job.stream for job in jobs], self.device)
         self.numbers = self._differing_numbers()
         self.rows = torch.arange(len(jobs), device=self.device)
-        self._drawing: Any = self.streams
+        self.draws = draws
         self._prepare_dropout()
 
     def _differing_numbers(self) -> dict[Place, torch.Tensor]:
@@ -110,7 +114,7 @@ class Stack:
         over_data = None if shared else 0
         state = {**self.weights, **self.rest}
         run = vmap(self._one, in_dims=(0, 0, 0, over_data, over_data), randomness="same")
-        with self._drawing:
+        with self.streams if self.draws else nullcontext():
             return run(state, self.numbers, self.streams.of_copy, x, y)
 
     def _one(self, state: Any, given: Any, stream: torch.Tensor, x: Any, y: Any) -> Any:
@@ -130,17 +134,16 @@ class Stack:
             regularizer, factor = place[1].split(".")
             setattr(getattr(self._owners[place], regularizer), factor, value)
 
-    def batch(self, orders: torch.Tensor, start: int) -> tuple[Any, Any, bool]:
-        """The batch of each copy at this place of an epoch, and whether it is the same for all."""
+    def batch(self, orders: torch.Tensor, start: int) -> tuple[Any, Any]:
+        """The batch at this place of an epoch: one for all copies if they have one stream, else (copies, batch, ...)."""
         rows = orders[:, start : start + self.data.batch_size]
-        shared = len(rows) == 1
-        rows = rows[0] if shared else rows[self.streams.of_copy]
+        rows = rows[0] if len(rows) == 1 else rows[self.streams.of_copy]
         take: Callable[[torch.Tensor], torch.Tensor] = lambda part: part[rows]  # noqa: E731
-        return pytree.tree_map(take, self.data.x), pytree.tree_map(take, self.data.y), shared
+        return pytree.tree_map(take, self.data.x), pytree.tree_map(take, self.data.y)
 
-    def gradients(self, x: Any, y: Any, shared: bool) -> tuple[torch.Tensor, Any, Sequence[torch.Tensor | None]]:
-        """The losses, the predictions, and the gradient of each stacked weight."""
-        losses, outputs = self.compute(x, y, shared)
+    def gradients(self, x: Any, y: Any, weight: Any = None) -> tuple[torch.Tensor, Any, Sequence[torch.Tensor | None]]:
+        """The losses, the predictions, and the gradient of each stacked weight, for what `batch` gives."""
+        losses, outputs = self.compute(x, y, shared=len(self.streams.states) == 1)
         found = torch.autograd.grad(losses.sum(), list(self.weights.values()), allow_unused=True)
         return losses.detach(), outputs, found
 
@@ -156,8 +159,7 @@ class Stack:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
-                x, y, shared = self.batch(self.streams.orders(self.data.count), 0)
-                losses, _, _ = self.gradients(x, y, shared)
+                losses, _, _ = self.gradients(*self.batch(self.streams.orders(self.data.count), 0))
             except (RuntimeError, NotImplementedError, TypeError, ValueError) as error:
                 return f"vmap refuses it ({str(error).strip().splitlines()[0]})"
         if any("batching rule" in str(warning.message) for warning in caught):
@@ -172,6 +174,9 @@ class Stack:
 
     def train(self) -> Trained:
         """Trains all copies to the end."""
+        keep_freed_memory()
+        plain = self.device.type == "cpu" and not self.draws and is_plain(self.model, self.model.loss)
+        step: Any = self.gradients
         optimizer = StackedOptimizer([job.optimizer for job in self.jobs], [w.detach() for w in self.weights.values()])
         record = Trained(self)
         self.model.eval()
@@ -179,17 +184,16 @@ class Stack:
             record.before = self.compute(*self.data.head(), shared=True)[0]
         for _ in range(self.data.epochs):
             self.model.train()
+            if plain and getattr(step, "played", None) is None:  # half the time of a small step is Python's
+                step = Replay(self.gradients, lambda: None)
             orders = self.streams.orders(self.data.count)
             epoch = Epoch(self, record.watches)
             for start in range(0, self.data.count, self.data.batch_size):
-                x, y, shared = self.batch(orders, start)
-                losses, outputs, found = self.gradients(x, y, shared)
+                losses, outputs, found = step(*self.batch(orders, start), None)
                 with torch.no_grad():
                     optimizer.apply(found)
                 record.note(losses)
                 epoch.add(losses, outputs, min(self.data.batch_size, self.data.count - start))
-                if not self.streams.needed:
-                    self._drawing = nullcontext()  # nothing in this model draws: no need to listen
             self.model.eval()
             record.add_epoch(epoch.results(self._in_order(orders)), self._validate(record.watches))
         optimizer.finish()

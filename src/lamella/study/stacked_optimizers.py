@@ -121,7 +121,9 @@ class _Shared:
 
     def _by_copy(self, values: list[float]) -> list[torch.Tensor]:
         """A number for each copy, as tensors that go with each weight."""
-        return [torch.tensor(values, dtype=w.dtype, device=w.device).view(-1, *[1] * (w.ndim - 1)) for w in self.weights]
+        return [
+            torch.tensor(values, dtype=w.dtype, device=w.device).view(-1, *[1] * (w.ndim - 1)) for w in self.weights
+        ]
 
     def apply(self, gradients: Gradients) -> None:
         torch._foreach_zero_(self.direction)

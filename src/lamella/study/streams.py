@@ -13,9 +13,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-_IN_PLACE = frozenset(
-    {torch.Tensor.uniform_, torch.Tensor.normal_, torch.Tensor.random_, torch.Tensor.exponential_}
-)
+_IN_PLACE = frozenset({torch.Tensor.uniform_, torch.Tensor.normal_, torch.Tensor.random_, torch.Tensor.exponential_})
 _NEW = frozenset({torch.rand, torch.randn, torch.randint})
 _WITHOUT_RULE = {torch.Tensor.lt_: torch.Tensor.lt, torch.Tensor.lerp_: torch.Tensor.lerp}
 """In-place operations that vmap can only do copy by copy, and the same ones out of place."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from lamella.errors import ArgumentError
 from lamella.models import Model
-from lamella.study.job import Data, Job, as_seeds, begin, check_model, load, own_random_numbers
+from lamella.study.job import Data, Job, as_seeds, begin, check_model, device_of, load, own_random_numbers
 from lamella.study.study import Study
 from lamella.study.train import train
 
@@ -61,7 +61,9 @@ def sweep(
         (4, {'at once'})
     """
     every = settings_of(space)
-    data = load(x, y, batch_size, epochs, validation_data, _device_of(build, every[0]))
+    with own_random_numbers():
+        device = device_of(_built(build, every[0]))
+    data = load(x, y, batch_size, epochs, validation_data, device)
     return train(make_jobs(build, every, as_seeds(seeds), data), data, processes)
 
 
@@ -106,9 +108,3 @@ def _built(build: Callable[..., Model], settings: Mapping[str, Any]) -> Model:
     model = build(**settings)
     check_model(model, "sweep(): what `build` returns")
     return model
-
-
-def _device_of(build: Callable[..., Model], settings: Mapping[str, Any]) -> Any:
-    with own_random_numbers():
-        weights = _built(build, settings).parameters()
-    return getattr(next(iter(weights), None), "device", "cpu")

@@ -61,7 +61,9 @@ def _by_likeness(jobs: Sequence[Job]) -> Callable[[int], str]:
     return lambda i: found[id(jobs[i].model)]
 
 
-def _train_stack(jobs: Sequence[Job], places: list[int], data: Data, runs: dict[int, Run], alone: dict[int, str]) -> None:
+def _train_stack(
+    jobs: Sequence[Job], places: list[int], data: Data, runs: dict[int, Run], alone: dict[int, str]
+) -> None:
     """Trains these together if that gives what each gives alone; else says in `alone` why not."""
     reasons = {i: _refusal(jobs[i]) for i in places}
     alone |= {i: reason for i, reason in reasons.items() if reason}
@@ -70,7 +72,8 @@ def _train_stack(jobs: Sequence[Job], places: list[int], data: Data, runs: dict[
         alone |= dict.fromkeys(places, "no other model here is like it")
         return
     members = [jobs[i] for i in places]
-    reason = Stack(members, data).difference()
+    tried = Stack(members, data)
+    reason = tried.difference()
     if reason is not None:
         finer = _alike(jobs, places, lambda i: str(numbers(jobs[i].model)))
         if len(finer) > 1:  # perhaps they can if dropout rates and penalties are equal, too
@@ -79,7 +82,7 @@ def _train_stack(jobs: Sequence[Job], places: list[int], data: Data, runs: dict[
         else:
             alone |= dict.fromkeys(places, reason)
         return
-    stack = Stack(members, data)
+    stack = Stack(members, data, draws=tried.streams.needed)
     trained = stack.train()
     for row, i in enumerate(places):
         history = {name: [float(epoch[name][row]) for epoch in trained.epochs] for name in trained.epochs[0]}

@@ -541,7 +541,7 @@ class Trainer:
         if x.dtype.kind == "f" and not math.isfinite(x.sum()):
             check_finite("x", torch.from_numpy(x))
         tensor = torch.from_numpy(x)
-        tensor = tensor.float() if x.dtype == np.float64 else tensor
+        tensor = tensor.to(self._data_dtype()) if x.dtype == np.float64 else tensor
         with torch.inference_mode():
             if len(x) == 1:
                 outputs = self.call(tensor)  # type: ignore[attr-defined]
