@@ -173,6 +173,7 @@ class ArraySource(Source):
         self.steps = steps
         self.num_batches = whole if steps is None else steps
         self._whole = whole
+        self.drawn_on_cpu = False  # orders that several processes share come from the CPU's generator
         self._endless: Iterator[Batch] | None = None
 
     def peek(self) -> Batch:
@@ -210,8 +211,9 @@ class ArraySource(Source):
             for i in torch.randperm(self._whole).tolist():
                 yield self._part(slice(i * self.batch_size, (i + 1) * self.batch_size))
         else:
-            order = torch.randperm(self.num_samples, device="cpu" if self._mapped else self.device)
-            yield from self._gathered(order)
+            drawn_on = "cpu" if self._mapped or self.drawn_on_cpu else self.device
+            order = torch.randperm(self.num_samples, device=drawn_on)
+            yield from self._gathered(order if self._mapped else order.to(self.device))
 
     def _gathered(self, order: torch.Tensor) -> Iterator[Batch]:
         assert self.num_samples is not None

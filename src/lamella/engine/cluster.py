@@ -220,6 +220,7 @@ class Share:
     """
 
     def __init__(self, source: Any, distribution: Distribution) -> None:
+        source.drawn_on_cpu = True
         self.source = source
         self.distribution = distribution
 
