@@ -5,8 +5,8 @@
 Pixels are drawn black or white, anew each time a picture is seen. The machine is trained by persistent contrastive
 divergence, and its normalizing constant is estimated by annealed importance sampling, so that the log-likelihood of the
 test pictures has a number. Then its hidden probabilities are features for logistic regression, beside raw pixels.
-`docs/energy.md` explains what is to be seen. 20 minutes on one thread reach -84.4 nats a test picture (three epochs: -105;
-independent pixels: -206), and features with which logistic regression is right in 0.973 (raw pixels: 0.926).
+`docs/energy.md` explains what is to be seen. 20 minutes on one thread reach -84.4 nats a test picture (three epochs:
+-105; independent pixels: -206), and features with which logistic regression is right in 0.973 (raw pixels: 0.926).
 """
 
 import argparse

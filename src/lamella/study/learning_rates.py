@@ -30,8 +30,8 @@ def learning_rates(
 ) -> Study:
     """Trains the same model with many learning rates, as one computation where that is possible.
 
-    Each run is what `set_random_seed(seed)`, a new model and `fit` with this rate would give, to rounding: with the same
-    weights to start from, the same order of samples and the same dropout masks. The model itself is not changed.
+    Each run is what `set_random_seed(seed)`, a new model and `fit` with this rate would give, to rounding: with the
+    same weights to start from, order of samples and dropout masks. The model itself is not changed.
 
     Args:
         model: A compiled model; runs begin with fresh weights, not with those it has.

@@ -31,7 +31,7 @@ def optuna_search(
     Args:
         search: An `optuna.study.Study` that minimizes: `optuna.create_study()`.
         build: Makes a compiled model from the settings, as for `sweep`.
-        suggest: From a trial of Optuna to settings: `lambda trial: {"rate": trial.suggest_float("rate", 1e-4, 1, log=True)}`.
+        suggest: From a trial of Optuna to settings: `lambda trial: {"rate": trial.suggest_float("rate", 0.01, 1)}`.
         x: Inputs, as for `sweep`.
         y: Targets.
         trials: How many settings to try.

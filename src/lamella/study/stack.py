@@ -98,7 +98,8 @@ class Stack:
         if not training:
             return inputs
         keep = 1.0 - self._rates[place]
-        shape = [own if own is not None else size for own, size in zip(layer.noise_shape or inputs.shape, inputs.shape)]
+        asked = layer.noise_shape or inputs.shape
+        shape = [size if own is None else own for own, size in zip(asked, inputs.shape, strict=True)]
         return inputs * (torch.empty(shape, dtype=inputs.dtype, device=inputs.device).uniform_() < keep) / keep
 
     # -- computing ------------------------------------------------------------------------------------
@@ -135,7 +136,7 @@ class Stack:
             setattr(getattr(self._owners[place], regularizer), factor, value)
 
     def batch(self, orders: torch.Tensor, start: int) -> tuple[Any, Any]:
-        """The batch at this place of an epoch: one for all copies if they have one stream, else (copies, batch, ...)."""
+        """The batch at this place of an epoch: one for all copies of one stream, else (copies, batch, ...)."""
         rows = orders[:, start : start + self.data.batch_size]
         rows = rows[0] if len(rows) == 1 else rows[self.streams.of_copy]
         take: Callable[[torch.Tensor], torch.Tensor] = lambda part: part[rows]  # noqa: E731

@@ -26,10 +26,10 @@ def sweep(
 ) -> Study:
     """Trains a model for each setting and seed.
 
-    Models of equal layers are trained as one computation, whatever their learning rates, initializers, dropout rates, L1
-    and L2 penalties, optimizers and optimizers' settings. Others (another width, another layer) are trained in a pool of
-    processes. Each run is what `set_random_seed(seed)`, `build(**settings)` and `fit` would give, to rounding; the column
-    `how` of the table says which way it went.
+    Models of equal layers are trained as one computation, whatever their learning rates, initializers, dropout rates,
+    L1 and L2 penalties, optimizers and optimizers' settings. Others (another width, another layer) are trained in a
+    pool of processes. Each run is what `set_random_seed(seed)`, `build(**settings)` and `fit` would give, to rounding;
+    the column `how` of the table says which way it went.
 
     Args:
         build: Makes a compiled model from the settings, given by name.
