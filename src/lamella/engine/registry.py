@@ -334,8 +334,7 @@ def deserialize_keras_object(
 
 
 _FAMILIES = tuple(
-    f"lamella.{room}."
-    for room in ("applications", "energy", "language", "pretraining", "sequences", "trees", "vision")
+    f"lamella.{room}." for room in ("applications", "energy", "language", "pretraining", "sequences", "trees", "vision")
 )
 """Rooms that `import lamella` does not load: their classes register themselves when a config first names them."""
 
