@@ -51,9 +51,9 @@ def table_dataset_from_files(
         ImportError: pyarrow is missing.
 
     Example:
-        >>> import os, tempfile
-        >>> path = os.path.join(tempfile.mkdtemp(), "rows.csv")
-        >>> _ = open(path, "w").write("a,b,label\\n1,2,0\\n3,4,1\\n")
+        >>> import pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp(), "rows.csv")
+        >>> _ = path.write_text("a,b,label\\n1,2,0\\n3,4,1\\n")
         >>> for x, y in table_dataset_from_files(path, "label", shuffle=False):
         ...     print(x.shape, y)
         torch.Size([2, 2]) tensor([0, 1])
