@@ -28,6 +28,7 @@ PAGES = (
     "docs/energy.md",
     "docs/trees.md",
     "docs/pretraining.md",
+    "docs/serving.md",
 )
 IN_ENGLISH = ("docs/training.md", "docs/data.md", "docs/recurrent.md")
 TRANSLATED = {page: page.replace(".md", ".zh-CN.md") for page in PAGES if page not in IN_ENGLISH}
