@@ -3,7 +3,8 @@
     python examples/few_labels.py --data /path/to/mnist --out few_labels.png
 
 A stack of denoising autoencoders and a deep belief network learn from all pictures, once. Then each is fine-tuned on
-100 labelled ones, for several draws of these, and so is the same network from scratch.
+100 labelled ones, for several draws of these, and so is the same network from scratch. Five minutes on one thread:
+from scratch 0.774 (ReLU 0.777), denoising autoencoders 0.807, deep belief network 0.834 of the test pictures right.
 """
 
 import argparse

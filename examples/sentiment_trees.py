@@ -10,6 +10,8 @@ test.txt are
 - five-way: the share of sentences whose class is right;
 - binary: of the sentences that are not neutral, the share on the right side (classes 0 and 1 against 3 and 4).
 
+`tree_lstm` reached 0.468 and 0.846 in six minutes on one thread.
+
 The picture shows a sentence as the network sees it: red is negative, blue positive, and one can see where it turns.
 """
 
