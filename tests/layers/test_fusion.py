@@ -31,7 +31,7 @@ def trained(model, x):
 def test_pairs_are_exact(relu, rng, monkeypatch):
     x = torch.from_numpy(rng.normal(size=(6, 8, 8, 4)).astype("float32"))
     one = residual(relu)
-    kinds = [type(step.function).__name__ for step in one._graph._steps]
+    kinds = [type(step.function).__name__ for step in one._graph.steps]
     assert sorted(kind for kind in kinds if kind.startswith("ReluAfter")) == [
         "ReluAfterNormalization",
         "ReluAfterPooling",

@@ -81,7 +81,7 @@ def load(x: Any, y: Any, batch_size: int, epochs: int, validation_data: Any, dev
     if validation_data is not None:
         if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
             raise ArgumentError("`validation_data` must be a pair (x, y) of arrays.")
-        held_out = _arrays(*validation_data, batch_size, device)
+        held_out = _arrays(validation_data[0], validation_data[1], batch_size, device)
         validation = held_out.x, held_out.y
     assert source.num_samples is not None
     return Data(source.x, source.y, source.num_samples, source.batch_size, int(epochs), validation)

@@ -39,7 +39,7 @@ def plot_study(study: Study, name: str = "learning_rate", axes: Any = None) -> A
         ArgumentError: No setting of this name, or one that is no number.
         ImportError: matplotlib is missing.
     """
-    values = [run.settings.get(name) for run in study.runs]
+    values: list[Any] = [run.settings.get(name) for run in study.runs]
     if any(isinstance(value, bool) or not isinstance(value, (int, float)) for value in values):
         raise ArgumentError(
             f"plot() draws against a setting that is a number in every run; {name!r} is not. There are: "

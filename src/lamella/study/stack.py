@@ -39,7 +39,7 @@ class Loss(nn.Module):
 
     def forward(self, x: Any, y: Any) -> tuple[torch.Tensor, Any]:
         y_pred = self.model(x)
-        loss = self.model.compute_loss(x, y, y_pred, training=self.model.training)
+        loss: Any = self.model.compute_loss(x, y, y_pred, training=self.model.training)
         return loss, y_pred
 
 

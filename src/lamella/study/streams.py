@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 
 _IN_PLACE = frozenset({torch.Tensor.uniform_, torch.Tensor.normal_, torch.Tensor.random_, torch.Tensor.exponential_})
 _NEW = frozenset({torch.rand, torch.randn, torch.randint})
-_WITHOUT_RULE = {torch.Tensor.lt_: torch.Tensor.lt, torch.Tensor.lerp_: torch.Tensor.lerp}
+_WITHOUT_RULE: dict[Any, Any] = {torch.Tensor.lt_: torch.Tensor.lt, torch.Tensor.lerp_: torch.Tensor.lerp}
 """In-place operations that vmap can only do copy by copy, and the same ones out of place."""
 _LIKE = {torch.rand_like: torch.Tensor.uniform_, torch.randn_like: torch.Tensor.normal_}
 
@@ -64,7 +64,7 @@ class Streams(TorchFunctionMode):
             rest = {name: value for name, value in kwargs.items() if name != "generator"}
             if function in _NEW:
                 return self._each(lambda generator: function(*args, generator=generator, **rest))
-            fill = function if function in _IN_PLACE else _LIKE.get(function)
+            fill: Any = function if function in _IN_PLACE else _LIKE.get(function)
             if fill is not None:
                 like = args[0]
                 return self._each(

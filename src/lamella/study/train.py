@@ -107,6 +107,7 @@ def _refusal(job: Job) -> str | None:
             return f"the layer {held.get('name')!r} has a constraint"
         if held.get("stateful"):
             return f"the layer {held.get('name')!r} keeps a state from batch to batch"
-        if hasattr(layer, "dtype_policy") and layer.dtype_policy.name.startswith("mixed"):
+        policy: Any = getattr(layer, "dtype_policy", None)
+        if policy is not None and policy.name.startswith("mixed"):
             return f"the layer {held.get('name')!r} computes in mixed precision"
     return refusal(job.optimizer)

@@ -188,6 +188,11 @@ class Model(Trainer, Layer):
                 self.built = False
                 raise
 
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Model:
+        self._on_cpu = None
+        super()._apply(fn, recurse)
+        return self
+
     def __getstate__(self) -> dict[str, Any]:
         """What pickling and copying keep: all but the functions that `fit` makes anew."""
         return {**self.__dict__, "_train_function": None, "_replay": None}

@@ -47,6 +47,7 @@ class Trainer:
         self.compiled = False
         self.precision = "accurate"
         self._in_segments = False
+        self._on_cpu: bool | None = None  # asked at the first predict, and again when the model was moved
         self.optimizer = None
         self.loss: Any = None
         self.history: Any = None
@@ -523,32 +524,35 @@ class Trainer:
 
     def _takes_at_once(self, x: Any, batch_size: int) -> bool:
         """Whether `x` is one batch for a plain model on the CPU: there, what `predict` sets up costs more than it."""
+        own = self.__dict__  # torch's own look-up takes as long as a small layer
+        if type(x) is not np.ndarray or x.dtype not in _PLAIN or own.get("_graph") is None or not x.flags.carray:
+            return False
+        if own["_on_cpu"] is None:
+            own["_on_cpu"] = device_of(self).type == "cpu"  # type: ignore[arg-type]
         return (
-            type(x) is np.ndarray
-            and x.dtype in _PLAIN
-            and 0 < len(x) <= batch_size
-            and x.flags.carray
-            and getattr(self, "_graph", None) is not None
+            0 < len(x) <= batch_size
+            and own["_on_cpu"]
+            and not (own["_forward_hooks"] or own["_forward_pre_hooks"] or masking.in_use)
             and type(self).predict_step is Trainer.predict_step
-            and not masking.in_use
-            and not self._forward_hooks  # type: ignore[attr-defined]
-            and not self._forward_pre_hooks  # type: ignore[attr-defined]
             and cluster.active is None
-            and device_of(self).type == "cpu"  # type: ignore[arg-type]
         )
 
     def _predict_at_once(self, x: np.ndarray) -> Any:
-        if x.dtype.kind == "f" and not math.isfinite(x.sum()):
-            check_finite("x", torch.from_numpy(x))
+        if x.dtype.kind == "f":
+            flat = x.reshape(-1)
+            if not math.isfinite(flat.dot(flat)):  # or so large that their squares are not
+                check_finite("x", torch.from_numpy(x))
         tensor = torch.from_numpy(x)
         tensor = tensor.to(self._data_dtype()) if x.dtype == np.float64 else tensor
         with torch.inference_mode():
             if len(x) == 1:
-                outputs = self.call(tensor)  # type: ignore[attr-defined]
+                outputs = _STRAIGHT(self, tensor)
             else:
                 with best_matmul(tensor.device, self.precision):
-                    outputs = self.call(tensor)  # type: ignore[attr-defined]
-        return as_array(outputs) if isinstance(outputs, torch.Tensor) else pytree.tree_map(as_array, outputs)
+                    outputs = _STRAIGHT(self, tensor)
+        if type(outputs) is torch.Tensor and outputs.dtype is torch.float32:
+            return outputs.numpy()
+        return pytree.tree_map(as_array, outputs)
 
     def train_on_batch(
         self,
@@ -828,6 +832,14 @@ class Trainer:
             self._compiled_loss.check_targets(source.targets(), shapes)
 
 
+class _Straight(torch.nn.Module):
+    """Calls a model's `call` alone; layers that ask whether they were called by hand see that they were not."""
+
+    def forward(self, model: Any, x: torch.Tensor) -> Any:
+        return model.call(x)
+
+
+_STRAIGHT = _Straight()
 _PLAIN = frozenset(map(np.dtype, ("float32", "float64", "uint8", "int32", "int64")))
 _COMPILE_ARGUMENTS = ("optimizer", "loss", "loss_weights", "metrics", "weighted_metrics", "run_eagerly")
 
