@@ -30,6 +30,7 @@ PAGES = (
     "docs/pretraining.md",
     "docs/serving.md",
     "docs/study.md",
+    "docs/doctor.md",
 )
 IN_ENGLISH = ("docs/training.md", "docs/data.md", "docs/recurrent.md")
 TRANSLATED = {page: page.replace(".md", ".zh-CN.md") for page in PAGES if page not in IN_ENGLISH}

@@ -74,6 +74,7 @@ __all__ = [
     "datasets",
     "device",
     "distribution",
+    "doctor",
     "dtype_policies",
     "energy",
     "errors",
@@ -113,6 +114,7 @@ _LATER = frozenset(
     {
         "applications",
         "distribution",
+        "doctor",
         "energy",
         "language",
         "neurons",

@@ -35,11 +35,14 @@ class RangeTest:
     @property
     def steepest(self) -> float:
         """The rate at which the smoothed loss fell quickest: a good one to begin with."""
-        start = min(len(self.smoothed) // 10, 10)  # the average of the first few losses is hardly one
-        lowest = start + int(np.argmin(self.smoothed[start:]))
+        smooth = np.array(self.smoothed)
+        lowest = int(np.argmin(smooth))
+        level = float(np.median(smooth[: max(1, len(smooth) // 5)]))  # rates so small that nothing is learnt yet
+        still_there = np.flatnonzero(smooth[: lowest + 1] > level - 0.1 * (level - smooth[lowest]))
+        start = int(still_there[-1]) if len(still_there) else 0  # before, the loss only trembles
         if lowest - start < 2:
             return self.rates[lowest]
-        slopes = np.gradient(self.smoothed[start : lowest + 1], np.log(self.rates[start : lowest + 1]))
+        slopes = np.gradient(smooth[start : lowest + 1], np.log(self.rates[start : lowest + 1]))
         return self.rates[start + int(np.argmin(slopes))]
 
     @property

@@ -1,0 +1,181 @@
+"""`Probe`: a few samples on which the doctor looks at a model, at moments between its steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils import _pytree as pytree
+
+from lamella import layers
+from lamella.doctor.reading import Reading, forget, read, watched_layers
+
+_MOST_WEIGHTS = 10_000_000
+"""With more, no step is tried: it would need a copy of the weights and of the optimizer's slots."""
+_NORMALIZES_BATCHES = (layers.BatchNormalization, torch.nn.modules.batchnorm._BatchNorm)
+_SAMPLES, _FEWEST, _MOST_NUMBERS = (128, 256), 8, 1 << 18
+_SHARE = 1 / 300
+"""Looking at samples at the start and at the end costs about 6 times what training on them does."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What one step of the optimizer did to the loss on the samples that its gradient came from; it was taken back.
+
+    Attributes:
+        before: The loss before it.
+        after: The loss after it.
+        times: How many times as long a step would have lowered the loss most; 1 where longer ones were not tried.
+        best: The loss after that one.
+        ratio: The greatest size of a kernel's change, relative to the kernel.
+        layer: The layer of that kernel.
+    """
+
+    before: float
+    after: float
+    times: float
+    best: float
+    ratio: float
+    layer: str
+
+
+class Probe:
+    """Looks at a model on a few samples; leaves weights, states and random numbers as they were.
+
+    Dropout is off, batch normalization uses the batch (its averages are put back).
+
+    Args:
+        model: A compiled model that has its weights.
+        batch: `(x, y, sample_weight)`; see `sample`.
+    """
+
+    def __init__(self, model: Any, batch: tuple[Any, Any, Any]) -> None:
+        self.model = model
+        self.x, self.y, self.weight = batch
+        self.watched = watched_layers(model)
+
+    def read(self, epoch: int) -> tuple[Reading, torch.Tensor | None, Any]:
+        """The reading; what the first layer with a kernel was given (None if no floats); the prediction."""
+        weights = self.model.trainable_weights
+        with self._as_it_was(), ExitStack() as hooks:
+            for each in self.watched:
+                hooks.enter_context(_removed(each.module.register_forward_hook(each.hook, with_kwargs=True)))
+            prediction, loss = self._forward()
+            gradients = torch.autograd.grad(loss, weights, allow_unused=True)
+            by_id = {id(weight): gradient for weight, gradient in zip(weights, gradients, strict=True)}
+            reading = read(self.watched, by_id, prediction, epoch, loss)
+            first = next((each for each in self.watched if each.kernels and each.seen), None)
+            given = None if first is None or first.input is None else first.input.detach()
+            forget(self.watched)
+        return reading, given, pytree.tree_map_only(torch.Tensor, torch.Tensor.detach, prediction)
+
+    def trial(self, longer: bool = False) -> Trial | None:
+        """Tries one step of the optimizer; None where that would cost too much or tell nothing.
+
+        Args:
+            longer: Whether steps that are 10, 100, ... times as long are tried, too.
+        """
+        optimizer, weights = self.model.optimizer, self.model.trainable_weights
+        steps = getattr(optimizer, "gradient_accumulation_steps", None)
+        if steps or optimizer.scales_loss or sum(weight.numel() for weight in weights) > _MOST_WEIGHTS:
+            return None
+        lengths = [10.0**i for i in range(7 if longer else 1)]
+        restore = optimizer.remember()
+        with self._as_it_was():
+            _, loss = self._forward()
+            gradients = torch.autograd.grad(loss, weights, allow_unused=True)
+            filled = [torch.zeros_like(w) if g is None else g for w, g in zip(weights, gradients, strict=True)]
+            before = [weight.detach().clone() for weight in weights]
+            with torch.no_grad():
+                try:
+                    optimizer.apply(filled, weights)
+                    change = [weight - old for weight, old in zip(weights, before, strict=True)]
+                    losses = [loss.detach(), self._forward()[1]]
+                    for times in lengths[1:]:
+                        for weight, old, moved in zip(weights, before, change, strict=True):
+                            weight.copy_(old + times * moved)
+                        losses.append(self._forward()[1])
+                finally:
+                    for weight, old in zip(weights, before, strict=True):
+                        weight.copy_(old)
+                    restore()
+                sizes = [
+                    moved.norm() / old.norm() if old.ndim > 1 else old.new_zeros(())
+                    for moved, old in zip(change, before, strict=True)
+                ]
+                now, *numbers = torch.stack([*losses, *sizes]).float().tolist()
+        tried, ratios = numbers[: len(lengths)], numbers[len(lengths) :]
+        ratios = [ratio if math.isfinite(ratio) else 0.0 for ratio in ratios]  # a kernel of zeros has no size
+        widest = max(range(len(ratios)), key=ratios.__getitem__)
+        best, times = min(
+            (math.inf if math.isnan(value) else value, length) for value, length in zip(tried, lengths, strict=True)
+        )
+        return Trial(now, tried[0], times, best, ratios[widest], self._owner(weights[widest]))
+
+    def _forward(self) -> tuple[Any, torch.Tensor]:
+        prediction = self.model(self.x)
+        return prediction, self.model.compute_loss(self.x, self.y, prediction, self.weight)
+
+    def _owner(self, weight: torch.Tensor) -> str:
+        return next((each.name for each in self.watched if any(weight is own for own in each.kernels)), "")
+
+    @contextmanager
+    def _as_it_was(self) -> Iterator[None]:
+        modules = list(self.model.modules())
+        modes = [module.training for module in modules]
+        batch_norms = [module for module in modules if isinstance(module, _NORMALIZES_BATCHES)]
+        averages = [weight for module in batch_norms for weight in module.parameters() if not weight.requires_grad]
+        states = [(state, state.clone()) for state in (*self.model.buffers(), *averages)]
+        self.model.eval()
+        for module in batch_norms:
+            module.train()
+        try:
+            yield
+        finally:
+            for module, mode in zip(modules, modes, strict=True):
+                module.training = mode
+            with torch.no_grad():
+                for state, before in states:
+                    state.copy_(before)
+
+
+@contextmanager
+def _removed(handle: Any) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def sample(source: Any, epochs: int = 1, most: int | None = None) -> tuple[Any, Any, Any]:
+    """Samples from all over the data, `(x, y, sample_weight)`; of a stream, its first batch.
+
+    Args:
+        source: What `fit` trains on.
+        epochs: How often it goes over them.
+        most: How many; by default so many as are cheap to compute with, in a training of that length.
+    """
+    x, y, weight = source.peek()
+    count = source.num_samples
+    if count is None or not hasattr(source, "x"):
+        return x, y, weight
+    if most is None:
+        features = sum(leaf[:1].numel() for leaf in pytree.tree_leaves(x))
+        most = min(max(_SAMPLES[0], int(_SHARE * count * epochs)), _SAMPLES[1])
+        most = min(most, max(_FEWEST, _MOST_NUMBERS // features))
+    rows = torch.linspace(0, count - 1, min(most, count)).long()  # spread: data often lie sorted by class
+    parts = source.x, source.y, source.weight
+    device = pytree.tree_leaves(x)[0].device
+
+    def picked(leaf: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+        return leaf[rows.to(leaf.device)].to(device, like.dtype)
+
+    found = [
+        part if part is None else pytree.tree_map(picked, part, like)
+        for part, like in zip(parts, (x, y, weight), strict=True)
+    ]
+    return found[0], found[1], found[2]
