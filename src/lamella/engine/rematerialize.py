@@ -90,24 +90,29 @@ Place = tuple[nn.Module, str]
 """Where a module holds something: itself, and the name of the buffer or attribute."""
 
 
-def _states(modules: list[nn.Module]) -> dict[Place, Any]:
-    """Copies of the buffers, and the states of the generators."""
+def _changeable(modules: list[nn.Module]) -> dict[Place, Any]:
+    """The buffers and the generators."""
     parts = {id(part): part for module in modules for part in module.modules()}.values()
     buffers = {(part, name): kept for part in parts for name, kept in part._buffers.items() if kept is not None}
     held = {(part, name): value for part in parts for name, value in vars(part).items()}
-    return {place: buffer.detach().clone() for place, buffer in buffers.items()} | {
-        place: value.get_state() for place, value in held.items() if isinstance(value, torch.Generator)
+    return buffers | {place: value for place, value in held.items() if isinstance(value, torch.Generator)}
+
+
+def _states(modules: list[nn.Module]) -> dict[Place, Any]:
+    """Copies of the buffers, and the states of the generators."""
+    return {
+        place: each.get_state() if isinstance(each, torch.Generator) else each.detach().clone()
+        for place, each in _changeable(modules).items()
     }
 
 
 @torch.no_grad()
 def _put_back(modules: list[nn.Module], states: dict[Place, Any]) -> None:
-    for place in _states(modules):
-        part, name = place
-        buffer, state = part._buffers.get(name), states.get(place)
+    for place, each in _changeable(modules).items():
+        state = states.get(place)
         if state is None:  # it was not there yet; it starts anew from its seed
-            object.__setattr__(part, name, None)
-        elif buffer is None:
-            getattr(part, name).set_state(state)
-        elif not torch.equal(buffer, state):  # what is only read keeps its version: gradients may need it
-            buffer.copy_(state)
+            object.__setattr__(*place, None)
+        elif isinstance(each, torch.Generator):
+            each.set_state(state)
+        elif not torch.equal(each, state):  # what is only read keeps its version: gradients may need it
+            each.copy_(state)

@@ -12,6 +12,7 @@ from torch.utils import _pytree as pytree
 
 from lamella.errors import OutOfMemoryError
 from lamella.training.callbacks import training_state
+from lamella.training.fit import length
 
 SMALLEST = 32
 GAIN = 1.15
@@ -52,8 +53,8 @@ def quickest_batch_size(model: Any, batch_of: Callable[[int], Any], samples: int
 
 def too_large(model: Any, batch: Any, device: torch.device, error: RuntimeError) -> OutOfMemoryError:
     """The error for a batch that does not fit, with the size of the largest that does, found by trying."""
-    length = _length(batch)
-    low, high = 0, length
+    size = length(batch)
+    low, high = 0, size
     with _taken_back(model):
         while high - low > max(1, high // 16):
             middle = (low + high) // 2
@@ -68,12 +69,12 @@ def too_large(model: Any, batch: Any, device: torch.device, error: RuntimeError)
                 high = middle
     mend = (
         f"The largest that does, found by trying, has {low}: batch_size={low}; with an optimizer's "
-        f"gradient_accumulation_steps={-(-length // low)} it makes the same updates."
+        f"gradient_accumulation_steps={-(-size // low)} it makes the same updates."
         if low
         else "Not even one sample does: the model is too large for this device."
     )
     return OutOfMemoryError(
-        f"A batch of {length} samples does not fit into the memory of {device}. {mend} "
+        f"A batch of {size} samples does not fit into the memory of {device}. {mend} "
         f"compile(rematerialize=True) trains larger ones in the same memory. ({str(error).splitlines()[0]})"
     )
 
@@ -118,10 +119,6 @@ def _seconds(model: Any, batch: Any, device: torch.device) -> float:
 
 def _first(batch: Any, count: int) -> Any:
     return pytree.tree_map_only(torch.Tensor, lambda part: part[:count], batch)
-
-
-def _length(batch: Any) -> int:
-    return len(next(leaf for leaf in pytree.tree_leaves(batch) if isinstance(leaf, torch.Tensor)))
 
 
 def _used(device: torch.device) -> int:

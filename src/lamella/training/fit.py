@@ -10,6 +10,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from lamella.engine import cluster
+from lamella.engine.variable import as_array
 from lamella.training import checks
 from lamella.training.callbacks import CallbackList, has_terminate_on_nan
 from lamella.training.progress import Progress
@@ -75,7 +76,7 @@ def train_epoch(model: Any, source: Any, callbacks: CallbackList, progress: Prog
                 callbacks.call("on_train_batch_begin", index, None)
                 callbacks.call("on_batch_begin", index, None)
             step(x, y, weight)
-            if progress.step(_length(x)):
+            if progress.step(length(x)):
                 logs = read_metrics(model)
                 checks.loss_is_finite(model, logs, x)
                 progress.show(logs)
@@ -108,7 +109,7 @@ def evaluate_batches(model: Any, source: Any, callbacks: CallbackList, progress:
                 if begins:
                     callbacks.call("on_test_batch_begin", index, None)
                 step(x, y, weight)
-                if progress.step(_length(x)):
+                if progress.step(length(x)):
                     progress.show(read_metrics(model))
                 if ends:
                     callbacks.call("on_test_batch_end", index, read_metrics(model))
@@ -131,7 +132,7 @@ def predict_batches(model: Any, source: Any, callbacks: CallbackList, progress: 
             for index, (x, _, _) in enumerate(source.batches()):
                 output = model.predict_step((x,)) if own_step else model(x)
                 parts.append(output)
-                progress.step(_length(x))
+                progress.step(length(x))
                 if ends:
                     callbacks.call("on_predict_batch_end", index, {"outputs": output})
         progress.finish({})
@@ -148,8 +149,7 @@ def _base_predict_step(model: Any) -> Any:
 
 
 def _joined(tensors: Sequence[torch.Tensor]) -> np.ndarray:
-    whole = (torch.cat(list(tensors)) if len(tensors) > 1 else tensors[0]).detach().cpu()
-    return (whole.float() if whole.dtype is torch.bfloat16 else whole).numpy()  # NumPy has no bfloat16
+    return as_array(torch.cat(list(tensors)) if len(tensors) > 1 else tensors[0])
 
 
 def read_all_metrics(model: Any) -> dict[str, Any]:
@@ -173,5 +173,6 @@ def _validates(epoch: int, frequency: int | Iterable[int]) -> bool:
     return epoch + 1 in frequency
 
 
-def _length(x: Any) -> int:
+def length(x: Any) -> int:
+    """The number of samples in a batch."""
     return len(x) if isinstance(x, torch.Tensor) else len(pytree.tree_leaves(x)[0])

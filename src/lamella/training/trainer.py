@@ -592,7 +592,7 @@ class Trainer:
         batch = source.peek()
         self._build_from(batch[0])
         with torch.no_grad():
-            return pytree.tree_map(lambda t: t.cpu().numpy(), self(batch[0]))  # type: ignore[operator]
+            return pytree.tree_map(as_array, self(batch[0]))  # type: ignore[operator]
 
     def _one_batch(self, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> Any:
         first = pytree.tree_leaves(x)[0]
