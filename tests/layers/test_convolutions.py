@@ -299,3 +299,18 @@ def test_a_state_dict_goes_through_a_file(tmp_path):
     assert not np.allclose(other(x).detach(), model(x).detach())
     other.load_state_dict(torch.load(tmp_path / "weights.pt"))
     close(other(x).detach(), model(x).detach(), 1e-7)
+
+
+@pytest.mark.parametrize(("size", "strides"), [(3, 1), (3, 2), (40, 1), (40, 3)])
+def test_a_window_of_one_place_is_a_product(size, strides):
+    """Few places are multiplied, many convolved: both give what torch's convolution gives, gradients too."""
+    layer = layers.Conv2D(5, 1, strides=strides, padding="same", activation="tanh")
+    x = torch.randn(2, size, size, 3, requires_grad=True)
+    y = layer(x)
+    kernel = layer.kernel.detach().permute(3, 2, 0, 1).requires_grad_()
+    same = torch.nn.functional.conv2d(x.permute(0, 3, 1, 2), kernel, layer.bias, strides).tanh().permute(0, 2, 3, 1)
+    torch.testing.assert_close(y, same, rtol=1e-5, atol=1e-6)
+    mine = torch.autograd.grad(y.square().sum(), [x, layer.kernel])
+    theirs = torch.autograd.grad(same.square().sum(), [x, kernel])
+    torch.testing.assert_close(mine[0], theirs[0], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(mine[1], theirs[1].permute(2, 3, 1, 0), rtol=1e-4, atol=1e-4)

@@ -34,8 +34,8 @@ def test_pairs_are_exact(relu, rng, monkeypatch):
     kinds = [type(step.function).__name__ for step in one._graph.steps]
     assert sorted(kind for kind in kinds if kind.startswith("ReluAfter")) == [
         "ReluAfterNormalization",
+        "ReluAfterNormalizedSum",
         "ReluAfterPooling",
-        "ReluAfterSum",
     ]
     other = copy.deepcopy(one)
     for layer in other.layers:
@@ -43,6 +43,48 @@ def test_pairs_are_exact(relu, rng, monkeypatch):
     for mine, theirs in zip(trained(one, x), trained(other, x), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=0, atol=0)
     np.testing.assert_array_equal(one.predict(x, verbose=0), other.predict(x, verbose=0))
+
+
+def downsampling(x, relu=True):
+    """A block of a residual network whose two branches both end in a normalization."""
+    long = layers.BatchNormalization()(layers.Conv2D(6, 3, strides=2, padding="same", use_bias=False)(x))
+    short = layers.BatchNormalization()(layers.Conv2D(6, 1, strides=2, use_bias=False)(x))
+    total = layers.Add()([short, long])
+    return layers.ReLU()(total) if relu else total
+
+
+@pytest.mark.parametrize("relu", [True, False])
+def test_sums_onto_normalized_values_are_exact(relu, rng):
+    x = torch.from_numpy(rng.normal(size=(6, 8, 8, 4)).astype("float32"))
+    inputs = lamella.Input((8, 8, 4))
+    one = lamella.Model(inputs, downsampling(downsampling(inputs, relu), relu))
+    kinds = [type(step.function).__name__ for step in one._graph.steps]
+    assert kinds.count("ReluAfterNormalizedSum" if relu else "SumWithNormalization") == 2
+    assert kinds.count("BatchNormalization") == 2  # the other branch's
+    other = copy.deepcopy(one)
+    for layer in other.layers:
+        layer.register_forward_hook(lambda *_: None)
+    for mine, theirs in zip(trained(one, x), trained(other, x), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=0, atol=0)
+    np.testing.assert_array_equal(one.predict(x, verbose=0), other.predict(x, verbose=0))
+
+
+def test_a_normalization_that_others_use_is_not_overwritten():
+    x = lamella.Input((4,))
+    normal = layers.BatchNormalization()(x)
+    model = lamella.Model(x, [normal, layers.Add()([normal, x])])
+    batch = torch.randn(8, 4)
+    before, after = model(batch)
+    torch.testing.assert_close(after, before + batch)
+
+
+def test_a_sum_of_other_shapes_stretches_as_it_does_alone():
+    x = lamella.Input((3, 4))
+    row = lamella.Input((1, 4))
+    model = lamella.Model([x, row], layers.ReLU()(layers.Add()([layers.BatchNormalization()(row), x])))
+    wide, narrow = torch.randn(5, 3, 4), torch.randn(5, 1, 4)
+    expected = (narrow / (1 + 1e-3) ** 0.5 + wide).relu()
+    torch.testing.assert_close(model([wide, narrow]), expected)
 
 
 def test_a_hook_sees_what_its_layer_gave():

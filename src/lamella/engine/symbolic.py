@@ -259,14 +259,14 @@ class Graph:
     Args:
         inputs: Symbolic tensors in any nesting of lists, tuples and dicts.
         outputs: Symbolic tensors in any nesting.
-        fuse: Given two functions of which the second alone uses the first's result, one that computes
-            both quicker, or None.
+        fuse: Given two functions of which the second alone uses the first's result (and, where the second takes a
+            list, the place of that result in it), one that computes both quicker, or None.
 
     Raises:
         ArgumentError: An output that cannot be computed from the inputs; the message names what is missing.
     """
 
-    def __init__(self, inputs: Any, outputs: Any, fuse: Callable[[Any, Any], Any] | None = None) -> None:
+    def __init__(self, inputs: Any, outputs: Any, fuse: Callable[..., Any] | None = None) -> None:
         self.inputs = inputs
         self.outputs = outputs
         self.input_list = _all_symbolic(inputs, "inputs")
@@ -320,7 +320,7 @@ class Graph:
         every = {id(node): node for node in (*inputs, *self.nodes)}
         return sorted(every.values(), key=lambda node: (-depth.get(id(node), 0), met.get(id(node), len(met))))
 
-    def _compile(self, fuse: Callable[[Any, Any], Any] | None) -> None:
+    def _compile(self, fuse: Callable[..., Any] | None) -> None:
         """Gives each symbolic tensor a slot in a list, and each node the plan of its call."""
         slots = {id(tensor): slot for slot, tensor in enumerate(self.input_list)}
         steps: dict[int, Step] = {}
@@ -333,20 +333,29 @@ class Graph:
         self.size = len(slots)
         self.output_slots = _with_slots(self.outputs, slots)
 
-    def _fuse(self, steps: dict[int, Step], fuse: Callable[[Any, Any], Any]) -> None:
+    def _fuse(self, steps: dict[int, Step], fuse: Callable[..., Any]) -> None:
         uses = Counter(id(tensor) for node in self.nodes for tensor in node.inputs)
         uses.update(id(tensor) for tensor in self.output_list)
         for node in self.nodes:
             step = steps[id(node)]
-            before = node.inputs[0].node if step.source >= 0 else None
-            if before is None or id(before) not in steps or uses[id(node.inputs[0])] != 1:
-                continue
-            first = steps[id(before)]
-            takes_one = len(before.args) == 1 and not before.kwargs and first.single
-            together = fuse(first.function, step.function) if takes_one else None
-            if together is not None:
-                step.function, step.source, step.args = together, first.source, first.args
-                del steps[id(before)]
+            listed = step.source < 0 and _is_list(node)
+            for place, tensor in enumerate(node.inputs if listed or step.source >= 0 else ()):
+                first = steps.get(id(tensor.node))
+                if first is None or uses[id(tensor)] != 1 or not first.takes_one:
+                    continue
+                if listed:
+                    together = fuse(first.function, step.function, place) if first.source >= 0 else None
+                else:
+                    together = fuse(first.function, step.function)
+                if together is None:
+                    continue
+                if listed:
+                    step.args[0][place] = first.args[0]
+                else:
+                    step.source, step.args = first.source, first.args
+                step.function = together
+                del steps[id(tensor.node)]
+                break
 
     def __call__(self, input_list: Sequence[torch.Tensor]) -> Any:
         """Computes the outputs (nested as they were given) for a flat list of input tensors."""
@@ -355,6 +364,12 @@ class Graph:
         for step in self.steps:
             step.run(values)
         return filled(self.output_slots, values)
+
+
+def _is_list(node: Node) -> bool:
+    """Whether the node takes one list of tensors and nothing else."""
+    listed = len(node.args) == 1 and not node.kwargs and isinstance(node.args[0], list)
+    return listed and all(isinstance(item, SymbolicTensor) for item in node.args[0])
 
 
 class Slot(int):
@@ -388,6 +403,7 @@ class Step:
         self.source = slots[id(node.args[0])] if simple else -1
         self.args, self.kwargs = _with_slots((node.args, node.kwargs), slots)
         self.single = isinstance(node.outputs, SymbolicTensor)
+        self.takes_one = len(node.args) == 1 and not node.kwargs and self.single
 
     @property
     def reads(self) -> set[int]:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from lamella import constraints, initializers, regularizers
+from lamella.engine.channels import channels_first, channels_last
 from lamella.errors import ArgumentError, ShapeError
 from lamella.layers.base import InputSpec, Layer, registry
 
@@ -188,13 +189,13 @@ class BatchNormalization(Layer):
         """The channels moved to axis 1. A view."""
         rank = inputs.ndim
         if rank == 4 and self.axis in (-1, 3):
-            return inputs.permute(0, 3, 1, 2)
+            return channels_first(inputs)
         return inputs if self.axis % rank == 1 else inputs.movedim(self.axis, 1)
 
     def outward(self, y: torch.Tensor, rank: int) -> torch.Tensor:
         """The channels moved back to their axis. A view."""
         if rank == 4 and self.axis in (-1, 3):
-            return y.permute(0, 2, 3, 1)
+            return channels_last(y)
         return y if self.axis % rank == 1 else y.movedim(1, self.axis)
 
     def _follow(self, mean: torch.Tensor, variance: torch.Tensor) -> None:

@@ -30,6 +30,9 @@ from lamella.layers.windows import (
 _CONVOLVE = {1: F.conv2d, 2: F.conv2d, 3: F.conv3d}
 
 
+_FEW_PLACES = 1024
+
+
 class WindowedConvolution(SpatialLayer):
     """What all convolutions share: a window, a bias and an activation."""
 
@@ -179,7 +182,26 @@ class Convolution(WindowedConvolution):
         self._add_bias(self.filters)
 
     def convolve(self, inputs: torch.Tensor) -> torch.Tensor:
-        return self._slide(self._floating(inputs), self._torch_kernel(self.kernel), self.bias, self.groups)
+        x, kernel = self._floating(inputs), self._torch_kernel(self.kernel)
+        if self._mixes_channels_only and self._sees_few_places(x):
+            return self._product(x, kernel)
+        return self._slide(x, kernel, self.bias, self.groups)
+
+    @property
+    def _mixes_channels_only(self) -> bool:
+        return max(self.kernel_size) == 1 and self.groups == 1 and self.channels_last and self.rank == 2
+
+    def _sees_few_places(self, x: torch.Tensor) -> bool:
+        """Whether so few places share the kernel that to sort it anew for a convolution takes longer than its sums."""
+        if x.device.type != "cpu" or torch.compiler.is_compiling():
+            return False
+        return x.numel() <= _FEW_PLACES * x.shape[1] * self._steps[0] * self._steps[1]
+
+    def _product(self, x: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
+        """A window of one place is a product of matrices: of all places with the kernel."""
+        down, across = self._steps
+        places = x[:, :, ::down, ::across] if down * across > 1 else x
+        return F.linear(places.permute(0, 2, 3, 1), kernel.flatten(1), self.bias).permute(0, 3, 1, 2)
 
 
 @registry.register("Convolution1D")

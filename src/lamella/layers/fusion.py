@@ -16,17 +16,24 @@ from lamella.layers.merging import Add
 from lamella.layers.pooling import MaxPooling1D, MaxPooling2D, MaxPooling3D
 
 
-def fused(first: Any, second: Any) -> Callable[..., torch.Tensor] | None:
+def fused(first: Any, second: Any, place: int | None = None) -> Callable[..., torch.Tensor] | None:
     """A function that computes two layers quicker than one after the other, or None where there is nothing to gain.
 
     Values and gradients are exactly those of the two. Hooks on the layers are respected: where there is one, the
     layers run one after the other.
 
     Args:
-        first: A layer whose result `second` alone uses.
+        first: A layer (or layers that were fused) whose result `second` alone uses.
         second: The layer after it.
+        place: Which of the second's inputs is the first's result, where it takes a list. The function then takes the
+            list with the first's input in that place.
     """
+    if place is not None:
+        plain = isinstance(first, BatchNormalization) and first._can_be_quick() and type(second) is Add
+        return SumWithNormalization(first, second, place) if plain and second.activity_regularizer is None else None
     if _rectifies(second) and second._can_be_quick():
+        if isinstance(first, SumWithNormalization):
+            return ReluAfterNormalizedSum(first, second)
         if isinstance(first, BatchNormalization) and first._can_be_quick():
             return ReluAfterNormalization(first, second)
         if isinstance(first, Add) and first.activity_regularizer is None:
@@ -93,6 +100,57 @@ class ReluAfterSum(Pair):
 
     def together(self, x: Any) -> torch.Tensor:
         return self.first.call(x).relu_()
+
+
+class SumWithNormalization:
+    """The other addends are added onto the normalized values: no gradient needs these."""
+
+    def __init__(self, normalization: BatchNormalization, add: Add, place: int) -> None:
+        self.normalization = normalization
+        self.add = add
+        self.place = place
+
+    def __call__(self, inputs: Any) -> torch.Tensor:
+        return self._outward(self.together(inputs)) if self.takes(inputs) else self.separately(inputs)
+
+    def takes(self, inputs: Any) -> bool:
+        """Whether `together` can be computed for these inputs."""
+        first, shape = self.normalization, inputs[self.place].shape
+        plain = first._quick and first.built and self.add.built and not masking.in_use
+        if not plain or _is_hooked(first) or _is_hooked(self.add):
+            return False
+        return all(type(x) is torch.Tensor and x.dtype is first._float and x.shape == shape for x in inputs)
+
+    def separately(self, inputs: Any) -> torch.Tensor:
+        """One after the other."""
+        addends = list(inputs)
+        addends[self.place] = self.normalization(addends[self.place])
+        return self.add(addends)
+
+    def together(self, inputs: Any) -> torch.Tensor:
+        """The sum, with the channels in axis 1 as the normalization has them."""
+        first = self.normalization
+        total = first.normalize(first.inward(inputs[self.place]), first.training)
+        for other in (x for i, x in enumerate(inputs) if i != self.place):
+            total.add_(first.inward(other))
+        return total
+
+    def _outward(self, total: torch.Tensor) -> torch.Tensor:
+        return self.normalization.outward(total, total.ndim)
+
+
+class ReluAfterNormalizedSum:
+    """The relu overwrites the sum, which overwrote the normalized values."""
+
+    def __init__(self, first: SumWithNormalization, second: Any) -> None:
+        self.first = first
+        self.second = second
+
+    def __call__(self, inputs: Any) -> torch.Tensor:
+        first, second = self.first, self.second
+        if not second._quick or _is_hooked(second) or not first.takes(inputs):
+            return second(first(inputs))
+        return first._outward(first.together(inputs).relu_())
 
 
 def _is_hooked(layer: Any) -> bool:

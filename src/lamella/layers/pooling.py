@@ -8,6 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from lamella.engine.channels import channels_first, channels_last
 from lamella.layers.base import InputSpec, registry
 from lamella.layers.windows import (
     SpatialLayer,
@@ -51,8 +52,8 @@ class Pooling(SpatialLayer):
         raise NotImplementedError
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
-        if self.channels_last and self.rank > 1:  # what `inward` and `outward` do, without the calls
-            return self.pool(inputs.permute(*self._to_torch)).permute(*self._from_torch)
+        if self.channels_last and self.rank == 2:  # what `inward` and `outward` do, without the calls
+            return channels_last(self.pool(channels_first(inputs)))
         return self.outward(self.pool(self.inward(inputs)))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from lamella.engine.channels import channels_first, channels_last
 from lamella.errors import ArgumentError, ShapeError
 from lamella.layers.base import Layer
 from lamella.layers.input_spec import check_input
@@ -36,6 +37,8 @@ class SpatialLayer(Layer):
     def inward(self, x: torch.Tensor) -> torch.Tensor:
         """`x` in torch's order, (batch, channels, *space), with two axes of space at least. A view."""
         if self.channels_last:  # where permute itself refuses another rank
+            if self.rank == 2:
+                return channels_first(x)
             return (x.unsqueeze(1) if self.rank == 1 else x).permute(*self._to_torch)
         self.check_rank(x)
         return x.unsqueeze(2) if self.rank == 1 else x
@@ -43,6 +46,8 @@ class SpatialLayer(Layer):
     def outward(self, y: torch.Tensor) -> torch.Tensor:
         """The inverse of `inward`."""
         if self.channels_last:
+            if self.rank == 2:
+                return channels_last(y)
             y = y.permute(*self._from_torch)
             return y.squeeze(1) if self.rank == 1 else y
         return y.squeeze(2) if self.rank == 1 else y

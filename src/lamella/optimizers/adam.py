@@ -9,6 +9,7 @@ import torch
 
 from lamella.errors import ArgumentError
 from lamella.optimizers.base import Optimizer, Tensors, registry
+from lamella.optimizers.layout import in_memory_order
 
 
 @registry.register("adam")
@@ -33,6 +34,8 @@ class Adam(Optimizer):
         >>> w.detach()
         tensor([0.9000])
     """
+
+    by_element = True
 
     def __init__(
         self,
@@ -72,12 +75,14 @@ class Adam(Optimizer):
         if self._clock is None or self._clock.device != weights[0].device:
             self._clock = torch.zeros((), device=weights[0].device)
         self._clock.fill_(t)
+        extra = [] if largest is None else [largest]
+        weights, gradients, momentum, velocity, *extra = in_memory_order(weights, gradients, momentum, velocity, *extra)
         torch._fused_adam_(
             weights,
             gradients,
             momentum,
             velocity,
-            largest or [],
+            extra[0] if extra else [],
             [self._clock] * len(weights),
             lr=rate,
             beta1=self.beta_1,
@@ -124,6 +129,8 @@ class Adamax(Optimizer):
         0.001
     """
 
+    by_element = True
+
     def __init__(
         self,
         learning_rate: Any = 0.001,
@@ -157,6 +164,8 @@ class Nadam(Optimizer):
         >>> Nadam().learning_rate
         0.001
     """
+
+    by_element = True
 
     def __init__(
         self,
@@ -250,6 +259,8 @@ class Lion(Optimizer):
         >>> Lion().beta_2
         0.99
     """
+
+    by_element = True
 
     def __init__(self, learning_rate: Any = 0.001, beta_1: float = 0.9, beta_2: float = 0.99, **options: Any) -> None:
         super().__init__(learning_rate, **options)

@@ -19,7 +19,8 @@ from lamella import initializers
 from lamella.engine.dtypes import torch_dtype
 from lamella.engine.registry import Registry, serialize
 from lamella.engine.variable import State, as_array, copy_into, whole
-from lamella.errors import ArgumentError, NotBuiltError, ShapeError
+from lamella.errors import ArgumentError, NotBuiltError
+from lamella.optimizers.layout import laid_out
 from lamella.optimizers.schedules import LearningRateSchedule
 from lamella.optimizers.schedules import registry as schedules
 
@@ -380,7 +381,7 @@ class Optimizer:
         slots = self._slots
         if index is not None and index != list(range(len(self._weights))):
             slots = {name: [tensors[i] for i in index] for name, tensors in slots.items()}
-        self._step(weights, [_laid_out(g, w) for g, w in zip(grads, weights, strict=True)], slots)  # type: ignore[arg-type]
+        self._step(weights, [laid_out(g, w) for g, w in zip(grads, weights, strict=True)], slots)  # type: ignore[arg-type]
         self._steps += 1
 
     def _step(self, weights: Tensors, gradients: Tensors, slots: dict[str, Tensors]) -> None:
@@ -532,18 +533,6 @@ class Optimizer:
         if custom_objects and isinstance(rate, dict):
             config = {**config, "learning_rate": schedules.get(rate, custom_objects)}
         return cls(**config)
-
-
-def _laid_out(gradient: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """The gradient in the memory order of its weight: fused kernels walk both as they lie in memory."""
-    if gradient.shape != weight.shape:  # a fused kernel would read past its end
-        raise ShapeError(
-            f"A gradient has shape {tuple(gradient.shape)}, its weight {tuple(weight.shape)}: they must be equal. "
-            "Are the gradients in the order of the weights?"
-        )
-    if gradient.stride() == weight.stride() and gradient.dtype is weight.dtype:
-        return gradient
-    return torch.empty_like(weight, requires_grad=False, memory_format=torch.preserve_format).copy_(gradient)
 
 
 _warned: set[tuple[int, int]] = set()

@@ -8,6 +8,7 @@ import torch
 
 from lamella.errors import ArgumentError
 from lamella.optimizers.base import Optimizer, Tensors, registry
+from lamella.optimizers.layout import in_memory_order
 
 
 @registry.register("sgd")
@@ -47,6 +48,8 @@ class SGD(Optimizer):
         (3.0, 120)
     """
 
+    by_element = True
+
     def __init__(
         self, learning_rate: Any = 0.01, momentum: float = 0.0, nesterov: bool = False, **options: Any
     ) -> None:
@@ -69,6 +72,7 @@ class SGD(Optimizer):
         else:
             # torch's kernel: v = momentum * v + (1 - dampening) * g; w -= lr * v. With this dampening and lr = 1
             # the rate goes into v, as in Keras (whose v has the other sign).
+            weights, gradients, velocity = in_memory_order(weights, gradients, velocity)
             torch._fused_sgd_(
                 weights,
                 gradients,
