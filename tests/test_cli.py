@@ -25,7 +25,10 @@ def trained(tmp_path_factory):
 
 def test_what_is_written(trained):
     assert {each.name for each in trained.iterdir()} == {
+        "model.keras",
         "weights.safetensors",
+        "events.jsonl",
+        "report.html",
         "history.csv",
         "run.json",
         "learning_curve.png",

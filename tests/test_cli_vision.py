@@ -45,7 +45,7 @@ def trained(tmp_path_factory):
 def test_what_a_training_leaves_behind(trained):
     run = trained / "run"
     assert {each.name for each in run.iterdir()} == {
-        *("model.keras", "pictures", "history.csv", "run.json", "learning_curve.png")
+        *("model.keras", "pictures", "report.html", "events.jsonl", "history.csv", "run.json", "learning_curve.png")
     }
     record = json.loads((run / "run.json").read_text())
     assert set(record["test"]["AP@0.5"]) == set(shapes.CLASS_NAMES)

@@ -31,6 +31,8 @@ PAGES = (
     "docs/serving.md",
     "docs/study.md",
     "docs/doctor.md",
+    "docs/report.md",
+    "docs/gallery.md",
 )
 IN_ENGLISH = ("docs/training.md", "docs/data.md", "docs/recurrent.md")
 TRANSLATED = {page: page.replace(".md", ".zh-CN.md") for page in PAGES if page not in IN_ENGLISH}
@@ -95,15 +97,6 @@ def test_every_make_target_that_is_named_exists(page):
     named = set(re.findall(r"(?:^|`)make ([a-z]+)", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE))
     assert named
     assert named <= targets
-
-
-def test_the_modes_of_descent(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    runpy.run_path(str(ROOT / "examples/descent_modes.py"))
-    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
-    steps = {row[0]: int(row[2]) for row in rows if row[0] in ("batch", "stochastic", "mini-batch")}
-    assert steps == {"batch": 10, "stochastic": 14370, "mini-batch": 450}
-    assert (tmp_path / "runs/descent_modes.png").exists()
 
 
 def test_the_digits_example(capsys):

@@ -18,7 +18,6 @@ ELSEWHERE = {
     "StatelessScope",  # torch.func.functional_call
     "SymbolicScope",  # of Keras's inner workings
     "distillation",
-    "distribution",  # torch.distributed
     "export",  # torch.export
     "legacy",
     "quantizers",
@@ -37,7 +36,9 @@ def test_every_top_name_of_keras():
     assert names(keras) - set(lamella.__all__) - ELSEWHERE - later == set()
 
 
-@pytest.mark.parametrize("module", ["backend", "config", "mixed_precision", "optimizers", "callbacks", "utils"])
+@pytest.mark.parametrize(
+    "module", ["backend", "config", "mixed_precision", "optimizers", "callbacks", "utils", "distribution"]
+)
 def test_every_name_of_a_module(module):
     missing = names(getattr(keras, module)) - set(getattr(lamella, module).__all__)
     assert missing <= {"OrbaxCheckpoint"}

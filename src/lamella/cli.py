@@ -28,6 +28,8 @@ COMMANDS = {
     "transcribe": "speech",
     "forecast": "forecast",
     "serve": "serve",
+    "report": "report",
+    "watch": "watch",
 }
 """Which module of `lamella.commands` does a task of `lamella train`, and what a model that was trained can do."""
 
@@ -146,8 +148,9 @@ def _add_train(commands: Any) -> None:
     train = commands.add_parser(
         "train",
         help="train a model on a data set, or on your pictures, texts, sounds or tables",
-        description="Trains, tests, and writes the model and the learning curve to runs/. What is not given has a "
-        "default that fits the task; what does not go with the task is refused.",
+        description="Trains, tests, and writes the model and a report to runs/. What is not given has a "
+        "default that fits the task; what does not go with the task is refused. A doctor says what is wrong with the "
+        "training, if anything is; `lamella watch` follows it live.",
     )
     above_0 = _number("above 0", lambda value: 0 < value < float("inf"))
     train.add_argument("--task", choices=TASKS, default="classify", help="classify (pictures or rows) by default")
@@ -186,6 +189,7 @@ def _add_train(commands: Any) -> None:
     train.add_argument("--sample-rate", type=_whole(1000), dest="sample_rate", help="speech: 8000 samples a second")
     train.add_argument("--strict", action="store_true", default=None, help="detect, speech: refuse a broken file")
     _add_nproc(train)
+    train.add_argument("--no-doctor", action="store_false", default=None, dest="doctor", help="nobody looks for faults")
     train.add_argument("--seed", type=_whole(0, 2**32 - 1), help="0")
     train.add_argument("--out", help="the folder to write to; a new one in runs/ by default")
     train.add_argument("--verbose", type=int, choices=(0, 1, 2), help="1, a progress bar; 2, a line an epoch")
@@ -254,6 +258,7 @@ def _add_uses(commands: Any) -> None:
     forecast.add_argument("--out", metavar="FILE", help="a CSV file to write to")
 
     _add_serve(commands)
+    _add_report(commands)
 
 
 def _add_serve(commands: Any) -> None:
@@ -288,6 +293,27 @@ def _add_serve(commands: Any) -> None:
     serve.add_argument("--max-length", type=_whole(1), default=1024, dest="max_length", help="1024 along an open axis")
     serve.add_argument("--timeout", type=above_0, default=10.0, help="10 seconds to an answer")
     serve.add_argument("--threads", type=_whole(1), help="of the CPU for the model; all but one by default")
+
+
+def _add_report(commands: Any) -> None:
+    report = commands.add_parser(
+        "report",
+        help="one HTML file that shows and explains trainings",
+        description="Writes one HTML file of what trainings left in their folders; several are shown side by side.",
+    )
+    report.add_argument("runs", metavar="RUN", nargs="+", help="a folder that a training wrote to, or one of them")
+    report.add_argument("-o", "--output", default="report.html", metavar="FILE", help="report.html")
+    report.add_argument("--lang", choices=("en", "zh"), dest="language", help="LAMELLA_LANG or the system's by default")
+
+    watch = commands.add_parser(
+        "watch",
+        help="follow trainings live, in the browser",
+        description="Shows the trainings that write to folders, while they run.",
+    )
+    watch.add_argument("folders", metavar="DIR", nargs="*", default=["runs"], help="folders of trainings, runs")
+    watch.add_argument("--host", default="127.0.0.1", help="127.0.0.1, this machine alone; 0.0.0.0 for all networks")
+    watch.add_argument("--port", type=_whole(0, 65535), default=6006, help="6006; 0 for any free one")
+    watch.add_argument("--open", action="store_true", help="open the page in the browser")
 
 
 class _Parser(argparse.ArgumentParser):

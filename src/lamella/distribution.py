@@ -5,6 +5,8 @@ The script stays as it is but for one line, and runs under `torchrun`, `lamella 
     lamella.distribution.set_distribution(lamella.distribution.DataParallel())
 """
 
+from typing import TYPE_CHECKING, Any
+
 from lamella.engine.cluster import (
     DataParallel,
     Distribution,
@@ -12,14 +14,42 @@ from lamella.engine.cluster import (
     get_distribution,
     set_distribution,
 )
+from lamella.engine.mesh import (
+    DeviceMesh,
+    LayoutMap,
+    TensorLayout,
+    distribute_tensor,
+    get_device_count,
+    initialize,
+    list_devices,
+)
+
+if TYPE_CHECKING:
+    from lamella.engine.model_parallel import ModelParallel
 
 distribution = get_distribution
 
 __all__ = [
     "DataParallel",
+    "DeviceMesh",
     "Distribution",
     "FullyShardedDataParallel",
+    "LayoutMap",
+    "ModelParallel",
+    "TensorLayout",
+    "distribute_tensor",
     "distribution",
+    "get_device_count",
     "get_distribution",
+    "initialize",
+    "list_devices",
     "set_distribution",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "ModelParallel":  # it brings torch's DTensor, which takes a second to load
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from lamella.engine.model_parallel import ModelParallel
+
+    return ModelParallel

@@ -1,11 +1,13 @@
 """The doctor: sicknesses that are planted are found, healthy trainings are left in peace, nothing is disturbed."""
 
+import math
 import string
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import sklearn.datasets
 import torch
 
 import lamella
@@ -137,6 +139,16 @@ def test_no_learning_is_told_early(capsys):
     assert "[rate_too_small]" not in capsys.readouterr().out  # once is enough
 
 
+def test_whether_the_loss_stays_is_seen_on_the_same_samples():
+    # The samples looked at are harder than the rest: their loss is no measure for that of all.
+    before, after = Trial(9.0, 8.9, 1.0, 8.9, 0.01, "h"), Trial(8.9, 8.8, 1e4, 2.0, 0.01, "h")
+    course = Course([4.0, 4.0, 4.0], [], [], [before], steps=10)
+    assert course.stuck == pytest.approx(0.85 * 9.0) and course_findings(course, []) == []
+    course.trials.append(after)
+    assert [each.kind for each in course_findings(course, [])] == ["rate_too_small"]
+    assert Course().stuck == math.inf
+
+
 def test_attention_that_looks_at_one_place():
     inputs = lamella.Input((6, 8))
     large = RandomNormal(stddev=8.0)
@@ -173,7 +185,7 @@ def test_streams_several_outputs_and_own_steps_are_watched_as_far_as_can_be():
 
 
 def test_readings_are_what_autograd_says():
-    x, y = table(100)
+    x, y = table(90)
     model = lamella.Sequential([lamella.Input((4,)), layers.Dense(8, "relu", name="a"), layers.Dense(1, name="b")])
     model.compile("sgd", "mse")
     before = [weight.detach().clone() for weight in model.trainable_weights]
@@ -212,6 +224,22 @@ def test_leaked_rows_are_counted_as_by_hand(rng):
     assert leaked_rows(Held(few), Held(few[:50])) == []  # of 16 possible rows
 
 
+@pytest.mark.parametrize("name", ["iris", "wine", "breast_cancer", "diabetes"])
+def test_ordinary_trainings_on_real_tables_raise_nothing(name):
+    x, y = getattr(sklearn.datasets, f"load_{name}")(return_X_y=True)
+    order = np.random.permutation(len(x))
+    x, y = ((x - x.mean(0)) / x.std(0))[order], y[order]
+    y, outputs = ((y - y.mean()) / y.std(), 1) if name == "diabetes" else (y, y.max() + 1)
+    hidden = layers.Dense(16, "relu")
+    last = layers.Dense(outputs) if name == "diabetes" else layers.Dense(outputs, "softmax")
+    model = lamella.Sequential([lamella.Input((x.shape[1],)), hidden, last])
+    loss = "mse" if name == "diabetes" else "sparse_categorical_crossentropy"
+    model.compile(lamella.optimizers.Adam(0.01), loss)
+    doctor = Doctor(shown=0)
+    model.fit(x, y, epochs=15, validation_split=0.25, verbose=0, callbacks=[doctor])
+    assert doctor.findings == []
+
+
 def test_constant_columns_and_blank_corners(rng):
     x = rng.normal(size=(5000, 6)).astype("float32")
     x[:, [1, 4]] = 0
@@ -219,6 +247,25 @@ def test_constant_columns_and_blank_corners(rng):
     (found,) = constant_features(torch.from_numpy(x))
     assert found.figures == {"columns": "1, 4", "count": 2, "of": 6}
     assert constant_features(torch.from_numpy(abs(x))) == []
+
+
+def test_a_class_of_inputs_that_does_not_occur(rng):
+    numbers = rng.normal(size=(400, 2))
+    one_hot = np.eye(5)[rng.choice([0, 1, 2, 4], 400)]
+    table = torch.from_numpy(np.concatenate([numbers, one_hot], 1).astype("float32"))
+    assert constant_features(table) == []
+    table[:, 6] = 1
+    assert constant_features(table)[0].figures["columns"] == "6"
+
+
+def test_rare_letters_are_no_imbalance(rng):
+    loss = lamella.losses.as_loss("sparse_categorical_crossentropy")
+    letters = torch.from_numpy(rng.choice(27, 2000, p=np.r_[0.5, np.full(25, 0.495 / 25), 0.005]))
+    before = letters.unfold(0, 4, 1)[:-1]
+    assert label_imbalance(letters[4:], loss, 27, False, before) == []
+    assert label_imbalance(letters[4:], loss, 27, False, before.float())
+    assert label_imbalance(letters[4:], loss, 27, False, before + 27)  # words of one kind, classes of another
+    assert label_imbalance((letters[4:] == 26).long(), loss, 2, False, before)
 
 
 def test_imbalance_of_numbers_and_one_hot_classes(rng):

@@ -8,7 +8,7 @@ import lamella
 from lamella import layers
 from lamella.engine import random, replay
 from lamella.engine.replay import Replay
-from lamella.training.trainer import Trainer
+from lamella.training import train_function
 
 WIDE = {"shuffle": True, "batch_size": 16, "verbose": 0}
 
@@ -66,7 +66,7 @@ def trained(make, callbacks=(), **fit):
 def both_ways(monkeypatch, make, callbacks=(), **fit):
     played, its_history = trained(make, callbacks, **fit)
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_may_be_replayed", lambda self: False)
+        patch.setattr(train_function, "may_be_replayed", lambda model: False)
         plain, history = trained(make, callbacks, **fit)
     assert plain._replay is None
     assert its_history == history

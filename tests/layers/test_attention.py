@@ -362,7 +362,7 @@ def test_penalties_reach_the_projections(name, arguments, rng):
     ours, theirs = (getattr(m.layers, name)(*arguments, **regularizers) for m in (lamella, keras))
     ours(*xs), theirs(*xs)
     theirs.set_weights(ours.get_weights())
-    from lamella.layers.base import pop_added_losses
+    from lamella.layers.added_losses import pop_added_losses
 
     pop_added_losses()
     ours(*xs), theirs(*xs)

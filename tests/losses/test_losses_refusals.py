@@ -157,6 +157,7 @@ BAD_TARGETS = [
     (losses.BinaryCrossentropy(), [[-1.0], [1.0]], (None, 1), ["from 0 to 1", "-1 to 1", "(y + 1) / 2"]),
     (losses.BinaryCrossentropy(), [0, 1, 5], (None, 1), ["0 to 5", "sparse_categorical_crossentropy"]),
     (losses.BinaryFocalCrossentropy(), [0, 1, 5], (None, 1), ["0 to 5"]),
+    (losses.BinaryCrossentropy(), [[0, 254], [30, 9]], (None, 2), ["found 0 to 254", "y / 255"]),
     (losses.Poisson(), [[1.0], [-2.0]], (None, 1), ["poisson", "-2", "sample 1", "mean_squared_error"]),
     (losses.MeanSquaredLogarithmicError(), [[-0.5]], (None, 1), ["-0.5", "sample 0"]),
     (losses.MeanSquaredError(), ["cat", "dog"], (None, 1), ["must be numbers", "numpy.unique"]),

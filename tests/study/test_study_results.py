@@ -174,7 +174,7 @@ def test_the_picture(study, tmp_path):
 
 def test_without_matplotlib_the_mend_is_named(study, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ImportError, match="pip install matplotlib"):
+    with pytest.raises(ImportError, match=r"lamella\[study\]"):
         study.plot()
 
 

@@ -1,6 +1,5 @@
 """`BackupAndRestore`: a run that was cut off and one that was not end with the same bits."""
 
-import inspect
 import subprocess
 import sys
 
@@ -11,14 +10,9 @@ import torch
 import lamella
 from lamella import callbacks
 from lamella.errors import ArgumentError, DataError
-from lamella.training.fit import fit_epochs
 
 X = np.random.default_rng(1).normal(size=(64, 6)).astype("float32")
 Y = np.random.default_rng(2).integers(0, 3, 64)
-
-finds_its_epoch = pytest.mark.skipif(
-    "skips" not in inspect.getsource(fit_epochs), reason="fit_epochs() does not ask CallbackList.skips(epoch) yet"
-)
 
 
 class Killed(Exception):
@@ -123,7 +117,6 @@ def test_batches_that_were_trained_are_not_told_twice(tmp_path):
     assert told[:6] == [2, 3, 0, 1, 2, 3]
 
 
-@finds_its_epoch
 @pytest.mark.parametrize("every", ["epoch", 3])
 def test_fit_finds_the_epoch_by_itself(every, tmp_path):
     whole = train("adam")
@@ -132,7 +125,6 @@ def test_fit_finds_the_epoch_by_itself(every, tmp_path):
     same(train("adam", callbacks.BackupAndRestore(tmp_path / "b", save_freq=every)), whole)
 
 
-@finds_its_epoch
 def test_with_a_shuffling_loader(tmp_path):
     def loader():
         data = torch.utils.data.TensorDataset(torch.tensor(X), torch.tensor(Y))
@@ -144,7 +136,6 @@ def test_with_a_shuffling_loader(tmp_path):
     same(train("adam", callbacks.BackupAndRestore(tmp_path / "b"), data=loader), whole)
 
 
-@finds_its_epoch
 def test_in_another_process(tmp_path):
     script = f"""
 import os, sys

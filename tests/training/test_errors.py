@@ -85,6 +85,16 @@ CASES = {
         errors.UnknownNameError,
         "Unknown metric 'acuracy_'",
     ),
+    "metrics in the third place": (
+        lambda: lamella.Sequential([layers.Dense(1)]).compile("adam", "mse", ["mae"]),
+        errors.ArgumentError,
+        r"`loss_weights` must hold numbers; found 'mae'.*write metrics=\[...\]",
+    ),
+    "a metric in the third place": (
+        lambda: lamella.Sequential([layers.Dense(1)]).compile("adam", "mse", [lamella.metrics.R2Score()]),
+        errors.ArgumentError,
+        "`metrics` is the fourth",
+    ),
     "unknown activation": (lambda: layers.Dense(1, "sigmoidal"), errors.UnknownNameError, "Did you mean 'sigmoid'"),
     "fit before compile": (
         lambda: lamella.Sequential([layers.Dense(1)]).fit(X, LABELS),

@@ -1,10 +1,12 @@
 """`Profile`: the parts of a step add up, the slow one is found and named."""
 
 import json
+import sys
 import time
 
 import numpy as np
 import pytest
+import torch
 
 import lamella
 from lamella import cli
@@ -70,6 +72,25 @@ def test_too_few_steps(capsys):
         Profile(steps=0)
 
 
+@pytest.fixture
+def keras_comes_back(monkeypatch):
+    """A script that is run gets Lamella as `keras`, for the rest of the process; other tests want the real one."""
+    for what in ("meta_path", "path", "argv"):
+        monkeypatch.setattr(sys, what, [*getattr(sys, what)])
+    for method in ("numpy", "__array__"):
+        monkeypatch.setattr(torch.Tensor, method, getattr(torch.Tensor, method))
+    real = {name: module for name, module in sys.modules.items() if _is_keras(name)}
+    yield
+    for name in filter(_is_keras, list(sys.modules)):
+        del sys.modules[name]
+    sys.modules.update(real)
+
+
+def _is_keras(name):
+    return name.split(".")[0] in ("keras", "tensorflow", "tf_keras")
+
+
+@pytest.mark.usefixtures("keras_comes_back")
 def test_the_command(tmp_path, capsys):
     (tmp_path / "script.py").write_text(
         "import numpy as np, keras\n"

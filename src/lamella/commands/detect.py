@@ -11,7 +11,7 @@ import numpy as np
 
 import lamella
 from lamella.callbacks import Pace, SwapEMAWeights
-from lamella.commands.run_folder import draw_history, new_folder, print_history, write_record
+from lamella.commands.run_folder import new_folder, observers, print_history, tell_what_is_left
 from lamella.errors import DataError
 from lamella.vision import (
     YOLO,
@@ -46,6 +46,7 @@ class Options:
     strict: bool = False
     out: str | None = None
     verbose: int = 1
+    doctor: bool = True
 
 
 def train(options: Options) -> dict[str, float]:
@@ -64,14 +65,16 @@ def train(options: Options) -> dict[str, float]:
         training,
         validation_data=validation,
         epochs=options.epochs if options.minutes is None else UNENDING,
-        callbacks=[pace, CalmEnd(pace, augment), SwapEMAWeights()],
+        callbacks=[pace, CalmEnd(pace, augment), SwapEMAWeights(), *observers(folder, options.doctor)],
         verbose=options.verbose,
     )
     seconds = time.perf_counter() - start
     scores = model.evaluate(test, verbose=0, return_dict=True)
     by_class = _print_scores(model, history.history, scores, seconds)
-    write_record(folder, asdict(options), history.history, {**scores, "AP@0.5": by_class}, seconds)
-    _leave_behind(folder, model, history.history, test)
+    _leave_behind(folder, model, test)
+    told = {**scores, "AP@0.5": by_class}
+    tell_what_is_left(folder, model, asdict(options), history.history, told, seconds, ["model.keras", "pictures/"])
+    print(f"Try it: lamella predict {folder / 'model.keras'} PICTURES --draw FOLDER")
     return scores
 
 
@@ -151,7 +154,7 @@ def _print_scores(model: Any, history: Any, scores: dict[str, float], seconds: f
     return by_class
 
 
-def _leave_behind(folder: Path, model: Any, history: Any, test: DetectionDataset) -> None:
+def _leave_behind(folder: Path, model: Any, test: DetectionDataset) -> None:
     model.save(folder / "model.keras")
     pictures = folder / "pictures"
     pictures.mkdir(exist_ok=True)
@@ -160,9 +163,3 @@ def _leave_behind(folder: Path, model: Any, history: Any, test: DetectionDataset
     for i, image in enumerate(images[:8]):
         one = {name: values[i] for name, values in found.items()}
         draw_detections(image, one, model.class_names).save(pictures / f"{i + 1}.png")
-    drawn = draw_history(folder / "learning_curve.png", history, model.name)
-    print(
-        f"Written to {folder}: model.keras, pictures/, history.csv, run.json"
-        + (", learning_curve.png" if drawn else "")
-    )
-    print(f"Try it: lamella predict {folder / 'model.keras'} PICTURES --draw FOLDER")

@@ -13,7 +13,7 @@ import numpy as np
 
 import lamella
 from lamella.callbacks import EarlyStopping, Pace
-from lamella.commands.run_folder import leave_behind, new_folder, print_history
+from lamella.commands.run_folder import leave_behind, new_folder, observers, print_history
 from lamella.errors import DataError
 from lamella.optimizers import Adam
 from lamella.sequences import Forecaster, backtest, naive, read_series, seasonal_naive
@@ -41,6 +41,7 @@ class Options:
     seed: int = 0
     out: str | None = None
     verbose: int = 1
+    doctor: bool = True
 
 
 def train(options: Options) -> dict[str, float]:
@@ -65,7 +66,11 @@ def train(options: Options) -> dict[str, float]:
         validation_split=0.2,
         batch_size=options.batch_size,
         epochs=options.epochs,
-        callbacks=[Pace(options.learning_rate), EarlyStopping(patience=options.epochs, restore_best_weights=True)],
+        callbacks=[
+            Pace(options.learning_rate),
+            EarlyStopping(patience=options.epochs, restore_best_weights=True),
+            *observers(folder, options.doctor),
+        ],
         verbose=options.verbose,
     ).history
     seconds = time.perf_counter() - start

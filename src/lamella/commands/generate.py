@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 import lamella
 from lamella.callbacks import Pace
-from lamella.commands.run_folder import leave_behind, new_folder, print_history
+from lamella.commands.run_folder import leave_behind, new_folder, observers, print_history
 from lamella.errors import DataError
 from lamella.language import GPT, Perplexity, TokenBlocks, Tokenizer, read_texts
 from lamella.optimizers import AdamW
@@ -33,6 +33,7 @@ class Options:
     seed: int = 0
     out: str | None = None
     verbose: int = 1
+    doctor: bool = True
 
 
 def train(options: Options) -> dict[str, float]:
@@ -55,7 +56,7 @@ def train(options: Options) -> dict[str, float]:
     history = model.fit(
         TokenBlocks(tokens, options.context, options.batch_size),
         epochs=options.epochs if options.minutes is None else 1_000_000,
-        callbacks=[Pace(options.learning_rate, options.minutes)],
+        callbacks=[Pace(options.learning_rate, options.minutes), *observers(folder, options.doctor)],
         verbose=options.verbose,
     ).history
     seconds = time.perf_counter() - start

@@ -1,4 +1,4 @@
-"""The folder that a training leaves behind: its options, its history, its scores and its learning curve."""
+"""The folder that a training leaves behind: its events, its report, its options, its scores and its model."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from lamella import report
+from lamella.callbacks import Callback
+from lamella.doctor import Doctor
 from lamella.engine import cluster
 from lamella.errors import ArgumentError
 
@@ -41,6 +44,17 @@ def new_folder(name: str, out: str | None = None) -> Path:
 
 
 _kept: list[tempfile.TemporaryDirectory[str]] = []  # removed when the process ends
+
+
+def observers(folder: Path, doctor: bool) -> list[Callback]:
+    """What watches the training: a doctor, if one is wanted, and a recorder that writes to the folder."""
+    return [*([Doctor()] if doctor else []), report.Recorder(folder)]
+
+
+def write_report(folder: Path) -> None:
+    """Writes `report.html`, of what the recorder wrote."""
+    if cluster.is_first():
+        report.write(folder / "report.html", report.read(folder))
 
 
 def write_record(folder: Path, options: Mapping[str, Any], history: History, scores: Any, seconds: float) -> None:
@@ -94,9 +108,34 @@ def draw_history(path: Path, history: History, title: str) -> bool:
 def leave_behind(
     folder: Path, model: Any, options: Mapping[str, Any], history: History, scores: Any, seconds: float, try_it: str
 ) -> None:
-    """Writes the model, the record of its training and its curve, and tells what was written and what to type next."""
+    """Writes the model, the report and the record of its training, and tells what was written and what to type next."""
     model.save(folder / "model.keras")
+    tell_what_is_left(folder, model, options, history, scores, seconds, ["model.keras"])
+    print(f"Try it: lamella {try_it}")
+
+
+def tell_what_is_left(
+    folder: Path,
+    model: Any,
+    options: Mapping[str, Any],
+    history: History,
+    scores: Any,
+    seconds: float,
+    written: Sequence[str],
+) -> None:
+    """Writes the report, the record and the curve of the training, and tells of these files and of those `written`."""
+    write_report(folder)
     write_record(folder, options, history, scores, seconds)
     drawn = draw_history(folder / "learning_curve.png", history, model.name)
-    print(f"Written to {folder}: model.keras, history.csv, run.json" + (", learning_curve.png" if drawn else ""))
-    print(f"Try it: lamella {try_it}")
+    files = [
+        *written,
+        "report.html",
+        "events.jsonl",
+        "history.csv",
+        "run.json",
+        *(["learning_curve.png"] if drawn else []),
+    ]
+    print(f"Written to {folder}: {', '.join(files)}")
+    if not drawn:
+        print("For the picture of the learning curve: pip install 'lamella[report]'")
+    print(f"What happened, in words and pictures: open {folder / 'report.html'}")

@@ -12,7 +12,7 @@ import numpy as np
 
 import lamella
 from lamella.callbacks import Pace
-from lamella.commands.run_folder import leave_behind, new_folder, print_history
+from lamella.commands.run_folder import leave_behind, new_folder, observers, print_history
 from lamella.errors import DataError
 from lamella.optimizers import AdamW
 from lamella.sequences import AudioAugmentation, AudioDataset, CharacterErrorRate, SpeechRecognizer, WordErrorRate
@@ -38,6 +38,7 @@ class Options:
     seed: int = 0
     out: str | None = None
     verbose: int = 1
+    doctor: bool = True
 
 
 def train(options: Options) -> dict[str, float]:
@@ -63,7 +64,7 @@ def train(options: Options) -> dict[str, float]:
     history = model.fit(
         training,
         epochs=options.epochs if options.minutes is None else 1_000_000,
-        callbacks=[Pace(options.learning_rate, options.minutes)],
+        callbacks=[Pace(options.learning_rate, options.minutes), *observers(folder, options.doctor)],
         verbose=options.verbose,
     ).history
     seconds = time.perf_counter() - start

@@ -12,7 +12,7 @@ from sklearn.metrics import classification_report
 
 import lamella
 from lamella.callbacks import Pace
-from lamella.commands.run_folder import leave_behind, new_folder, print_history
+from lamella.commands.run_folder import leave_behind, new_folder, observers, print_history
 from lamella.commands.text_table import held_out, read_columns
 from lamella.errors import DataError
 from lamella.language import TextClassifier, Tokenizer
@@ -37,6 +37,7 @@ class Options:
     seed: int = 0
     out: str | None = None
     verbose: int = 1
+    doctor: bool = True
 
 
 def train(options: Options) -> dict[str, float]:
@@ -58,7 +59,7 @@ def train(options: Options) -> dict[str, float]:
         y,
         batch_size=options.batch_size,
         epochs=options.epochs,
-        callbacks=[Pace(options.learning_rate)],
+        callbacks=[Pace(options.learning_rate), *observers(folder, options.doctor)],
         verbose=options.verbose,
     ).history
     seconds = time.perf_counter() - start

@@ -5,14 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 import lamella
 from lamella import layers
-from lamella.commands.run_folder import draw_history, new_folder, print_history, write_record
+from lamella.commands.run_folder import new_folder, observers, print_history, tell_what_is_left
 from lamella.errors import ArgumentError
 
 MODELS = ("mlp", "cnn", "logistic")
@@ -35,6 +33,7 @@ class Options:
     seed: int = 0
     out: str | None = None
     verbose: int = 1
+    doctor: bool = True
 
 
 def train(options: Options) -> dict[str, float]:
@@ -61,12 +60,17 @@ def train(options: Options) -> dict[str, float]:
         batch_size=options.batch_size,
         epochs=options.epochs,
         validation_split=options.validation_split,
+        callbacks=observers(folder, options.doctor),
         verbose=options.verbose,
     )
     seconds = time.perf_counter() - start
     scores = model.evaluate(x_test, y_test, verbose=0, return_dict=True)
     _print_scores(history.history, scores, seconds, unit)
-    _write(folder, options, model, history.history, scores, seconds)
+    model.save(folder / "model.keras")
+    model.save_weights(folder / "weights.safetensors")
+    told = {**asdict(options), "hidden": list(options.hidden)}
+    tell_what_is_left(folder, model, told, history.history, scores, seconds, ["model.keras", "weights.safetensors"])
+    print(f"Try it in the browser: lamella serve {folder / 'model.keras'}{_pixels(x_train)}")
     return scores
 
 
@@ -119,19 +123,7 @@ def _print_scores(history: dict[str, list[float]], scores: dict[str, float], sec
         print(f"\nTest mean absolute error: {scores['mae'] * unit:,.0f} ({seconds:.1f} s of training)")
 
 
-def _write(
-    folder: Path,
-    options: Options,
-    model: Any,
-    history: dict[str, list[float]],
-    scores: dict[str, float],
-    seconds: float,
-) -> None:
-    model.save_weights(folder / "weights.safetensors")
-    write_record(folder, {**asdict(options), "hidden": list(options.hidden)}, history, scores, seconds)
-    picture = draw_history(folder / "learning_curve.png", history, model.name)
-    print(
-        f"Written to {folder}: weights.safetensors, history.csv, run.json" + (", learning_curve.png" if picture else "")
-    )
-    if not picture:
-        print("For the picture of the learning curve: pip install 'lamella[report]'")
+def _pixels(x: np.ndarray) -> str:
+    """How `lamella serve` is told what the model takes for white, where that is not 255."""
+    top = int(x.max()) if x.dtype == np.uint8 else 255
+    return "" if top == 255 else f" --pixels 0,{top}"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import lamella
 from lamella.callbacks import Pace
-from lamella.commands.run_folder import leave_behind, new_folder, print_history
+from lamella.commands.run_folder import leave_behind, new_folder, observers, print_history
 from lamella.commands.text_table import held_out, read_columns
 from lamella.errors import DataError
 from lamella.language import Bleu, RecurrentTranslator, SequenceToSequence, Tokenizer, Translator, read_texts
@@ -34,6 +34,7 @@ class Options:
     seed: int = 0
     out: str | None = None
     verbose: int = 1
+    doctor: bool = True
 
 
 def train(options: Options) -> dict[str, float]:
@@ -53,7 +54,7 @@ def train(options: Options) -> dict[str, float]:
     history = model.fit(
         model.batches(sources, targets),
         epochs=options.epochs if options.minutes is None else 1_000_000,
-        callbacks=[Pace(rate, options.minutes)],
+        callbacks=[Pace(rate, options.minutes), *observers(folder, options.doctor)],
         verbose=options.verbose,
     ).history
     seconds = time.perf_counter() - start

@@ -27,6 +27,7 @@ from lamella.data.arrays import (
     placed,
     shared,
 )
+from lamella.data.division import Drawn, LoadedRows, Rows, Where, can_be_divided
 from lamella.data.py_dataset import PyDataset
 from lamella.errors import ArgumentError, DataError
 
@@ -106,6 +107,21 @@ def _holds_arrays(x: Any) -> bool:
     )
 
 
+class OwnRows(tuple[Any, Any, Any]):
+    """A batch of which only the rows of this process were loaded.
+
+    Attributes:
+        length: The number of samples in all of it.
+    """
+
+    length: int
+
+    def __new__(cls, batch: Batch, length: int) -> OwnRows:
+        own = super().__new__(cls, batch)
+        own.length = length
+        return own
+
+
 class Source:
     """Batches, epoch after epoch.
 
@@ -131,6 +147,18 @@ class Source:
 
     def skip_epoch(self, epoch: int) -> None:
         """Goes past an epoch that was trained before the run was cut off."""
+
+    def divide(self, where: Where, drawn: Drawn) -> bool:
+        """Before the first batch: only some rows of each are to be loaded, and batches are to be `OwnRows`.
+
+        Args:
+            where: From the length of a batch to its rows that are wanted.
+            drawn: Calls a function in which the order of samples is drawn, and returns what it returns.
+
+        Returns:
+            Whether the data allow it.
+        """
+        return False
 
 
 class ArraySource(Source):
@@ -173,7 +201,7 @@ class ArraySource(Source):
         self.steps = steps
         self.num_batches = whole if steps is None else steps
         self._whole = whole
-        self.drawn_on_cpu = False  # orders that several processes share come from the CPU's generator
+        self._division: tuple[Where, Drawn] | None = None
         self._endless: Iterator[Batch] | None = None
 
     def peek(self) -> Batch:
@@ -182,7 +210,7 @@ class ArraySource(Source):
     def targets(self) -> Any:
         return self.y
 
-    def _part(self, where: slice) -> Batch:
+    def _part(self, where: slice | torch.Tensor) -> Batch:
         def cut(part: Any) -> Any:
             return map_arrays(lambda leaf: leaf[where], part)
 
@@ -193,7 +221,11 @@ class ArraySource(Source):
 
     def _placed(self, batch: Batch) -> Batch:
         x, y, weight = (map_arrays(partial(placed, device=self.device, dtype=self.dtype), part) for part in batch)
-        return x, y, weight
+        return OwnRows((x, y, weight), batch.length) if isinstance(batch, OwnRows) else (x, y, weight)
+
+    def divide(self, where: Where, drawn: Drawn) -> bool:
+        self._division = where, drawn
+        return True
 
     def _batches(self) -> Iterator[Batch]:
         if self.steps is None:
@@ -204,16 +236,32 @@ class ArraySource(Source):
 
     def _one_round(self) -> Iterator[Batch]:
         assert self.num_samples is not None
-        if not self.shuffle:
+        if self._division is not None:
+            yield from self._own_rows(*self._division)
+        elif not self.shuffle:
             for start in range(0, self.num_samples, self.batch_size):
                 yield self._part(slice(start, start + self.batch_size))
         elif self.shuffle == "batch":
             for i in torch.randperm(self._whole).tolist():
                 yield self._part(slice(i * self.batch_size, (i + 1) * self.batch_size))
         else:
-            drawn_on = "cpu" if self._mapped or self.drawn_on_cpu else self.device
-            order = torch.randperm(self.num_samples, device=drawn_on)
-            yield from self._gathered(order if self._mapped else order.to(self.device))
+            order = torch.randperm(self.num_samples, device="cpu" if self._mapped else self.device)
+            yield from self._gathered(order)
+
+    def _own_rows(self, where: Where, drawn: Drawn) -> Iterator[OwnRows]:
+        """As `_one_round`, of each batch the rows `where` says. The order comes from the CPU's generator."""
+        assert self.num_samples is not None
+        starts = torch.arange(0, self.num_samples, self.batch_size)
+        order = None
+        if self.shuffle == "batch":
+            starts = starts[drawn(lambda: torch.randperm(self._whole))]
+        elif self.shuffle:
+            order = drawn(lambda: torch.randperm(self.num_samples or 0)).to("cpu" if self._mapped else self.device)
+        for start in starts.tolist():
+            length = min(self.batch_size, self.num_samples - start)
+            own = where(length)
+            rows = slice(start + own.start, start + own.stop)
+            yield OwnRows(self._part(rows if order is None else order[rows]), length)
 
     def _gathered(self, order: torch.Tensor) -> Iterator[Batch]:
         assert self.num_samples is not None
@@ -268,6 +316,15 @@ class StreamSource(Source):
             self._ahead.append(self._next(checked=True))
         return self._ahead[0]
 
+    def divide(self, where: Where, drawn: Drawn) -> bool:
+        if hasattr(self.stream, "own_rows") and getattr(self.stream, "batch_size", None):
+            self.stream = self.stream.own_rows(where, drawn)
+        elif can_be_divided(self.stream):
+            self.stream = LoadedRows(self.stream, where, drawn)
+        else:
+            return False
+        return True
+
     def _next(self, checked: bool = False) -> Batch:
         if self._going is None:
             self._going = iter(self.stream)
@@ -280,6 +337,8 @@ class StreamSource(Source):
         return self._batch(item, checked)
 
     def _batch(self, item: Any, checked: bool) -> Batch:
+        if isinstance(item, Rows):
+            return OwnRows(self._batch(item.rows, checked), item.length)
         x, y, weight = unpack_x_y_sample_weight(item)
 
         def load(name: str, part: Any) -> Any:

@@ -12,6 +12,8 @@ from lamella.doctor.outputs import is_classification
 _LARGE, _SMALL, _UNLIKE = 10.0, 1e-3, 100.0
 _UNBALANCED = 10.0
 _MOST_CLASSES = 1000
+_ALPHABET = 10
+"""So many letters or words has a vocabulary at least, of which inputs are and the target is."""
 _LEAKED = 0.01
 _HASHED = 64
 _MOST_ROWS = 100_000
@@ -41,13 +43,15 @@ def unscaled_inputs(given: torch.Tensor | None, layer: str) -> list[Finding]:
 def constant_features(x: Any) -> list[Finding]:
     """Columns of a table that are the same in every row.
 
-    Columns of zeros among counts or brightnesses (a blank corner, a word that does not occur) are no mistake.
+    Columns of zeros are no mistake where at least half of the others are counts, brightnesses or one-hot classes: a
+    blank corner, a word or a class that does not occur.
     """
     if not isinstance(x, torch.Tensor) or x.ndim != 2 or not x.is_floating_point() or len(x) < 16:
         return []
     few = x[:: max(1, len(x) // 1024)]
     same = few.amin(0) == few.amax(0)
-    if bool((few >= 0).all()):
+    others = (few[:, ~same] >= 0).all(0)
+    if others.sum() >= len(others) / 2:
         same &= few[0] != 0
     suspects = same.nonzero().flatten()
     columns = suspects[(x[:, suspects] == x[0, suspects]).all(0)].tolist() if len(suspects) else []
@@ -57,15 +61,21 @@ def constant_features(x: Any) -> list[Finding]:
     return [Finding("constant_features", {"columns": listed, "count": len(columns), "of": x.shape[1]})]
 
 
-def label_imbalance(y: Any, loss: Any, outputs: int, weighted: bool) -> list[Finding]:
+def label_imbalance(y: Any, loss: Any, outputs: int, weighted: bool, x: Any = None) -> list[Finding]:
     """Classes of which one has many times as many samples as another.
+
+    Where a sequence is continued, as by a model of a language, some letters and words are rare by nature.
 
     Args:
         y: All targets.
         loss: The loss.
         outputs: The size of the output's last axis.
         weighted: Whether samples or classes have weights, so that somebody has thought of it.
+        x: All inputs; None if unknown.
     """
+    whole = isinstance(x, torch.Tensor) and x.ndim == 2 and not x.is_floating_point()
+    if whole and outputs >= _ALPHABET and int(x.max()) < outputs:
+        return []
     if weighted or not isinstance(y, torch.Tensor) or not is_classification(loss) or len(y) < 50:
         return []
     if y.ndim == 2 and y.shape[1] > 1 and y.shape[1] == outputs:

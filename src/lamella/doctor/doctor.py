@@ -10,9 +10,9 @@ from lamella import distribution
 from lamella.callbacks import Callback
 from lamella.doctor import catalogue, data_checks, outputs
 from lamella.doctor.finding import Finding, worst_first
-from lamella.doctor.judgement import Course, course_findings, layer_findings, moves_little, stays
+from lamella.doctor.judgement import Course, course_findings, layer_findings, stays
 from lamella.doctor.non_finite import non_finite
-from lamella.doctor.probe import Probe, sample
+from lamella.doctor.probe import Look, Probe, sample
 from lamella.doctor.reading import Reading, activation_of
 from lamella.errors import NonFiniteError
 from lamella.models import Model
@@ -58,9 +58,9 @@ class Doctor(Callback):
         >>> from lamella.doctor import Doctor
         >>> model = Sequential([Input((2,)), layers.Dense(8, "relu", name="hidden"), layers.Dense(1)])
         >>> model.compile("sgd", "mse")
-        >>> x = np.random.default_rng(0).uniform(0, 255, (64, 2))
+        >>> x = np.random.default_rng(0).normal(size=(64, 2))
         >>> doctor = Doctor(shown=0)
-        >>> _ = model.fit(x[:, :1] * 0 + x / 255, x[:, 0] / 255, epochs=2, verbose=0, callbacks=[doctor])
+        >>> _ = model.fit(x, x[:, 0], epochs=2, verbose=0, callbacks=[doctor])
         >>> doctor.findings
         []
     """
@@ -102,23 +102,22 @@ class Doctor(Callback):
             batch = sample(source, self.params.get("epochs", 1))
             self._probe = Probe(model, batch)
             self._of_data = self._examine_data(batch)
-            self._try_a_step()
         self.seconds += time.perf_counter() - self._started
 
     def _examine_data(self, batch: Any) -> list[Finding]:
         assert self._probe is not None
         source, loss = self._source, outputs.single_loss(self.model)
-        reading, given, prediction = self._probe.read(0)
-        self._course.readings.append(reading)
-        first = next((layer.layer for layer in reading.layers if layer.weight > 0), "")
-        found = data_checks.unscaled_inputs(given, first)
+        look = self._look(0, step=True)
+        prediction = look.prediction
+        first = next((layer.layer for layer in look.reading.layers if layer.weight > 0), "")
+        found = data_checks.unscaled_inputs(look.given, first)
         x, y = getattr(source, "x", batch[0]), source.targets()
         found += data_checks.constant_features(x)
         found += data_checks.leaked_rows(source, self._validation)
         if loss is not None and hasattr(prediction, "shape") and prediction.ndim > 1:
             last = self.model.layers[-1]
             weighted = batch[2] is not None
-            found += data_checks.label_imbalance(y, loss, prediction.shape[-1], weighted)
+            found += data_checks.label_imbalance(y, loss, prediction.shape[-1], weighted, x)
             found += outputs.fits_loss(prediction, batch[1], loss, activation_of(last), last.name)
             self._course.constant = None if weighted else outputs.constant_loss(y, loss, prediction.shape[-1])
         return found
@@ -134,14 +133,13 @@ class Doctor(Callback):
         if not math.isfinite(logs["loss"]):
             self._find_non_finite()
             return
-        early = len(self._course.losses) == max(3, self.params.get("epochs", 0) // 4)
-        if early and self._probe is not None and stays(self._course):
-            self._look(len(self._course.losses))
-            self._try_a_step()
+        done, asked = len(self._course.losses), self.params.get("epochs", 0)
+        if self._probe is not None and done == max(3, asked // 4) and stays(self._course):
+            self._look(done, step=True)
             self._judge()
             self._tell([finding for finding in self.findings if finding.kind in _DEADLY])
-        elif self._probe is not None and self.seconds + self._last_look < _SHARE * (begun - self._started):
-            self._look(len(self._course.losses))
+        elif self._probe is not None and done < asked and self._has_time(begun):  # at last `on_train_end` looks
+            self._look(done)
         self.seconds += time.perf_counter() - begun
 
     def on_train_end(self, logs: Any = None) -> None:
@@ -149,9 +147,7 @@ class Doctor(Callback):
         if not any(finding.kind == "non_finite" for finding in self.findings):
             epoch = len(self._course.losses)
             if epoch and self._probe is not None:
-                if self.readings[-1].epoch < epoch:
-                    self._look(epoch)
-                self._try_a_step()
+                self._look(epoch, step=True)
             self._judge()
         self.seconds += time.perf_counter() - begun
         self._tell(self.findings)
@@ -172,17 +168,21 @@ class Doctor(Callback):
         """
         return "\n\n".join(finding.text(language or self.language) for finding in self.findings)
 
-    def _look(self, epoch: int) -> None:
+    def _has_time(self, now: float) -> bool:
+        return self.seconds + self._last_look < _SHARE * (now - self._started)
+
+    def _look(self, epoch: int, step: bool = False) -> Look:
         assert self._probe is not None
         begun = time.perf_counter()
-        self._course.readings.append(self._probe.read(epoch)[0])
+        course = self._course
+        look = self._probe.look(epoch, step, course.stuck)
+        if course.readings and course.readings[-1].epoch == epoch:  # callbacks may have changed weights since
+            course.readings.pop()
+        course.readings.append(look.reading)
+        if look.trial is not None:
+            course.trials.append(look.trial)
         self._last_look = time.perf_counter() - begun
-
-    def _try_a_step(self) -> None:
-        longer = bool(self._course.losses) and moves_little(self._course)
-        trial = self._probe.trial(longer) if self._probe is not None else None
-        if trial is not None:
-            self._course.trials.append(trial)
+        return look
 
     def _judge(self) -> None:
         found = [*self._of_data, *layer_findings(self._course)]

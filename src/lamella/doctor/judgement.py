@@ -18,6 +18,8 @@ _GAIN = 4.0
 _GREW = 10.0
 """Times that a recurrent layer's output may be larger than its input."""
 _COLLAPSED = 0.05
+_STUCK = 0.85
+"""Of the loss before training: one above has hardly fallen."""
 
 
 @dataclass
@@ -44,6 +46,11 @@ class Course:
     def first(self) -> float:
         """The loss before training."""
         return self.readings[0].loss if self.readings else self.losses[0]
+
+    @property
+    def stuck(self) -> float:
+        """A loss that has hardly fallen since before training, on the samples of the trials; infinite before it."""
+        return _STUCK * self.trials[0].before if self.losses and self.trials else math.inf
 
     @property
     def start(self) -> float:
@@ -181,19 +188,14 @@ def _too_large(course: Course) -> list[Finding]:
     return [Finding("rate_too_large", figures, hot.layer or None, epoch, case)]
 
 
-def moves_little(course: Course) -> bool:
-    """Whether the loss has hardly fallen since before training."""
-    return course.losses[-1] >= 0.85 * course.first
-
-
 def _too_small(course: Course) -> list[Finding]:
-    if not course.trials or not moves_little(course) or len(course.losses) * (course.steps or 1) < 20:
+    if len(course.trials) < 2 or len(course.losses) * (course.steps or 1) < 20:
         return []
-    trial = course.trials[-1]
+    first, trial = course.trials[0], course.trials[-1]
     if trial.times < 100 or trial.before - trial.best < 0.05 * course.start:
         return []
     figures = {
-        "fall": 1 - course.losses[-1] / course.first,
+        "fall": 1 - trial.before / first.before,
         "times": trial.times,
         "before": trial.before,
         "best": trial.best,

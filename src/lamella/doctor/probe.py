@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +17,9 @@ from lamella.doctor.reading import Reading, forget, read, watched_layers
 _MOST_WEIGHTS = 10_000_000
 """With more, no step is tried: it would need a copy of the weights and of the optimizer's slots."""
 _NORMALIZES_BATCHES = (layers.BatchNormalization, torch.nn.modules.batchnorm._BatchNorm)
-_SAMPLES, _FEWEST, _MOST_NUMBERS = (128, 256), 8, 1 << 18
+_SAMPLES, _FEWEST, _MOST_NUMBERS = (96, 256), 8, 1 << 18
 _SHARE = 1 / 300
-"""Looking at samples at the start and at the end costs about 6 times what training on them does."""
+"""Looks at samples at the start and at the end, each with a step, cost about 3 times what training on them does."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,23 @@ class Trial:
     layer: str
 
 
+@dataclass(frozen=True)
+class Look:
+    """What one look shows.
+
+    Attributes:
+        reading: The layers.
+        given: What the first layer with a kernel was given; None if no floats.
+        prediction: The model's output.
+        trial: Of a step; None where none was tried.
+    """
+
+    reading: Reading
+    given: torch.Tensor | None
+    prediction: Any
+    trial: Trial | None
+
+
 class Probe:
     """Looks at a model on a few samples; leaves weights, states and random numbers as they were.
 
@@ -58,56 +75,62 @@ class Probe:
         self.x, self.y, self.weight = batch
         self.watched = watched_layers(model)
 
-    def read(self, epoch: int) -> tuple[Reading, torch.Tensor | None, Any]:
-        """The reading; what the first layer with a kernel was given (None if no floats); the prediction."""
+    def look(self, epoch: int, step: bool = False, stuck: float = math.inf) -> Look:
+        """Looks at the layers, and tries a step if asked to.
+
+        Args:
+            epoch: After how many epochs.
+            step: Whether one step of the optimizer is tried.
+            stuck: From which loss on steps that are 10, 100, ... times as long are tried, too.
+        """
         weights = self.model.trainable_weights
-        with self._as_it_was(), ExitStack() as hooks:
-            for each in self.watched:
-                hooks.enter_context(_removed(each.module.register_forward_hook(each.hook, with_kwargs=True)))
-            prediction, loss = self._forward()
+        with self._as_it_was():
+            with ExitStack() as hooks:
+                for each in self.watched:
+                    hooks.enter_context(_removed(each.module.register_forward_hook(each.hook, with_kwargs=True)))
+                prediction, loss = self._forward()
             gradients = torch.autograd.grad(loss, weights, allow_unused=True)
             by_id = {id(weight): gradient for weight, gradient in zip(weights, gradients, strict=True)}
             reading = read(self.watched, by_id, prediction, epoch, loss)
             first = next((each for each in self.watched if each.kernels and each.seen), None)
             given = None if first is None or first.input is None else first.input.detach()
             forget(self.watched)
-        return reading, given, pytree.tree_map_only(torch.Tensor, torch.Tensor.detach, prediction)
+            prediction = pytree.tree_map_only(torch.Tensor, torch.Tensor.detach, prediction)
+            longer = reading.loss >= stuck
+            trial = self._trial(loss.detach(), gradients, longer) if step and self._may_try() else None
+        return Look(reading, given, prediction, trial)
 
-    def trial(self, longer: bool = False) -> Trial | None:
-        """Tries one step of the optimizer; None where that would cost too much or tell nothing.
-
-        Args:
-            longer: Whether steps that are 10, 100, ... times as long are tried, too.
-        """
-        optimizer, weights = self.model.optimizer, self.model.trainable_weights
+    def _may_try(self) -> bool:
+        """Whether to try a step tells something and does not cost too much."""
+        optimizer = self.model.optimizer
         steps = getattr(optimizer, "gradient_accumulation_steps", None)
-        if steps or optimizer.scales_loss or sum(weight.numel() for weight in weights) > _MOST_WEIGHTS:
-            return None
+        size = sum(weight.numel() for weight in self.model.trainable_weights)
+        return not (steps or optimizer.scales_loss or size > _MOST_WEIGHTS)
+
+    def _trial(self, loss: torch.Tensor, gradients: Sequence[torch.Tensor | None], longer: bool) -> Trial:
+        optimizer, weights = self.model.optimizer, self.model.trainable_weights
         lengths = [10.0**i for i in range(7 if longer else 1)]
         restore = optimizer.remember()
-        with self._as_it_was():
-            _, loss = self._forward()
-            gradients = torch.autograd.grad(loss, weights, allow_unused=True)
-            filled = [torch.zeros_like(w) if g is None else g for w, g in zip(weights, gradients, strict=True)]
-            before = [weight.detach().clone() for weight in weights]
-            with torch.no_grad():
-                try:
-                    optimizer.apply(filled, weights)
-                    change = [weight - old for weight, old in zip(weights, before, strict=True)]
-                    losses = [loss.detach(), self._forward()[1]]
-                    for times in lengths[1:]:
-                        for weight, old, moved in zip(weights, before, change, strict=True):
-                            weight.copy_(old + times * moved)
-                        losses.append(self._forward()[1])
-                finally:
-                    for weight, old in zip(weights, before, strict=True):
-                        weight.copy_(old)
-                    restore()
-                sizes = [
-                    moved.norm() / old.norm() if old.ndim > 1 else old.new_zeros(())
-                    for moved, old in zip(change, before, strict=True)
-                ]
-                now, *numbers = torch.stack([*losses, *sizes]).float().tolist()
+        filled = [torch.zeros_like(w) if g is None else g for w, g in zip(weights, gradients, strict=True)]
+        before = [weight.detach().clone() for weight in weights]
+        with torch.no_grad():
+            try:
+                optimizer.apply(filled, weights)
+                change = [weight - old for weight, old in zip(weights, before, strict=True)]
+                losses = [loss, self._forward()[1]]
+                for times in lengths[1:]:
+                    for weight, old, moved in zip(weights, before, change, strict=True):
+                        weight.copy_(old + times * moved)
+                    losses.append(self._forward()[1])
+            finally:
+                for weight, old in zip(weights, before, strict=True):
+                    weight.copy_(old)
+                restore()
+            sizes = [
+                moved.norm() / old.norm() if old.ndim > 1 else old.new_zeros(())
+                for moved, old in zip(change, before, strict=True)
+            ]
+            now, *numbers = torch.stack([*losses, *sizes]).float().tolist()
         tried, ratios = numbers[: len(lengths)], numbers[len(lengths) :]
         ratios = [ratio if math.isfinite(ratio) else 0.0 for ratio in ratios]  # a kernel of zeros has no size
         widest = max(range(len(ratios)), key=ratios.__getitem__)

@@ -30,23 +30,41 @@ class Distribution:
 
     Args:
         timeout: Seconds until a process that does not answer counts as lost.
+        auto_shard_dataset: Whether each process takes its rows of each batch; False: each has data of its own, and
+            their batches together are the batch of all.
 
     Attributes:
         rank: The number of this process, from 0 on.
         world_size: How many there are.
-        share: What the mean loss of this process counts in the mean of the current batch, times `world_size`.
+        part: Which part of each batch this process computes, and into how many `parts` it is divided.
+        group: The processes whose parts make up a batch; None for all.
+        share: What the mean loss of this process counts in the loss whose gradients are taken. They are averaged over
+            the parts, so it is the share of the samples, times `parts`.
 
     Raises:
         ClusterError: The processes do not find each other.
     """
 
-    def __init__(self, timeout: float = 300.0) -> None:
+    def __init__(self, timeout: float = 300.0, auto_shard_dataset: bool = True) -> None:
         if not dist.is_available():
             raise ClusterError("This torch is built without torch.distributed.")
         if not dist.is_initialized():
-            _start(timeout)
+            start(timeout)
         self.rank, self.world_size = dist.get_rank(), dist.get_world_size()
+        self.part, self.parts = self.rank, self.world_size
+        self.group: dist.ProcessGroup | None = None
+        self.auto_shard_dataset = auto_shard_dataset
         self.share = 1.0
+
+    @contextmanager
+    def scope(self) -> Iterator[None]:
+        """Within it models are trained this way."""
+        before = active
+        set_distribution(self)
+        try:
+            yield
+        finally:
+            set_distribution(before)
 
     def place(self, model: nn.Module) -> None:
         """Makes the weights of all processes those of process 0."""
@@ -57,6 +75,17 @@ class Distribution:
     def forward(self, model: nn.Module) -> Callable[[Any], Any]:
         """The model as a function whose gradients are the mean over the processes."""
         raise NotImplementedError
+
+    def gathered(
+        self, gradients: Sequence[torch.Tensor | None], parameters: Sequence[torch.Tensor]
+    ) -> list[torch.Tensor | None]:
+        """The gradients for the whole batch, from those of this process's rows; torch's wrappers have done it."""
+        return list(gradients)
+
+    def seed_noise(self, shared: torch.Tensor) -> None:
+        """Other noise in each part of the batch, also where all processes were seeded alike."""
+        if self.part and torch.equal(shared, torch.get_rng_state()):
+            torch.manual_seed(torch.initial_seed() + self.part)
 
     def agreed(self, tensor: torch.Tensor) -> torch.Tensor:
         """The tensor of process 0."""
@@ -70,29 +99,51 @@ class Distribution:
         """Within it these sums are those of all processes."""
         own = [tensor.clone() for tensor in tensors]
         for tensor in tensors:
-            dist.all_reduce(tensor.as_subclass(torch.Tensor))
+            dist.all_reduce(tensor.as_subclass(torch.Tensor), group=self.group)
         try:
             yield
         finally:
             for tensor, before in zip(tensors, own, strict=True):
                 tensor.copy_(before)
 
-    def rows(self, batch: Any) -> Any:
-        """This process's rows of a batch. One that gets none computes the first row, which then counts nothing."""
-        leaves = [leaf for leaf in pytree.tree_leaves(batch) if isinstance(leaf, torch.Tensor)]
-        length = len(leaves[0])
-        first, end = (length * rank // self.world_size for rank in (self.rank, self.rank + 1))
-        self.share = (end - first) * self.world_size / length
-        where = slice(first, end) if end > first else slice(0, 1)
-        return pytree.tree_map_only(torch.Tensor, lambda leaf: leaf[where], batch)
+    def where(self, length: int) -> slice:
+        """This process's rows of a batch of this length. One that gets none computes the first row."""
+        first, end = (length * part // self.parts for part in (self.part, self.part + 1))
+        return slice(first, end) if end > first else slice(0, 1)
+
+    def count(self, length: int) -> None:
+        """The batch that comes next has so many samples: what this process's rows count. A row that another has, 0."""
+        first, end = (length * part // self.parts for part in (self.part, self.part + 1))
+        self.weigh(end - first, length)
+
+    def count_own(self, own: int) -> bool:
+        """As `count`, where this process has `own` samples that no other part has; False if none has any more."""
+        device = default_device() if dist.get_backend() == "nccl" else torch.device("cpu")
+        total = torch.tensor(own, device=device)
+        dist.all_reduce(total, group=self.group)
+        samples = int(total)
+        self.weigh(own, max(samples, 1))
+        return samples > 0
+
+    def weigh(self, own: int, total: int) -> None:
+        """Sets `share` for `own` of `total` samples."""
+        self.share = own * self.parts / total
 
 
 class DataParallel(Distribution):
     """Every process has the whole model and takes a part of each batch (torch's DistributedDataParallel).
 
     Args:
+        device_mesh: Kept for Keras's signature: a mesh of all processes.
+        devices: Likewise a list of their devices.
+        auto_shard_dataset: Whether each process takes its rows of each batch; False: each has data of its own, and
+            their batches together are the batch of all.
         find_unused_parameters: Whether some weights may get no gradient in a step.
         timeout: Seconds until a process that does not answer counts as lost.
+
+    Raises:
+        ArgumentError: Another number of devices than of processes.
+        ClusterError: The processes do not find each other.
 
     Notes:
         Batch normalization sees the rows of its own process. A loss must be a mean over the samples.
@@ -100,8 +151,21 @@ class DataParallel(Distribution):
     Source: Li et al., 2020, "PyTorch Distributed: Experiences on Accelerating Data Parallel Training".
     """
 
-    def __init__(self, find_unused_parameters: bool = False, timeout: float = 300.0) -> None:
-        super().__init__(timeout)
+    def __init__(
+        self,
+        device_mesh: Any = None,
+        devices: Sequence[str] | None = None,
+        auto_shard_dataset: bool = True,
+        find_unused_parameters: bool = False,
+        timeout: float = 300.0,
+    ) -> None:
+        super().__init__(timeout, auto_shard_dataset)
+        listed = device_mesh.devices.size if device_mesh is not None else len(devices or range(self.world_size))
+        if listed != self.world_size:
+            raise ArgumentError(
+                f"DataParallel: {listed} devices are given, but there are {self.world_size} processes; each has one "
+                f"device. Start {listed} (`--nproc {listed}`), or leave `devices` out."
+            )
         self.find_unused_parameters = find_unused_parameters
 
     def forward(self, model: nn.Module) -> Callable[[Any], Any]:
@@ -118,6 +182,7 @@ class FullyShardedDataParallel(Distribution):
 
     Args:
         timeout: Seconds until a process that does not answer counts as lost.
+        auto_shard_dataset: Whether each process takes its rows of each batch; False: each has data of its own.
 
     Source: Rajbhandari et al., 2020 (ZeRO); Zhao et al., 2023 (PyTorch FSDP).
     """
@@ -133,7 +198,13 @@ class FullyShardedDataParallel(Distribution):
         mesh = init_device_mesh(device.type, (self.world_size,))
         for child in model.children():
             if any(True for _ in child.parameters()) and hasattr(child, "forward"):
+                turned = [weight for weight in child.parameters() if not weight.is_contiguous()]
+                for weight in turned:  # a kernel of a convolution, in an order that FSDP does not take
+                    weight.data = weight.data.contiguous()
+                child.register_forward_hook(_without_views)
                 fully_shard(child, mesh=mesh)
+                if turned:
+                    child.register_forward_pre_hook(_kept_for_gradients)
         fully_shard(model, mesh=mesh)
 
     def forward(self, model: nn.Module) -> Callable[[Any], Any]:
@@ -151,8 +222,27 @@ class FullyShardedDataParallel(Distribution):
         return whole_way
 
 
-def _start(timeout: float) -> None:
-    if "RANK" not in os.environ:
+def _kept_for_gradients(module: Any, inputs: Any) -> None:
+    """A kernel is not let go of between its use and its gradient: torch 2.13 crashes there where pooling follows."""
+    module.set_reshard_after_forward(not torch.is_grad_enabled())
+
+
+def _without_views(module: nn.Module, inputs: Any, outputs: Any) -> Any:
+    """The outputs as tensors of their own: FSDP would lose its place in the gradients if a view were written to."""
+
+    def own(tensor: torch.Tensor) -> torch.Tensor:
+        if not tensor._is_view():
+            return tensor
+        copied = tensor.clone()
+        vars(copied).update(vars(tensor))  # a mask, logits
+        return copied
+
+    return pytree.tree_map_only(torch.Tensor, own, outputs)
+
+
+def start(timeout: float, place: tuple[str, int, int] | None = None) -> None:
+    """Joins the processes, as the launcher told; or at `place`, (host:port of process 0, own number, how many)."""
+    if place is None and "RANK" not in os.environ:
         raise ClusterError(
             "There is one process only. Start the script with `torchrun --nproc-per-node N script.py`, `lamella run "
             "--nproc N script.py`, or under Ray Train; or initialize torch.distributed yourself."
@@ -160,7 +250,12 @@ def _start(timeout: float) -> None:
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
     backend = "nccl" if default_device().type == "cuda" else "gloo"
-    dist.init_process_group(backend, timeout=timedelta(seconds=timeout))
+    within = timedelta(seconds=timeout)
+    if place is None:
+        dist.init_process_group(backend, timeout=within)
+    else:
+        address, number, count = place
+        dist.init_process_group(backend, f"tcp://{address}", timeout=within, rank=number, world_size=count)
 
 
 def set_distribution(distribution: Distribution | None) -> None:
@@ -205,7 +300,7 @@ def gradients(
         if extra is not None:
             value, target = value + extra.detach(), target + extra
         (target if scale_loss is None else scale_loss(target)).backward()
-        found = [parameter.grad for parameter in parameters]
+        found = distribution.gathered([parameter.grad for parameter in parameters], parameters)
         for parameter in parameters:
             parameter.grad = None
         return value, y_pred, found
@@ -216,34 +311,89 @@ def gradients(
 class Share:
     """A source of whole batches as a source of this process's rows of them.
 
-    The processes draw the order of the samples from one generator; noise within the model is each one's own.
+    The processes draw the order of the samples from one generator; noise within the model is each one's own. Where
+    samples are found by number, a process loads its own only.
     """
 
     def __init__(self, source: Any, distribution: Distribution) -> None:
-        source.drawn_on_cpu = True
         self.source = source
         self.distribution = distribution
+        self._begin()
+        self._divided = distribution.auto_shard_dataset and source.divide(distribution.where, self._drawn)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.source, name)
 
+    def peek(self) -> Any:
+        """The first batch, or this process's rows of it."""
+        return self._drawn(self.source.peek)
+
     def batches(self) -> Iterator[Any]:
         """This process's rows of each batch of an epoch."""
-        first = self.distribution.rank == 0
-        shared = self.distribution.agreed(torch.get_rng_state())
-        if not first and torch.equal(shared, torch.get_rng_state()):  # seeded alike: noise is to differ
-            torch.manual_seed(torch.initial_seed() + self.distribution.rank)
-        batches, begun = self.source.batches(), False
+        self._begin()
+        batches = self.source.batches()
+        try:
+            yield from self._rows(batches) if self.distribution.auto_shard_dataset else self._all(batches)
+        finally:
+            self.distribution.count(self.distribution.parts)  # a batch that is given by hand is whole in each process
+
+    def _rows(self, batches: Iterator[Any]) -> Iterator[Any]:
+        distribution = self.distribution
+        while (batch := self._next(batches)) is not None:
+            length = getattr(batch, "length", None)  # of the whole batch, if only own rows were loaded
+            distribution.count(_length(batch) if length is None else length)
+            yield batch if length is not None else _cut(batch, distribution.where(_length(batch)))
+
+    def _all(self, batches: Iterator[Any]) -> Iterator[Any]:
+        """Batches of this process's own data. One that has no more goes on to the end, with rows that count nothing."""
+        last = self.source.peek()
         while True:
-            own = torch.get_rng_state()
-            torch.set_rng_state(shared)
             batch = next(batches, None)
-            shared = torch.get_rng_state()
-            torch.set_rng_state(shared if first and not begun else own)
-            begun = True
-            if batch is None:
+            if not self.distribution.count_own(0 if batch is None else _length(batch)):
                 return
-            yield self.distribution.rows(batch)
+            last = last if batch is None else batch
+            yield last if batch is not None else _cut(last, slice(0, 1))
+
+    def _next(self, batches: Iterator[Any]) -> Any:
+        if self._divided:  # it draws the order by `_drawn` itself, and what is drawn for samples is noise
+            return next(batches, None)
+        return self._drawn(lambda: next(batches, None))
+
+    def _begin(self) -> None:
+        """One generator for the order: it goes on from where that of process 0 is."""
+        self._order = self.distribution.agreed(torch.get_rng_state())
+        self.distribution.seed_noise(self._order)
+        self._after = torch.get_rng_state()
+        self._drawing = False
+
+    def _drawn(self, draw: Callable[[], Any]) -> Any:
+        """Calls a function that draws the order of samples.
+
+        In the first part of the batch noise follows the order, as in one process, until some was drawn.
+        """
+        if self._drawing:
+            return draw()
+        own = torch.get_rng_state()
+        follows = self.distribution.part == 0 and torch.equal(own, self._after)
+        torch.set_rng_state(self._order)
+        self._drawing = True
+        try:
+            return draw()
+        finally:
+            self._drawing = False
+            self._order = torch.get_rng_state()
+            if follows:
+                self._after = self._order
+            else:
+                torch.set_rng_state(own)
+
+
+def _length(batch: Any) -> int:
+    return len(next(leaf for leaf in pytree.tree_leaves(tuple(batch)) if isinstance(leaf, torch.Tensor)))
+
+
+def _cut(batch: Any, where: slice) -> Any:
+    return pytree.tree_map_only(torch.Tensor, lambda leaf: leaf[where], tuple(batch))
 
 
 def told(error: RuntimeError) -> RuntimeError:

@@ -74,6 +74,11 @@ def whole(tensor: torch.Tensor) -> torch.Tensor:
     return tensor if full is None else full()
 
 
+def in_this_process(tensors: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Of weights that may be spread over processes, the parts here, in the same memory; others as they are."""
+    return [tensor.to_local() if hasattr(tensor, "to_local") else tensor for tensor in tensors]
+
+
 def as_array(tensor: torch.Tensor) -> np.ndarray:
     """The whole of a weight; of bfloat16, which NumPy has not, as float32."""
     found = whole(tensor.detach()).cpu()

@@ -175,10 +175,7 @@ class SequenceToSequence(Model):
 
     def train_step(self, data: Any) -> None:
         """Trains on one batch (source, target)."""
-        loss = self._loss_of(data, training=True)
-        parameters = self.trainable_weights
-        scaled = self.optimizer.scale_loss(loss)
-        self.optimizer.apply(torch.autograd.grad(scaled, parameters, allow_unused=True), parameters)
+        self.minimize(self._loss_of(data, training=True))
 
     def test_step(self, data: Any) -> None:
         """Evaluates one batch (source, target)."""

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -18,7 +16,7 @@ import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
-from lamella import constraints, dtype_policies, initializers, regularizers
+from lamella import constraints, dtype_policies, regularizers
 from lamella.engine import masking
 from lamella.engine.device import default_device
 from lamella.engine.dtypes import torch_dtype
@@ -27,7 +25,6 @@ from lamella.engine.registry import Registry, serialize
 from lamella.engine.rematerialize import rematerialized
 from lamella.engine.symbolic import (
     Node,
-    Shape,
     SymbolicTensor,
     off_meta,
     record,
@@ -35,14 +32,19 @@ from lamella.engine.symbolic import (
     symbolic_leaves,
 )
 from lamella.engine.variable import State, Weight, as_array, copy_into
-from lamella.errors import ArgumentError, FileError, LamellaError, NotBuiltError, ShapeError
+from lamella.errors import ArgumentError, LamellaError, NotBuiltError, ShapeError
+from lamella.layers.added_losses import add_losses, pop_added_losses
 from lamella.layers.input_spec import InputSpec, check_input
+from lamella.layers.layer_config import arguments_of, passed_arguments, plain
+from lamella.layers.mixed import call_mixed
+from lamella.layers.shapes import as_tuples, declared_shape, has_tensors, is_number_list, map_shapes, shapes_of
 from lamella.layers.tracking import TrackedDict, TrackedList, tracked
+from lamella.layers.weight_value import first_value
 
 registry = Registry("layer", "keras.layers")
 
 _OWN_LISTS = frozenset({"_chain", "_plan", "_direct", "_graph_layers"})
-_BASE_ARGUMENTS = ("name", "trainable", "dtype")
+_BASE_ARGUMENTS = ("name", "trainable", "dtype", "weights")
 
 
 class Layer(nn.Module):
@@ -105,7 +107,7 @@ class Layer(nn.Module):
         if kwargs:
             raise ArgumentError(
                 f"{type(self).__name__} has no argument {', '.join(map(repr, kwargs))}. "
-                f"Its arguments: {', '.join(_parameters(type(self)))}."
+                f"Its arguments: {', '.join(arguments_of(type(self)))}."
             )
         if name is not None and (not isinstance(name, str) or "/" in name):
             raise ArgumentError(f"A layer's name must be a string without '/'; got {name!r}.")
@@ -115,7 +117,7 @@ class Layer(nn.Module):
         self.supports_masking = False
         self.input_spec: Any = None
         self.built = False
-        self.declared_input_shape = _declared(input_shape, input_dim)
+        self.declared_input_shape = declared_shape(input_shape, input_dim)
         self._trainable = bool(trainable)
         self._as_it_is: set[str] = set()  # weights that stay in their own type under a mixed policy
         self._use_policy(dtype)
@@ -176,21 +178,11 @@ class Layer(nn.Module):
             The weight: a `torch.Tensor` with Keras's `assign` and `numpy` besides.
         """
         shape = () if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
-        if any(not isinstance(size, (int, np.integer)) for size in shape):
-            raise ShapeError(
-                f"Layer {self.name!r} cannot make a weight of shape {shape}: every dimension must be known. "
-                f"Give the sizes that are None in Input(shape=...)."
-            )
         kind = torch_dtype(dtype or self._dtype)
-        if initializer is None:
-            initializer = "glorot_uniform" if kind.is_floating_point else "zeros"
-        _spend(self, shape)
+        value = first_value(self.name, shape, initializer, kind, memory_order)
         name = (name or "weight").replace(".", "_").replace("/", "_")
         if name in self._parameters or name in self._buffers:
             name = next(f"{name}_{i}" for i in range(1, 10**6) if f"{name}_{i}" not in self._parameters)
-        with off_meta(), torch.no_grad():
-            value = torch.as_tensor(initializers.get(initializer)(shape, dtype=kind))
-            value = _in_memory_order(value.to(default_device(), kind), memory_order)
         if trainable and kind.is_floating_point:
             weight: torch.Tensor = Weight(value, requires_grad=self._trainable)
             self.__dict__.pop(name, None)
@@ -214,8 +206,7 @@ class Layer(nn.Module):
     def add_loss(self, loss: Any) -> None:
         """Adds a scalar (or a list of them) to the loss of the model that this layer is in."""
         self._quick = False
-        _WITH_LOSSES.append(self)
-        self._added_losses.extend(loss if isinstance(loss, (list, tuple)) else [loss])
+        add_losses(self, loss if isinstance(loss, (list, tuple)) else [loss])
 
     @property
     def losses(self) -> list[torch.Tensor]:
@@ -335,8 +326,8 @@ class Layer(nn.Module):
         return self(x)
 
     def _forward(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        args = tuple(pytree.tree_map(self._to_tensor, arg, is_leaf=_is_number_list) for arg in args)
-        kwargs = {name: pytree.tree_map(self._to_tensor, arg, is_leaf=_is_number_list) for name, arg in kwargs.items()}
+        args = tuple(pytree.tree_map(self._to_tensor, arg, is_leaf=is_number_list) for arg in args)
+        kwargs = {name: pytree.tree_map(self._to_tensor, arg, is_leaf=is_number_list) for name, arg in kwargs.items()}
         if symbolic_leaves((args, kwargs)):
             return self._call_symbolic(args, kwargs)
         if not self.built:
@@ -355,7 +346,7 @@ class Layer(nn.Module):
         mask = masking.of(args[0]) if args and masking.in_use else None
         if mask is not None and "mask" in self._call_takes and kwargs.get("mask") is None:
             kwargs["mask"] = mask
-        call = self._call_mixed if self._is_mixed else self.call
+        call = functools.partial(call_mixed, self) if self._is_mixed else self.call
         try:
             if self._rematerialize and self.training:
                 outputs = rematerialized(lambda: call(*args, **kwargs), [self])
@@ -369,14 +360,6 @@ class Layer(nn.Module):
             for output in pytree.tree_leaves(outputs):  # per sample, as in Keras
                 self.add_loss(self.activity_regularizer(output) / output.shape[0])
         return outputs
-
-    def _call_mixed(self, *args: Any, **kwargs: Any) -> Any:
-        """`call` under a mixed policy: with weights in the short type, or all in float32 where that is needed."""
-        if self.computes_in_float32:
-            args, kwargs = pytree.tree_map(functools.partial(_cast, to=torch.float32), (args, kwargs))
-            return pytree.tree_map(functools.partial(_cast, to=self._float), self.call(*args, **kwargs))
-        with _Cast(self._cast_with_it(), self._float):
-            return self.call(*args, **kwargs)
 
     def _cast_with_it(self) -> Iterable[Layer]:
         """The layers whose weights a mixed policy casts while this layer's `call` runs."""
@@ -410,7 +393,7 @@ class Layer(nn.Module):
     def _to_tensor(self, x: Any) -> Any:
         if isinstance(x, np.ndarray) and x.dtype.kind in "USTO":
             return x  # strings are for the layers that take them; torch has no tensors of them
-        if isinstance(x, (np.ndarray, np.generic)) or _is_number_list(x):
+        if isinstance(x, (np.ndarray, np.generic)) or is_number_list(x):
             x = torch.as_tensor(np.asarray(x), device=self._device())
         if isinstance(x, torch.Tensor) and self.autocast and x.dtype is not self._float and x.is_floating_point():
             mask = masking.of(x)
@@ -427,7 +410,7 @@ class Layer(nn.Module):
     def _build(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Calls `build` with the shape (or nested shapes) of the inputs, by the parameters that it takes."""
         inputs = dict(zip(self._call_names(), args, strict=False)) | kwargs
-        shapes = {name: _shapes_of(value) for name, value in inputs.items() if _has_tensors(value)}
+        shapes = {name: shapes_of(value) for name, value in inputs.items() if has_tensors(value)}
         if not shapes:
             shapes = {"inputs": None}
         wanted = list(inspect.signature(self.build).parameters)
@@ -489,7 +472,7 @@ class Layer(nn.Module):
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The shape of the outputs for inputs of `input_shape`, found by running `call` on meta tensors."""
-        inputs = _map_shapes(lambda shape: symbolic_input(shape, self._dtype), input_shape)
+        inputs = map_shapes(lambda shape: symbolic_input(shape, self._dtype), input_shape)
         outputs = self(inputs)
         self._nodes.pop()
         return pytree.tree_map_only(SymbolicTensor, lambda tensor: tensor.shape, outputs)
@@ -568,32 +551,22 @@ class Layer(nn.Module):
             "dtype": serialize(self._given_policy),
         }
         passed = self._passed_arguments()
-        own = _parameters(type(self), above=Layer)
-        for name in _parameters(type(self)):
+        own = arguments_of(type(self), above=Layer)
+        for name in arguments_of(type(self)):
             if name in _BASE_ARGUMENTS or not (hasattr(self, name) or name in passed):
                 continue
             value = getattr(self, name, passed.get(name))
             if value is not None or name in own:  # a base's argument that was never given is left out
-                config[name] = _plain(value)
+                config[name] = plain(value)
         return config
 
     def _passed_arguments(self) -> dict[str, Any]:
-        args, kwargs = self._init_arguments
-        try:
-            bound = inspect.signature(type(self).__init__).bind(self, *args, **kwargs)
-        except TypeError:
-            return dict(kwargs)
-        passed = dict(bound.arguments)
-        passed.pop("self", None)
-        for parameter in inspect.signature(type(self).__init__).parameters.values():
-            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-                passed |= passed.pop(parameter.name, {})
-        return passed
+        return passed_arguments(self, *self._init_arguments)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Layer:
         """The layer that `get_config` (here or in Keras) described."""
-        known = _parameters(cls)
+        known = arguments_of(cls)
         return cls(**{key: value for key, value in config.items() if value is not None or key in known})
 
     def get_build_config(self) -> dict[str, Any] | None:
@@ -605,9 +578,9 @@ class Layer(nn.Module):
         if self.built or not config:
             return
         if "shapes_dict" in config:
-            self.build(**{name: _as_tuples(shape) for name, shape in config["shapes_dict"].items()})
+            self.build(**{name: as_tuples(shape) for name, shape in config["shapes_dict"].items()})
         elif config.get("input_shape") is not None:
-            self.build(_as_tuples(config["input_shape"]))
+            self.build(as_tuples(config["input_shape"]))
 
     def save_own_variables(self, store: Any) -> None:
         """Puts the layer's own weights (not those of layers inside it) into `store`, a mapping, as "0", "1", ..."""
@@ -690,67 +663,6 @@ def marks_itself(build: Any) -> Any:
     return build
 
 
-class _Cast:
-    """Within it the weights of some layers are of another type; their gradients go to the weights that are kept."""
-
-    def __init__(self, layers: Iterable[Layer], kind: torch.dtype) -> None:
-        self.kept = [
-            (layer._parameters, name, weight)
-            for layer in layers
-            for name, weight in layer._parameters.items()
-            if weight is not None and weight.dtype is not kind and name not in layer._as_it_is
-        ]
-        self.kind = kind
-
-    def __enter__(self) -> None:
-        for held, name, weight in self.kept:
-            held[name] = weight.to(self.kind)  # type: ignore[assignment]
-
-    def __exit__(self, *exception: Any) -> None:
-        for held, name, weight in self.kept:
-            held[name] = weight
-
-
-def _cast(x: Any, to: torch.dtype) -> Any:
-    return x.to(to) if isinstance(x, torch.Tensor) and x.is_floating_point() else x
-
-
-_WITH_LOSSES: list[Layer] = []
-_allowance: list[int] = []
-
-
-@contextmanager
-def weights_within(number: int) -> Iterator[None]:
-    """Within it layers may make weights of so many bytes together; a file that asks for more lies about itself."""
-    _allowance.append(number)
-    try:
-        yield
-    finally:
-        _allowance.pop()
-
-
-def _spend(layer: Layer, shape: Sequence[int]) -> None:
-    if not _allowance:
-        return
-    _allowance[-1] -= 4 * math.prod(shape)
-    if _allowance[-1] < 0:
-        raise FileError(
-            f"Layer {layer.name!r} would have a weight of shape {tuple(shape)}, far more than the file has numbers for."
-        )
-
-
-def pop_added_losses() -> list[torch.Tensor]:
-    """What `add_loss` added since the last call of this, in every layer; the layers forget it."""
-    found: list[torch.Tensor] = []
-    if not _WITH_LOSSES:
-        return found
-    for layer in _WITH_LOSSES:
-        found.extend(layer._added_losses)
-        layer._added_losses.clear()
-    _WITH_LOSSES.clear()
-    return found
-
-
 def _collect_weights(module: nn.Module, found: dict[int, torch.Tensor]) -> None:
     for parameter in module._parameters.values():
         if parameter is not None:
@@ -779,85 +691,8 @@ class _mode:
             child.training = training
 
 
-def _in_memory_order(value: torch.Tensor, order: Sequence[int] | None) -> torch.Tensor:
-    if order is None:
-        return value
-    inverse = [order.index(axis) for axis in range(len(order))]
-    return value.permute(*order).contiguous().permute(*inverse)
-
-
-def _as_tuples(shape: Any) -> Any:
-    """A shape, or shapes in lists and dicts, as JSON gives it: tuples again."""
-    if isinstance(shape, dict):
-        return {key: _as_tuples(value) for key, value in shape.items()}
-    if isinstance(shape, (list, tuple)):
-        several = any(isinstance(item, (list, tuple, dict)) for item in shape)
-        return [_as_tuples(item) for item in shape] if several else tuple(shape)
-    return shape
-
-
 def _has_modules(value: Any) -> bool:
     return any(isinstance(item, nn.Module) for item in (value.values() if isinstance(value, dict) else value))
-
-
-def _declared(input_shape: Any, input_dim: int | None) -> Shape | None:
-    if input_dim is not None:
-        return (int(input_dim),)
-    if input_shape is None:
-        return None
-    return (input_shape,) if isinstance(input_shape, int) else tuple(input_shape)
-
-
-def _parameters(cls: type, above: type | None = None) -> list[str]:
-    """The names of the arguments of a layer class, its bases' included where it passes **kwargs on.
-
-    `above` leaves out the arguments of that base and of its bases.
-    """
-    names: list[str] = []
-    for base in cls.__mro__:
-        if base is above:
-            break
-        if "__init__" not in vars(base):
-            continue
-        parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
-        for parameter in parameters:
-            keyword = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-            if keyword and parameter.name not in ("self", "autocast", *names):
-                names.append(parameter.name)
-        if base is Layer or not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            break
-    return names
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, (tuple, TrackedList)):
-        return type(value)(_plain(item) for item in value) if isinstance(value, tuple) else [_plain(v) for v in value]
-    return serialize(value)
-
-
-def _is_number_list(x: Any) -> bool:
-    """Whether `x` is a (nested) list of numbers, as in `layer([[1.0, 2.0]])`."""
-    while type(x) in (list, tuple) and x:
-        x = x[0]
-        if isinstance(x, (bool, int, float)):
-            return True
-    return False
-
-
-def _has_tensors(value: Any) -> bool:
-    return any(isinstance(leaf, (torch.Tensor, SymbolicTensor)) for leaf in pytree.tree_leaves(value))
-
-
-def _shapes_of(value: Any) -> Any:
-    return pytree.tree_map_only((torch.Tensor, SymbolicTensor), lambda tensor: tuple(tensor.shape), value)
-
-
-def _map_shapes(function: Callable[[Any], Any], shapes: Any) -> Any:
-    if isinstance(shapes, dict):
-        return {key: _map_shapes(function, value) for key, value in shapes.items()}
-    if isinstance(shapes, (list, tuple)) and any(isinstance(item, (list, tuple)) for item in shapes):
-        return [_map_shapes(function, item) for item in shapes]
-    return function(tuple(shapes))
 
 
 __all__ = ["InputSpec", "Layer", "registry"]

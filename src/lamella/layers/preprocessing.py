@@ -10,8 +10,9 @@ import torch
 
 from lamella.engine.device import default_device
 from lamella.errors import ArgumentError, ShapeError
-from lamella.layers.base import Layer, _is_number_list, registry
+from lamella.layers.base import Layer, registry
 from lamella.layers.data_layer import as_numbers, each_batch
+from lamella.layers.shapes import is_number_list
 
 _EPSILON = 1e-7
 
@@ -179,7 +180,7 @@ class Normalization(Layer):
 
 
 def _is_array(data: Any) -> bool:
-    return hasattr(data, "shape") or _is_number_list(data)
+    return hasattr(data, "shape") or is_number_list(data)
 
 
 def _like(broadcast: list[int], values: torch.Tensor) -> list[int]:

@@ -628,6 +628,10 @@ def logits_of(y_pred: torch.Tensor, axis: int) -> torch.Tensor | None:
     return getattr(y_pred, "_keras_logits", None) if axis in (-1, y_pred.ndim - 1) else None
 
 
+_MOST_CLASSES = 100
+"""Whole numbers above it, up to 255, are more likely pixels than numbers of classes."""
+
+
 def check_unit_interval(name: str, y_true: torch.Tensor) -> None:
     """Raises DataError for targets outside [0, 1]."""
     y_true = as_targets(name, y_true)
@@ -636,6 +640,8 @@ def check_unit_interval(name: str, y_true: torch.Tensor) -> None:
         mend = (
             "labels of -1 and 1 become 0 and 1 by (y + 1) / 2"
             if low == -1 and high == 1
+            else "pictures of 0 to 255 become 0 to 1 if they are divided by 255: y / 255"
+            if low >= 0 and _MOST_CLASSES < high <= 255
             else ("for class numbers use sparse_categorical_crossentropy and one output for each class")
         )
         raise DataError(f"{name}: targets must lie from 0 to 1; found {low:g} to {high:g}. Mend: {mend}.")

@@ -22,6 +22,8 @@ class Adagrad(Optimizer):
         0.1
     """
 
+    by_element = True
+
     def __init__(
         self,
         learning_rate: Any = 0.001,
@@ -52,6 +54,8 @@ class Adadelta(Optimizer):
         >>> Adadelta().rho
         0.95
     """
+
+    by_element = True
 
     def __init__(self, learning_rate: Any = 0.001, rho: float = 0.95, epsilon: float = 1e-7, **options: Any) -> None:
         super().__init__(learning_rate, **options)
@@ -101,6 +105,8 @@ class RMSprop(Optimizer):
         >>> RMSprop().rho
         0.9
     """
+
+    by_element = True
 
     def __init__(
         self,
@@ -172,6 +178,8 @@ class Ftrl(Optimizer):
         >>> Ftrl().learning_rate_power
         -0.5
     """
+
+    by_element = True
 
     def __init__(
         self,

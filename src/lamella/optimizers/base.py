@@ -18,7 +18,7 @@ import torch
 from lamella import initializers
 from lamella.engine.dtypes import torch_dtype
 from lamella.engine.registry import Registry, serialize
-from lamella.engine.variable import State, as_array, copy_into, whole
+from lamella.engine.variable import State, as_array, copy_into, in_this_process, whole
 from lamella.errors import ArgumentError, NotBuiltError
 from lamella.optimizers.layout import laid_out
 from lamella.optimizers.schedules import LearningRateSchedule
@@ -129,6 +129,9 @@ class Optimizer:
         return float(rate)
 
     # -- to be written by subclasses ------------------------------------------------------------------
+
+    by_element: ClassVar[bool] = False
+    """Whether `update` treats each number of a weight by itself: then each process updates its own parts of weights."""
 
     def slot_values(self) -> dict[str, float]:
         """The names of the tensors kept for each weight, and what they start from."""
@@ -398,11 +401,14 @@ class Optimizer:
         rate = self.learning_rate
         gradients = self._clipped(gradients)
         self._decay(weights, rate)
+        own = slots
         if self.use_ema or self.gradient_accumulation_steps:
             own = {name: tensors for name, tensors in slots.items() if name not in ("ema", "accumulated")}
-            self.update(weights, gradients, rate, **own)
-        else:
-            self.update(weights, gradients, rate, **slots)
+        if self.by_element and hasattr(weights[0], "to_local"):
+            own = {name: in_this_process(tensors) for name, tensors in own.items()}
+            weights = in_this_process(weights)
+            gradients = [laid_out(g, w) for g, w in zip(in_this_process(gradients), weights, strict=True)]
+        self.update(weights, gradients, rate, **own)
         self._follow_average(slots)
 
     def _clipped(self, gradients: Tensors) -> Tensors:
@@ -466,7 +472,7 @@ class Optimizer:
         momentum = self.ema_momentum if self._updates() else 0.0
         torch._foreach_lerp_(averages, self._weights, 1.0 - momentum)
         if self.ema_overwrite_frequency and (self._updates() + 1) % self.ema_overwrite_frequency == 0:
-            torch._foreach_copy_(self._weights, averages)
+            torch._foreach_copy_(in_this_process(self._weights), in_this_process(averages))
 
     @torch.no_grad()
     def finalize_variable_values(self, var_list: Sequence[torch.Tensor]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from lamella.engine.variable import in_this_process
 from lamella.optimizers.base import Optimizer, Tensors, registry
 
 
@@ -36,6 +37,8 @@ class ScheduleFreeAdamW(Optimizer):
         tensor([0.9000])
     """
 
+    by_element = True
+
     def __init__(
         self,
         learning_rate: Any = 0.0025,
@@ -58,7 +61,7 @@ class ScheduleFreeAdamW(Optimizer):
     def build(self, variables: Iterable[torch.Tensor]) -> None:
         super().build(variables)
         if self._weights:
-            torch._foreach_copy_(self._slots["momentum"], self._weights)
+            torch._foreach_copy_(in_this_process(self._slots["momentum"]), in_this_process(self._weights))
 
     def update(self, weights: Tensors, gradients: Tensors, rate: float, momentum: Tensors, velocity: Tensors) -> None:
         t = self._updates() + 1

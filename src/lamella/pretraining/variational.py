@@ -218,8 +218,7 @@ class VariationalAutoencoder(Model):
 
     def train_step(self, data: Any) -> None:
         """One step on one batch of inputs."""
-        loss, weights = self._loss(data), self.trainable_weights
-        self.optimizer.apply(torch.autograd.grad(self.optimizer.scale_loss(loss), weights), weights)
+        self.minimize(self._loss(data))
 
     def test_step(self, data: Any) -> None:
         """Evaluates one batch of inputs."""

@@ -49,7 +49,7 @@ def optuna_search(
     try:
         from optuna.trial import TrialState
     except ImportError as error:
-        raise ImportError("optuna_search() needs Optuna: pip install optuna") from error
+        raise ImportError("optuna_search() needs Optuna: pip install 'lamella[study]'") from error
     if not hasattr(search, "ask"):
         raise ArgumentError(f"`search` must be a study of Optuna, from optuna.create_study(); got {search!r}.")
     if getattr(search.direction, "name", "") != "MINIMIZE":

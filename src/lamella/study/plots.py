@@ -20,7 +20,7 @@ def new_axes() -> Any:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ImportError("Pictures of a study are drawn with matplotlib: pip install matplotlib") from error
+        raise ImportError("Pictures of a study are drawn with matplotlib: pip install 'lamella[study]'") from error
     return Figure(figsize=(7, 4.2), layout="constrained").subplots()
 
 

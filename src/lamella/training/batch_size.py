@@ -10,15 +10,36 @@ from typing import Any
 import torch
 from torch.utils import _pytree as pytree
 
-from lamella.errors import OutOfMemoryError
+from lamella.engine.device import device_of
+from lamella.engine.kernels import best_matmul
+from lamella.errors import ArgumentError, OutOfMemoryError
 from lamella.training.callbacks import training_state
-from lamella.training.fit import length
+from lamella.training.preparation import prepare, source_of
+from lamella.training.step import length
 
 SMALLEST = 32
 GAIN = 1.15
 """A doubled batch must take so many times as many samples a second to be worth its fewer updates."""
 UPDATES = 16
 """The fewest updates an epoch that a batch size found may leave."""
+
+
+def measured_batch_size(model: Any, arrays: tuple[Any, ...], class_weight: Any, batch_size: str, verbose: int) -> int:
+    """What `fit(batch_size="auto")` trains with, told where `verbose`; no other string is a batch size."""
+    if batch_size != "auto":
+        raise ArgumentError(f"`batch_size` must be a whole number or 'auto'; got {batch_size!r}.")
+
+    def source(size: int) -> Any:
+        return source_of(model, *arrays, batch_size=size, class_weight=class_weight)
+
+    first, device = source(SMALLEST), device_of(model)
+    prepare(model, first, training=True)
+    model._train_function = model._make_train_function()
+    with best_matmul(device, model.precision):
+        found = quickest_batch_size(model, lambda size: source(size).peek(), first.num_samples, device)
+    if verbose:
+        print(f"batch_size='auto': {found}")
+    return found
 
 
 def quickest_batch_size(model: Any, batch_of: Callable[[int], Any], samples: int, device: torch.device) -> int:

@@ -14,10 +14,12 @@ from lamella.engine import cluster
 from lamella.errors import ArgumentError, DataError, NonFiniteError
 
 
-def known_loss(loss: Any) -> None:
-    """Raises UnknownNameError for a name that is no loss."""
-    if loss is not None:
-        losses.as_loss(loss)
+def known_losses(loss: Any) -> None:
+    """Raises UnknownNameError for a name that is no loss: one for all outputs, or each of a list or dict of them."""
+    named = isinstance(loss, dict) and "class_name" not in loss
+    for each in loss.values() if named else loss if isinstance(loss, (list, tuple)) else [loss]:
+        if each is not None:
+            losses.as_loss(each)
 
 
 def known_metrics(names: Any) -> None:
@@ -25,6 +27,16 @@ def known_metrics(names: Any) -> None:
     for leaf in pytree.tree_leaves(names):
         if isinstance(leaf, str) and leaf not in ("accuracy", "acc", "crossentropy", "ce"):
             metrics.get(leaf)
+
+
+def are_weights(loss_weights: Any) -> None:
+    """Raises ArgumentError for metrics, which often stand where Keras's order of arguments has `loss_weights`."""
+    for leaf in pytree.tree_leaves(loss_weights):
+        if isinstance(leaf, (str, metrics.Metric)) or callable(leaf):
+            raise ArgumentError(
+                f"compile(): `loss_weights` must hold numbers; found {leaf!r}. It is the third positional argument, "
+                f"and `metrics` is the fourth: write metrics=[...]."
+            )
 
 
 def whole_number(name: str, value: Any, least: int) -> None:

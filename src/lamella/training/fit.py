@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,60 @@ import torch
 from torch.utils import _pytree as pytree
 
 from lamella.engine import cluster
+from lamella.engine.device import device_of
+from lamella.engine.kernels import best_matmul, keep_freed_memory
+from lamella.engine.threads import QuickestThreads
 from lamella.engine.variable import as_array
 from lamella.training import checks
-from lamella.training.callbacks import CallbackList, has_terminate_on_nan
-from lamella.training.progress import Progress
+from lamella.training.batch_size import is_out_of_memory, too_large
+from lamella.training.callbacks import CallbackList, History, has_terminate_on_nan
+from lamella.training.progress import Progress, resolve_verbose
+from lamella.training.step import length, overridden
+
+
+def train(
+    model: Any,
+    source: Any,
+    validation: Any,
+    callbacks: Any,
+    epochs: range,
+    verbose: int,
+    validation_freq: int | Iterable[int],
+) -> History:
+    """Trains a prepared model, on the device's quickest products and threads; what its errors mean in words."""
+    device = device_of(model)
+    on_cpu = device.type == "cpu"
+    run = CallbackList(callbacks, model, {"epochs": epochs.stop, "steps": source.num_batches, "verbose": verbose})
+    model.history = history = History()
+    run.append(history)
+    _tell(run, "set_data", source, validation)
+    model._train_function = model._make_train_function()
+    if on_cpu:
+        keep_freed_memory()
+        model._train_function = quickest = QuickestThreads(model._train_function)
+    try:
+        with best_matmul(device, model.precision):
+            fit_epochs(model, source, validation, run, epochs, verbose, validation_freq)
+    except Exception as error:
+        _tell(run, "on_train_error", error)
+        if not isinstance(error, RuntimeError):
+            raise
+        if cluster.active is not None:
+            raise cluster.told(error) from error
+        if is_out_of_memory(error):
+            raise too_large(model, source.peek(), device, error) from error
+        raise
+    finally:
+        if on_cpu:
+            quickest.restore()
+    return history
+
+
+def watched(model: Any, source: Any, callbacks: Any, verbose: Any) -> tuple[CallbackList, Progress]:
+    """The callbacks and the progress bar of an evaluation or a prediction."""
+    verbose = resolve_verbose(verbose)
+    run = CallbackList(callbacks, model, {"steps": source.num_batches, "verbose": verbose})
+    return run, Progress(verbose, source.num_batches)
 
 
 def fit_epochs(
@@ -123,7 +173,7 @@ def evaluate_batches(model: Any, source: Any, callbacks: CallbackList, progress:
 
 def predict_batches(model: Any, source: Any, callbacks: CallbackList, progress: Progress) -> Any:
     """The outputs for all batches of the source, joined, as NumPy arrays."""
-    own_step = type(model).predict_step is not _base_predict_step(model)
+    own_step = overridden(model, "predict_step")
     ends = callbacks.listeners("on_predict_batch_end")
     callbacks.call("on_predict_begin", None)
     parts: list[Any] = []
@@ -144,10 +194,6 @@ def predict_batches(model: Any, source: Any, callbacks: CallbackList, progress: 
     return pytree.tree_unflatten([_joined(column) for column in zip(*leaves, strict=True)], spec)
 
 
-def _base_predict_step(model: Any) -> Any:
-    return next(vars(base)["predict_step"] for base in reversed(type(model).__mro__) if "predict_step" in vars(base))
-
-
 def _joined(tensors: Sequence[torch.Tensor]) -> np.ndarray:
     return as_array(torch.cat(list(tensors)) if len(tensors) > 1 else tensors[0])
 
@@ -162,8 +208,6 @@ def read_all_metrics(model: Any) -> dict[str, Any]:
 
 def read_metrics(model: Any) -> dict[str, Any]:
     """The metrics so far as Python numbers (this waits for the device)."""
-    from lamella.training.trainer import host_values
-
     return host_values(model._last_logs if model._last_logs is not None else model.get_metrics_result())
 
 
@@ -173,6 +217,20 @@ def _validates(epoch: int, frequency: int | Iterable[int]) -> bool:
     return epoch + 1 in frequency
 
 
-def length(x: Any) -> int:
-    """The number of samples in a batch."""
-    return len(x) if isinstance(x, torch.Tensor) else len(pytree.tree_leaves(x)[0])
+def host_values(logs: Mapping[str, Any]) -> dict[str, Any]:
+    """Metrics as Python numbers (this waits for the device)."""
+    return {
+        name: (value.item() if value.ndim == 0 else value.tolist())
+        if isinstance(value, torch.Tensor)
+        else float(value)
+        if isinstance(value, np.generic)
+        else value
+        for name, value in logs.items()
+    }
+
+
+def _tell(callbacks: CallbackList, event: str, *args: Any) -> None:
+    """Calls what few callbacks have: `set_data(source, validation)` and `on_train_error(error)`."""
+    for callback in callbacks.callbacks:
+        if hasattr(callback, event):
+            getattr(callback, event)(*args)

@@ -16,7 +16,8 @@ from lamella.engine.registry import class_of, serialize
 from lamella.engine.rematerialize import in_segments
 from lamella.engine.symbolic import Graph, SymbolicTensor
 from lamella.errors import ArgumentError, NotBuiltError, ShapeError, nearest
-from lamella.layers.base import Layer, marks_itself, pop_added_losses, registry
+from lamella.layers.added_losses import pop_added_losses
+from lamella.layers.base import Layer, marks_itself, registry
 from lamella.layers.fusion import fused
 from lamella.training.functional_config import graph_config, graph_from_config
 from lamella.training.summary import print_summary

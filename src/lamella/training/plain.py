@@ -17,6 +17,8 @@ _OURS = frozenset({"lamella", "torch", "numpy", "builtins", "collections"})
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 _AROUND_THE_STEP = frozenset({"optimizer", "history", "stop_training"})
 _FUNCTIONS = (FunctionType, BuiltinFunctionType, MethodType, type)
+_NUMBERS_AND_NAMES = frozenset({type(None), bool, int, float, str, torch.dtype, torch.device})
+"""What most attributes are: there is nothing to look for in them, and `fit` looks at each one of every layer."""
 
 
 def is_plain(model: nn.Module, loss: Any) -> bool:
@@ -27,6 +29,8 @@ def is_plain(model: nn.Module, loss: Any) -> bool:
 
 
 def _is_ours(value: Any) -> bool:
+    if type(value) in _NUMBERS_AND_NAMES:
+        return True
     if isinstance(value, _FUNCTIONS):
         return _root(value) in _OURS
     if isinstance(value, partial):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from lamella.data.division import Drawn, Rows, Where
+from lamella.engine import cluster
 from lamella.errors import ArgumentError, DataError
 from lamella.utils.stream import Stream, joined
 
@@ -66,26 +68,37 @@ class DirectoryDataset(Stream):
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
-    def _order(self) -> list[int]:
+    def order(self) -> list[int]:
+        """The files' numbers in the order of the next epoch."""
         if not self.reshuffles:
             return list(range(len(self.paths)))
         source = None if self.seed is None else torch.Generator().manual_seed(self.seed + self.epoch)
         self.epoch += 1
         return torch.randperm(len(self.paths), generator=source).tolist()
 
+    def own_rows(self, where: Where, drawn: Drawn) -> DirectoryRows:
+        """The same batches for one of several processes: it reads only its own files of each."""
+        return DirectoryRows(self, where, drawn)
+
     def _items(self) -> Iterator[Any]:
-        order, size = self._order(), self.batch_size or 1
+        size = self.batch_size or 1
+        order = self.order()
+        batches = [order[start : start + size] for start in range(0, len(order), size)]
+        for samples in self.read(batches):
+            yield samples[0] if self.batch_size is None else self.joined(samples)
+
+    def read(self, batches: Iterable[list[int]]) -> Iterator[list[Any]]:
+        """The samples of batches of file numbers, read ahead by threads."""
         pool = ThreadPoolExecutor(min(8, max(2, os.cpu_count() or 2)))
         waiting: deque[list[Any]] = deque()
-        starts = iter(range(0, len(order), size))
+        coming = iter(batches)
         try:
             while True:
-                while len(waiting) <= _AHEAD and (start := next(starts, None)) is not None:
-                    waiting.append([pool.submit(self._sample, i) for i in order[start : start + size]])
+                while len(waiting) <= _AHEAD and (numbers := next(coming, None)) is not None:
+                    waiting.append([pool.submit(self._sample, i) for i in numbers])
                 if not waiting:
                     return
-                samples = [future.result() for future in waiting.popleft()]
-                yield samples[0] if self.batch_size is None else self._joined(samples)
+                yield [future.result() for future in waiting.popleft()]
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -108,10 +121,36 @@ class DirectoryDataset(Stream):
             return torch.nn.functional.one_hot(torch.tensor(label), len(self.class_names or ())).float()
         return torch.tensor(label, dtype=torch.int32)
 
-    def _joined(self, samples: list[Any]) -> Any:
+    def joined(self, samples: list[Any]) -> Any:
+        """Samples, with labels if there are any, as a batch."""
         if self.labels is None:
             return self.join(samples)
         return self.join([x for x, _ in samples]), torch.stack([y for _, y in samples])
+
+
+class DirectoryRows:
+    """The batches of a `DirectoryDataset`, of which this process reads the rows `where` says.
+
+    Args:
+        whole: The dataset.
+        where: From the length of a batch to the rows.
+        drawn: Calls a function that draws the order of samples.
+    """
+
+    def __init__(self, whole: DirectoryDataset, where: Where, drawn: Drawn) -> None:
+        self.whole, self.where, self.drawn = whole, where, drawn
+
+    def set_epoch(self, epoch: int) -> None:
+        """As the dataset's."""
+        self.whole.set_epoch(epoch)
+
+    def __iter__(self) -> Iterator[Rows]:
+        whole, size = self.whole, self.whole.batch_size or 1
+        order = self.drawn(whole.order)
+        batches = [order[start : start + size] for start in range(0, len(order), size)]
+        own = whole.read(numbers[self.where(len(numbers))] for numbers in batches)
+        for samples, numbers in zip(own, batches, strict=True):
+            yield Rows(whole.joined(samples), len(numbers))
 
 
 def check_arguments(
@@ -234,6 +273,8 @@ def dataset_from_directory(
     given = seed
     if seed is None:
         seed = int(np.random.randint(1_000_000))
+        if cluster.active is not None:  # file 7 is to be the same one in all processes
+            seed = int(cluster.active.agreed(torch.tensor(seed)))
     files, numbers, names = index_directory(
         directory, labels, formats, class_names, shuffle, seed, follow_links, verbose
     )

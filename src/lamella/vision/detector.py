@@ -167,9 +167,7 @@ class Detector(Model):
         loss = self.compute_loss(x, y, self(x, training=True))
         assert loss is not None
         self._loss_tracker.update_state(loss.detach(), sample_weight=len(x))
-        parameters = self.trainable_weights
-        scaled = self.optimizer.scale_loss(loss)
-        self.optimizer.apply(torch.autograd.grad(scaled, parameters, allow_unused=True), parameters)
+        self.minimize(loss)
 
     def test_step(self, data: Any) -> None:
         """Evaluates one batch: the loss, and the metrics on what is detected."""

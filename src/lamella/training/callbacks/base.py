@@ -10,6 +10,17 @@ Logs = dict[str, Any]
 class Callback:
     """The base of callbacks. `self.model` is the model, `self.params` what `fit` was given.
 
+    Besides Keras's events `fit` calls two more on a callback that defines them:
+
+    - `set_data(source, validation)`, before training, with the data as `fit` reads them (validation: None without).
+      `peek()` of each is a first batch, `(x, y, sample_weight)`, `num_samples` how many samples there are (None if
+      unknown); of data in memory `x`, `y` and `weight` are all of them. Let go of them at the end.
+    - `on_train_error(error)`, in the place of `on_train_end`, where an error ends the training (Ctrl-C is none). The
+      error is raised all the same.
+
+    A class with `first_only = True` works in the first process alone, where several train together; one with
+    `comes_last = True` is called after the others, whatever their order.
+
     Example:
         >>> class Say(Callback):
         ...     def on_epoch_end(self, epoch, logs=None):
@@ -40,7 +51,10 @@ class Callback:
         """Called once before training."""
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        """Called once after training."""
+        """Called once after training, however few epochs it had; not, as in Keras, where an error ended it.
+
+        A callback that must clean up then defines `on_train_error(error)`, which `fit` calls in that case.
+        """
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Called before each epoch, counted from 0."""

@@ -55,7 +55,8 @@ class CallbackList(Callback):
         elif not isinstance(callbacks, Iterable):
             callbacks = [callbacks]
         first = cluster.is_first()
-        self.callbacks: list[Any] = [each for each in callbacks if first or not getattr(each, "first_only", False)]
+        taken = [each for each in callbacks if first or not getattr(each, "first_only", False)]
+        self.callbacks: list[Any] = sorted(taken, key=_comes_last)
         self.params = params
         self.replaying = False
         """While True a resumed epoch goes over batches that were trained before: nobody is told of those."""
@@ -68,17 +69,22 @@ class CallbackList(Callback):
                 raise ArgumentError(
                     f"A callback must be an object made from lamella.callbacks.Callback; got {callback!r}."
                 )
-            callback.set_params(params)
-            callback.set_model(model)
-            if hasattr(callback, "set_callbacks"):
-                callback.set_callbacks(self)
         self._model = model
         self._listeners: dict[str, list[Any]] = {}
+        for callback in self.callbacks:
+            self._introduce(callback)
+
+    def _introduce(self, callback: Any) -> None:
+        callback.set_params(self.params)
+        callback.set_model(self._model)
+        if hasattr(callback, "set_callbacks"):
+            callback.set_callbacks(self)
 
     def append(self, callback: Any) -> None:
-        """Adds a callback at the end."""
+        """Adds a callback at the end, and gives it its model and what `fit` was given."""
         self.callbacks.append(callback)
         self._listeners.clear()
+        self._introduce(callback)
 
     def set_model(self, model: Any) -> None:
         """Gives the callbacks their model."""
@@ -96,7 +102,7 @@ class CallbackList(Callback):
         """The callbacks that define `event`; one that keeps the others' state comes last."""
         if event not in self._listeners:
             found = [callback for callback in self.callbacks if defines(callback, event)]
-            self._listeners[event] = sorted(found, key=lambda callback: bool(getattr(callback, "comes_last", False)))
+            self._listeners[event] = sorted(found, key=_comes_last)
         return self._listeners[event]
 
     def call(self, event: str, *args: Any) -> None:
@@ -109,6 +115,11 @@ class CallbackList(Callback):
     def skips(self, epoch: int) -> bool:
         """Whether a callback knows that this epoch was trained before (in a run that was cut off)."""
         return any(callback.skips(epoch) for callback in self.callbacks if hasattr(callback, "skips"))
+
+
+def _comes_last(callback: Any) -> float:
+    """0, or how far behind the others it comes: 1 (or True) for what keeps their state, less for what looks at them."""
+    return float(getattr(callback, "comes_last", 0))
 
 
 def _forwarded(event: str, counted: bool) -> Callable[..., None]:

@@ -1,0 +1,55 @@
+"""The samples that a training leaves for a look at the trained model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from lamella.data.arrays import flat, map_arrays
+
+MOST_SAMPLES = 2000
+_MOST_BYTES = 1 << 26
+"""Larger arrays are let go of when training has ended, but for some of their samples."""
+
+
+@dataclass
+class KeptData:
+    """Samples, as the model takes them.
+
+    Attributes:
+        kind: `"validation"` or `"training"`.
+        x: Inputs: tensors, each with a row for each sample.
+        y: Targets, or None.
+        rows: The samples' numbers in the data.
+    """
+
+    kind: str
+    x: Any
+    y: Any
+    rows: torch.Tensor
+
+
+def keep(source: Any, validation: Any) -> KeptData | None:
+    """Samples from all over the data that `fit` validates on, or else trains on; the first batch of a stream.
+
+    Arrays of less than 64 MiB are kept as they are, without a copy; of larger ones at most 2,000 samples.
+    """
+    kind, data = ("training", source) if validation is None else ("validation", validation)
+    if data is None:
+        return None
+    arrays = hasattr(data, "x")
+    x, y = (data.x, data.y) if arrays else data.peek()[:2]
+    count = len(flat(x)[0])
+    size = sum(leaf.numel() * leaf.element_size() for leaf in (*flat(x), *flat(y)))
+    if not arrays or size <= _MOST_BYTES:
+        return KeptData(kind, x, y, torch.arange(count))
+    rows = spread(count, max(1, min(MOST_SAMPLES, _MOST_BYTES * count // size)))
+    x, y = (map_arrays(lambda leaf: leaf[rows.to(leaf.device)], part) for part in (x, y))
+    return KeptData(kind, x, y, rows)
+
+
+def spread(count: int, most: int) -> torch.Tensor:
+    """At most so many numbers below `count`, evenly spread: data often lie sorted by class."""
+    return torch.linspace(0, count - 1, min(count, most), dtype=torch.float64).long()

@@ -1,0 +1,43 @@
+"""What `compile` was given, as plain data and back: what a `.keras` file keeps of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lamella import losses, metrics, optimizers
+from lamella.engine.registry import get_registered_object, serialize
+
+_ARGUMENTS = ("optimizer", "loss", "loss_weights", "metrics", "weighted_metrics", "run_eagerly")
+
+
+def compile_config(model: Any) -> dict[str, Any]:
+    """The arguments of a compiled model, with Keras's keys."""
+    arguments = {"optimizer": model.optimizer, "loss": model.loss, **model._compile_arguments}
+    return {
+        **{name: serialize(value) for name, value in arguments.items()},
+        "run_eagerly": model.run_eagerly,
+        "steps_per_execution": model.steps_per_execution,
+        "jit_compile": "auto",  # a matter of the machine that it is loaded on
+    }
+
+
+def arguments_of(config: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of `compile` of a config that is this one's or Keras's."""
+    return {name: _argument(name, config[name]) for name in _ARGUMENTS if config.get(name) is not None}
+
+
+def _argument(name: str, config: Any) -> Any:
+    """An argument of `compile` as its config says: names stay names, as in the script that was saved."""
+    kinds: Any = {"optimizer": optimizers, "loss": losses, "metrics": metrics}
+    kind = kinds.get(name.replace("weighted_", ""))
+    if kind is None or isinstance(config, str):
+        return config
+    if isinstance(config, dict) and "class_name" in config:
+        if config["class_name"] == "function" and isinstance(config.get("config"), str):
+            return get_registered_object(config.get("registered_name") or config["config"]) or config["config"]
+        return kind.deserialize(config)
+    if isinstance(config, dict):
+        return {key: _argument(name, value) for key, value in config.items()}
+    if isinstance(config, (list, tuple)):
+        return [_argument(name, value) for value in config]
+    return config

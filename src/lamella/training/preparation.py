@@ -1,0 +1,112 @@
+"""What comes before the first batch: the data as tensors, the weights, and a look at whether they fit."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch.utils import _pytree as pytree
+
+from lamella.data.adapters import Source, make_source, unpack_x_y_sample_weight
+from lamella.engine import cluster
+from lamella.engine.device import device_of
+from lamella.engine.dtypes import floatx
+from lamella.errors import NotBuiltError
+from lamella.training import checks
+from lamella.training.step import overridden
+
+
+def source_of(model: Any, x: Any, y: Any = None, sample_weight: Any = None, **options: Any) -> Source:
+    """The batches of data of any kind, where the model is and in the type that it takes: see `make_source`."""
+    return make_source(x, y, sample_weight, device=device_of(model), dtype=data_dtype(model), **options)
+
+
+def validation_source(model: Any, data: Any, batch_size: int | None, steps: int | None) -> Source:
+    """The batches of `fit(validation_data=...)`."""
+    x, y, weight = unpack_x_y_sample_weight(data) if isinstance(data, (tuple, list)) else (data, None, None)
+    streams = y is None and not hasattr(x, "shape")
+    return source_of(model, x, y, weight, batch_size=None if streams else batch_size, steps=steps)
+
+
+def own_share(source: Source) -> Source:
+    """The rows of each batch that this process computes with: all, if it is alone."""
+    return source if cluster.active is None else cast(Source, cluster.Share(source, cluster.active))
+
+
+def data_dtype(model: Any) -> torch.dtype:
+    """The type that floating-point data come in: layers that compute in less cast them for themselves."""
+    return torch.float64 if "float64" in (model.dtype, floatx()) else torch.float32
+
+
+def build_from(model: Any, x: Any) -> None:
+    """Makes the weights, if they do not exist yet, for inputs such as `x`."""
+    if not model.built:
+        with torch.no_grad():
+            model(pytree.tree_map_only(torch.Tensor, lambda t: t[:1], x))
+
+
+def prepare(model: Any, source: Source, training: bool) -> None:
+    """Builds what is not built yet and refuses data that cannot be right, before anything changes."""
+    build_from(model, source.peek()[0])
+    if not overridden(model, "train_step" if training else "test_step"):
+        check_data(model, source)
+    device = device_of(model)
+    for metric in model.metrics:
+        metric.to(device)
+    if training:
+        if cluster.active is not None:
+            _place(model, cluster.active)
+        prepare_optimizer(model)
+
+
+def _place(model: Any, distribution: cluster.Distribution) -> None:
+    """Spreads the weights over the processes, and with them what the optimizer kept for them (from a file, say)."""
+    optimizer, before = model.optimizer, model.trainable_weights
+    spread = any(hasattr(weight, "to_local") for weight in before)
+    kept = optimizer.state_dict() if optimizer.built and not spread else None
+    distribution.place(model)
+    if kept is not None and any(a is not b for a, b in zip(before, model.trainable_weights, strict=True)):
+        prepare_optimizer(model)
+        optimizer.load_state_dict(kept)
+
+
+def check_data(model: Any, source: Source) -> None:
+    """Refuses inputs that do not fit the model and targets that do not fit the loss; makes losses and metrics."""
+    x, y, _ = source.peek()
+    y_pred = _prediction_like(model, x)
+    if y is None and model.loss is not None:
+        checks.needs_targets(model)
+    if y is None:
+        return
+    if model.loss is not None:
+        shapes = pytree.tree_map_only(torch.Tensor, lambda t: (None, *t.shape[1:]), y_pred)
+        shapes = list(shapes.values()) if isinstance(shapes, dict) else shapes
+        model._losses(y_pred).check_targets(source.targets(), shapes)
+    model._metrics(y, y_pred)
+
+
+def _prediction_like(model: Any, x: Any) -> Any:
+    """What the model makes of two samples; tried anew where the inputs' shapes or the layers have changed."""
+    leaves, structure = pytree.tree_flatten(x)
+    shapes = [(leaf.shape[1:], leaf.dtype) for leaf in leaves if isinstance(leaf, torch.Tensor)]
+    kind = str(structure), shapes, [id(module) for module in model.modules()]
+    if model._tried is None or model._tried[0] != kind:
+        model._tried = kind, checks.input_fits(model, x)
+    return model._tried[1]
+
+
+def prepare_optimizer(model: Any) -> None:
+    """Makes the optimizer's state for the trainable weights, and anew where those have changed."""
+    weights = model.trainable_weights
+    if not weights:
+        raise NotBuiltError(
+            "There is nothing to train: the model has no trainable weights. Is every layer frozen (trainable = False)?"
+        )
+    for layer in model._flatten_layers():
+        for name, weight in layer._parameters.items():
+            if weight is not None:
+                weight.path = f"{layer.name}/{name}"  # optimizers that differ by weight go by it
+    identity = [id(weight) for weight in weights]
+    if not model.optimizer.built or identity != model._trained_with:
+        model.optimizer.build(weights)
+        model._trained_with = identity

@@ -1,0 +1,196 @@
+"""What a model does with one batch: the methods that a training algorithm of one's own overrides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch.utils import _pytree as pytree
+
+from lamella import metrics as metrics_module
+from lamella.data.adapters import unpack_x_y_sample_weight
+from lamella.engine.device import device_of
+from lamella.errors import NotCompiledError
+from lamella.layers.added_losses import pop_added_losses
+from lamella.metrics import Metric
+from lamella.training.compiled import CompiledLoss, CompiledMetrics
+
+
+class Step:
+    """The part of a `Trainer` that computes: the loss, its update, and the metrics."""
+
+    compiled: bool
+    optimizer: Any
+    loss: Any
+
+    def _init_step(self) -> None:
+        self._compile_arguments: dict[str, Any] = {}
+        self._compiled_loss: CompiledLoss | None = None  # made when the outputs are known, as are the metrics
+        self._compiled_metrics: CompiledMetrics | None = None
+        self._loss_tracker = metrics_module.Mean(name="loss")
+        self._own_metrics: list[Metric] = []
+
+    def train_step(self, data: Any) -> dict[str, Any] | None:
+        """Trains on one batch; override it for a training algorithm of your own, in torch.
+
+        Args:
+            data: `(x, y)` or `(x, y, sample_weight)`, as `fit` was given, as tensors.
+
+        Returns:
+            The metrics by name; or None, and the model's metrics are read when they are shown.
+        """
+        x, y, weight = unpack_x_y_sample_weight(data)
+        y_pred = self(x, training=True)  # type: ignore[operator]
+        loss = self.compute_loss(x, y, y_pred, weight)
+        if loss is None:
+            raise NotCompiledError("There is nothing to train: compile() gave no loss, and no layer adds one.")
+        self._loss_tracker.update_state(loss.detach(), sample_weight=length(x))
+        self.minimize(loss)
+        with torch.no_grad():
+            return self.compute_metrics(x, y, y_pred, weight)
+
+    def test_step(self, data: Any) -> dict[str, Any] | None:
+        """Evaluates one batch; override it together with `train_step`."""
+        x, y, weight = unpack_x_y_sample_weight(data)
+        y_pred = self(x, training=False)  # type: ignore[operator]
+        loss = self.compute_loss(x, y, y_pred, weight, training=False)
+        if loss is not None:
+            self._loss_tracker.update_state(loss, sample_weight=length(x))
+        return self.compute_metrics(x, y, y_pred, weight)
+
+    def predict_step(self, data: Any) -> Any:
+        """Predicts one batch."""
+        x, _, _ = unpack_x_y_sample_weight(data)
+        return self(x, training=False)  # type: ignore[operator]
+
+    def minimize(self, loss: torch.Tensor) -> None:
+        """One update of the trainable weights against the gradients of `loss`: the end of a `train_step`.
+
+        Args:
+            loss: A scalar that was computed with gradients.
+
+        Example:
+            >>> import lamella, torch
+            >>> class Fit(lamella.Model):
+            ...     def __init__(self):
+            ...         super().__init__()
+            ...         self.dense = lamella.layers.Dense(1)
+            ...     def call(self, x):
+            ...         return self.dense(x)
+            ...     def train_step(self, data):
+            ...         x, y = data
+            ...         loss = (self(x) - y).abs().amax()
+            ...         self.minimize(loss)
+            ...         return {"largest_error": loss.detach()}
+            >>> model = Fit()
+            >>> model.compile("adam")
+            >>> history = model.fit(torch.ones(8, 2), torch.ones(8, 1), epochs=9, verbose=0)
+            >>> history.history["largest_error"][-1] < history.history["largest_error"][0]
+            True
+        """
+        weights = self.trainable_weights  # type: ignore[attr-defined]
+        gradients = torch.autograd.grad(self.optimizer.scale_loss(loss), weights, allow_unused=True)
+        self.optimizer.apply(gradients, weights)
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> torch.Tensor | None:
+        """The loss of `compile`, with the penalties of regularizers and of `add_loss`."""
+        total = None
+        if self.loss is not None and y is not None:
+            total = self._losses(y_pred)(y, y_pred, sample_weight)
+        extra = self.losses  # type: ignore[attr-defined]
+        if extra:
+            total = sum(extra) if total is None else total + sum(extra)
+        pop_added_losses()
+        return total
+
+    def stateless_compute_loss(self, *args: Any, **kwargs: Any) -> Any:
+        """`compute_loss` under its other Keras name."""
+        return self.compute_loss(*args, **kwargs)
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+        """Adds a batch to the metrics of `compile`; their values so far."""
+        if y is not None:
+            self._metrics(y, y_pred).update(y, y_pred, sample_weight)
+        return self.get_metrics_result()
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """The loss tracker, the metrics of `compile`, and metrics that are attributes of the model."""
+        found: list[Metric] = []
+        if self.compiled and (self.loss is not None or not overridden(self, "train_step")):
+            found.append(self._loss_tracker)
+        if self._compiled_loss is not None:
+            found.extend(self._compiled_loss.trackers)
+        if self._compiled_metrics is not None:
+            found.extend(self._compiled_metrics.all)
+        for layer in self._flatten_layers():  # type: ignore[attr-defined]
+            for name, value in vars(layer).items():
+                if isinstance(value, Metric) and name != "_loss_tracker":
+                    found.append(value)
+        found.extend(self._own_metrics)
+        return list({id(metric): metric for metric in found}.values())
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """The names of the metrics."""
+        return [metric.name for metric in self.metrics]
+
+    def add_metric(self, metric: Metric) -> Metric:
+        """Adds a metric that the model updates itself (in `call` or `train_step`)."""
+        self._own_metrics.append(metric)
+        return metric
+
+    def reset_metrics(self) -> None:
+        """Starts every metric afresh."""
+        for metric in self.metrics:
+            metric.reset_state()
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        """The value of each metric so far, as tensors."""
+        results: dict[str, Any] = {}
+        for metric in self.metrics:
+            value = metric.result()
+            results.update(value if isinstance(value, dict) else {metric.name: value})
+        return results
+
+    def _losses(self, y_pred: Any) -> CompiledLoss:
+        if self._compiled_loss is None:
+            names = _names_of_outputs(self, y_pred)
+            self._compiled_loss = CompiledLoss(self.loss, self._compile_arguments["loss_weights"], names)
+            for tracker in self._compiled_loss.trackers:
+                tracker.to(device_of(self))  # type: ignore[arg-type]
+        return self._compiled_loss
+
+    def _metrics(self, y: Any, y_pred: Any) -> CompiledMetrics:
+        if self._compiled_metrics is None:
+            plain, weighted = (self._compile_arguments.get(name) for name in ("metrics", "weighted_metrics"))
+            self._compiled_metrics = CompiledMetrics(plain, weighted, _names_of_outputs(self, y_pred), y, y_pred)
+        return self._compiled_metrics
+
+
+def overridden(model: Any, method: str) -> bool:
+    """Whether a subclass of `Model` wrote this method of `Step` anew."""
+    return getattr(type(model), method) is not getattr(Step, method)
+
+
+def length(batch: Any) -> int:
+    """The number of samples in a tensor, or in a structure of them."""
+    if isinstance(batch, torch.Tensor):
+        return len(batch)
+    return len(next(leaf for leaf in pytree.tree_leaves(batch) if isinstance(leaf, torch.Tensor)))
+
+
+def _names_of_outputs(model: Any, y_pred: Any) -> list[str]:
+    if isinstance(y_pred, Mapping):
+        return list(y_pred)
+    names = getattr(model, "output_names", None)
+    count = len(y_pred) if isinstance(y_pred, (list, tuple)) else 1
+    return list(names) if names and len(names) == count else [f"output_{i}" for i in range(count)]

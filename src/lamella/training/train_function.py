@@ -1,0 +1,152 @@
+"""The functions that `fit` and `evaluate` call for each batch, made of a model's layers, loss and metrics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from lamella.data.adapters import pack_x_y_sample_weight
+from lamella.engine import cluster, marks
+from lamella.engine import step as engine_step
+from lamella.engine.device import device_of
+from lamella.engine.replay import Replay
+from lamella.engine.variable import whole
+from lamella.errors import NotCompiledError
+from lamella.layers.added_losses import pop_added_losses
+from lamella.training import checks, plain
+from lamella.training.step import length, overridden
+
+
+def make_train_function(model: Any, recorded: bool = True) -> Any:
+    """The function (x, y, sample_weight) -> None that trains on one batch.
+
+    Args:
+        model: A prepared model.
+        recorded: Whether small steps are recorded and played (`model._replay`): it pays from the fourth batch on.
+    """
+    model._replay = None
+    if overridden(model, "train_step") or overridden(model, "compute_metrics"):
+        checks.not_in_parts(model)
+        return _own(model, model.train_step)
+    parameters = model.trainable_weights
+    forward: Any = torch.compile(model) if model.jit_compile else model
+    scale = model.optimizer.scale_loss if getattr(model.optimizer, "scales_loss", False) else None
+    if cluster.active is not None:
+        checks.mean_losses(model._compiled_loss)
+        losses = _loss_function(model, penalized=False)
+        forward = cluster.active.forward(forward)
+        compute = cluster.gradients(cluster.active, forward, losses, lambda: _penalty(model), parameters, scale)
+    else:
+        compute = engine_step.gradients(forward, _loss_function(model), parameters, scale)
+        if recorded and scale is None and not marks.on and may_be_replayed(model):
+            loss = model._compiled_loss
+            compute = model._replay = Replay(compute, lambda: plain.settings(model, loss))
+    step = engine_step.train_step(
+        compute, model.optimizer, _observer(model), lambda loss, x, y, weight: checks.bad_loss(model, loss, x)
+    )
+    return _constrained(model, step)
+
+
+def make_test_function(model: Any) -> Any:
+    """The function (x, y, sample_weight) -> None that evaluates one batch."""
+    if any(overridden(model, method) for method in ("test_step", "compute_loss", "compute_metrics")):
+        return _own(model, model.test_step)
+    loss = _loss_function(model) if model._compiled_loss is not None else None
+    return engine_step.test_step(model, loss, _observer(model))
+
+
+def may_be_replayed(model: Any) -> bool:
+    """Whether nothing in the step but torch's operations has a say in its numbers: see `lamella.engine.replay`."""
+    loss = model._compiled_loss
+    single = loss is not None and loss.single is not None and not overridden(model, "compute_loss")
+    on_cpu = device_of(model).type == "cpu"
+    return single and on_cpu and not model.jit_compile and plain.is_plain(model, loss)
+
+
+def _own(model: Any, step: Any) -> Any:
+    """A user's `train_step` or `test_step` as a function of (x, y, weight) that keeps what it returns."""
+
+    def run(x: Any, y: Any, weight: Any) -> None:
+        pop_added_losses()
+        model._last_logs = step((x, y, weight) if weight is not None else pack_x_y_sample_weight(x, y))
+
+    return run
+
+
+def _loss_function(model: Any, penalized: bool = True) -> Any:
+    """(x, y, y_pred, weight) -> the total loss, without a look at what this model does not have."""
+    own = model.compute_loss if overridden(model, "compute_loss") else None
+    losses = model._compiled_loss
+    penalties = _penalties(model) if penalized else []
+
+    def loss(x: Any, y: Any, y_pred: Any, weight: Any) -> torch.Tensor:
+        if own is not None:
+            total = own(x, y, y_pred, weight)
+        else:
+            total = losses(y, y_pred, weight) if losses is not None and y is not None else None
+            for parameter, regularizer in penalties:
+                penalty = whole(regularizer(parameter))
+                total = penalty if total is None else total + penalty
+            for added in pop_added_losses():
+                total = added if total is None else total + added
+        if total is None:
+            gave = "compute_loss() gave no loss" if own is not None else "compile() gave no loss, and no layer adds one"
+            raise NotCompiledError(f"There is nothing to train: {gave}.")
+        return total
+
+    return loss
+
+
+def _penalty(model: Any) -> torch.Tensor | None:
+    """What the regularizers add to the loss of a batch, whatever is in it."""
+    if overridden(model, "compute_loss"):
+        return None
+    found = [whole(regularizer(parameter)) for parameter, regularizer in _penalties(model)]
+    return torch.stack(found).sum() if found else None
+
+
+def _penalties(model: Any) -> list[tuple[torch.Tensor, Any]]:
+    return [(weight, each) for weight, each in _weights_with(model, "_regularizers") if weight.requires_grad]
+
+
+def _weights_with(model: Any, what: str) -> list[tuple[torch.Tensor, Any]]:
+    """Each weight that has a regularizer (or a constraint), with it."""
+    return [
+        (layer._parameters[name], each)
+        for layer in model._flatten_layers()
+        for name, each in getattr(layer, what).items()
+        if layer._parameters.get(name) is not None
+    ]
+
+
+def _observer(model: Any) -> Any:
+    """The function that adds (loss, targets, predictions, sample weights) to the metrics."""
+    tracker, metrics = model._loss_tracker, model._compiled_metrics
+    if metrics is not None and not metrics.all:
+        metrics = None
+
+    def observe(loss: Any, y: Any, y_pred: Any, weight: Any) -> None:
+        if cluster.active is not None and not cluster.active.share:
+            return  # a row that another process counts
+        if loss is not None:
+            tracker.update_state(loss.detach(), sample_weight=length(y_pred))
+        if metrics is not None and y is not None:
+            metrics.update(y, y_pred, weight)
+
+    return observe
+
+
+def _constrained(model: Any, step: Any) -> Any:
+    """The step, after which the weights that have a constraint are put within it."""
+    constraints = _weights_with(model, "_constraints")
+    if not constraints:
+        return step
+
+    def constrained(x: Any, y: Any, weight: Any) -> None:
+        step(x, y, weight)
+        with torch.no_grad():
+            for parameter, constraint in constraints:
+                parameter.copy_(constraint(parameter))
+
+    return constrained

@@ -1,0 +1,129 @@
+"""A `train_step` of one's own that ends in `minimize`, and what callbacks hear of a training that fails."""
+
+import numpy as np
+import pytest
+import torch
+
+import lamella
+from lamella import callbacks, layers
+
+pytestmark = pytest.mark.filterwarnings("ignore:.* weights have no gradient")
+
+X = np.random.default_rng(0).normal(size=(32, 4)).astype("float32")
+Y = X @ np.array([[1.0], [-2.0], [0.5], [0.0]], "float32")
+
+
+class Regression(lamella.Model):
+    """One layer that computes, and one that is never called."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dense = layers.Dense(1)
+        self.idle = layers.Dense(1)
+        self.idle.build((None, 4))
+
+    def call(self, x):
+        return self.dense(x)
+
+
+class Minimizes(Regression):
+    def train_step(self, data):
+        x, y = data
+        loss = self.compute_loss(x, y, self(x, training=True))
+        self.minimize(loss)
+        return {"loss": loss.detach()}
+
+
+def trained(kind, **fit):
+    lamella.utils.set_random_seed(1)
+    model = kind()
+    model(X[:1])
+    model.compile(lamella.optimizers.Adam(0.05), "mse")
+    model.fit(X, Y, batch_size=8, epochs=3, verbose=0, **fit)
+    return model
+
+
+def test_a_step_that_minimizes_is_the_step_of_fit():
+    for one, other in zip(trained(Regression).get_weights(), trained(Minimizes).get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-7)
+
+
+def test_frozen_weights_and_those_without_a_gradient_stay():
+    class Frozen(Minimizes):
+        def __init__(self):
+            super().__init__()
+            self.frozen = layers.Dense(4, trainable=False)
+
+        def call(self, x):
+            return self.dense(self.frozen(x))
+
+    lamella.utils.set_random_seed(1)
+    model = Frozen()
+    model(X[:1])
+    frozen, idle, moved = (layer.get_weights()[0] for layer in (model.frozen, model.idle, model.dense))
+    model.compile("adam", "mse")
+    model.fit(X, Y, epochs=2, verbose=0)
+    np.testing.assert_array_equal(model.frozen.get_weights()[0], frozen)
+    np.testing.assert_array_equal(model.idle.get_weights()[0], idle)
+    assert not np.array_equal(model.dense.get_weights()[0], moved)
+
+
+def test_minimizing_scales_the_loss_where_the_optimizer_says_so():
+    class Overflows(lamella.optimizers.LossScaleOptimizer):
+        seen = ()
+
+        def apply(self, grads, trainable_variables=None):
+            Overflows.seen = [g.clone() for g in grads if g is not None]
+            super().apply(grads, trainable_variables)
+
+    model = Minimizes()
+    model(X[:1])
+    model.compile(Overflows(lamella.optimizers.SGD(0.0), initial_scale=1024.0), "mse")
+    x, y = torch.from_numpy(X), torch.from_numpy(Y)
+    expected = torch.autograd.grad(model.compute_loss(x, y, model(x)), list(model.dense.parameters()))
+    model.train_on_batch(X, Y)
+    for seen, plain in zip(Overflows.seen, expected, strict=True):
+        torch.testing.assert_close(seen, 1024 * plain)
+
+
+@pytest.mark.parametrize("error", [KeyError("from the stream"), RuntimeError("of torch")])
+def test_callbacks_hear_of_an_error_and_not_of_an_end(error):
+    heard = []
+
+    class Listens(callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            heard.append("begin")
+
+        def on_train_end(self, logs=None):
+            heard.append("end")
+
+        def on_train_error(self, error):
+            heard.append(error)
+
+    def batches():
+        yield X, Y
+        raise error
+
+    model = Regression()
+    model(X[:1])
+    model.compile("sgd", "mse")
+    with pytest.raises(type(error)):
+        model.fit(batches(), verbose=0, callbacks=[Listens()])
+    assert heard == ["begin", error]
+
+
+def test_a_batch_on_its_own_gives_what_the_step_returned():
+    model = Minimizes()
+    model(X[:1])
+    model.compile("sgd", "mse")
+    first = model.train_on_batch(X, Y)
+    assert first > model.train_on_batch(X, Y) > 0
+    assert list(model.train_on_batch(X, Y, return_dict=True)) == ["loss"]
+
+
+def test_a_batch_on_its_own_whose_loss_is_no_number_says_so():
+    model = Regression()
+    model(X[:1])
+    model.compile("sgd", "mse")
+    with pytest.raises(lamella.errors.NonFiniteError, match="became inf at step 1"):
+        model.train_on_batch(X, np.full_like(Y, 3e38))
