@@ -124,6 +124,20 @@ def _quicker(device: torch.device, fast: bool) -> tuple[Any, str]:
     return None, "none"
 
 
+def matmul_choices(device: torch.device, precision: str = "accurate") -> tuple[str, ...]:
+    """The float32-accurate libraries that `best_matmul` could choose, the one that it does first; for `choose_matmul`.
+
+    Empty where nothing is to be chosen: on other devices, where the user has set a library, or where factors may be
+    rounded.
+    """
+    settings = _settings()
+    if device.type != "cpu" or settings is None or settings.fp32_precision != "none" or not is_amd():
+        return ()
+    if not onednn_is_accurate() or (precision == "fast" and _has_rounding_units()):
+        return ()
+    return ("bf16", "none") if _quicker(device, fast=False)[1] == "bf16" else ("none", "bf16")
+
+
 def _has_rounding_units() -> bool:
     """Whether the CPU has units that multiply bfloat16 numbers."""
     return _settings() is not None and not cpu_flags().isdisjoint({"amx_bf16", "avx512_bf16"})

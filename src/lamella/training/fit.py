@@ -11,8 +11,8 @@ from torch.utils import _pytree as pytree
 
 from lamella.engine import cluster
 from lamella.engine.device import device_of
-from lamella.engine.kernels import best_matmul, keep_freed_memory
-from lamella.engine.threads import QuickestThreads
+from lamella.engine.kernels import best_matmul, keep_freed_memory, matmul_choices
+from lamella.engine.quickest import QuickestWay
 from lamella.engine.variable import as_array
 from lamella.training import checks
 from lamella.training.batch_size import is_out_of_memory, too_large
@@ -40,7 +40,10 @@ def train(
     model._train_function = model._make_train_function()
     if on_cpu:
         keep_freed_memory()
-        model._train_function = quickest = QuickestThreads(model._train_function)
+        libraries = matmul_choices(device, model.precision)
+        model._train_function = quickest = QuickestWay(
+            model._train_function, libraries, getattr(source, "batch_size", None), model._quickest_way
+        )
     try:
         with best_matmul(device, model.precision):
             fit_epochs(model, source, validation, run, epochs, verbose, validation_freq)
@@ -56,6 +59,7 @@ def train(
     finally:
         if on_cpu:
             quickest.restore()
+            model._quickest_way = quickest.found
     return history
 
 

@@ -51,6 +51,7 @@ class Trainer(Step):
         self.stop_training = False
         self._train_function: Any = None
         self._replay: Replay | None = None
+        self._quickest_way: Any = None
         self._last_logs: dict[str, Any] | None = None  # what a step of the user's own returned
         self._accept_bad_loss = False
         self._trained_with: list[int] = []

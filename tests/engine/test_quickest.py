@@ -1,0 +1,95 @@
+"""The number of threads and the library of products are chosen while training."""
+
+import time
+
+import pytest
+import torch
+
+from lamella.engine import kernels, quickest, random
+
+
+@pytest.fixture
+def two_threads(monkeypatch):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    monkeypatch.setattr(random, "seeded", False)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("quick", "expected"), [(1, 1), (2, 2)])
+def test_the_quicker_number_wins_and_no_step_is_lost(two_threads, quick, expected):
+    steps = []
+
+    def step(x, y, weight):
+        steps.append(x)
+        time.sleep(1e-4 if torch.get_num_threads() == quick else 1e-3)
+
+    way = quickest.QuickestWay(step)
+    for i in range(150):
+        way(i, None, None)
+    assert steps == list(range(150))
+    assert torch.get_num_threads() == expected
+    way.restore()
+    assert torch.get_num_threads() == 2
+
+
+def test_long_steps_and_seeded_runs_keep_their_threads(two_threads, monkeypatch):
+    way = quickest.QuickestWay(lambda x, y, weight: time.sleep(3e-3))
+    for i in range(60):
+        way(i, None, None)
+        assert torch.get_num_threads() == 2
+    monkeypatch.setattr(random, "seeded", True)
+    assert not quickest.QuickestWay(lambda *batch: None).choices
+
+
+@pytest.mark.parametrize("quick", ["none", "bf16"])
+def test_the_quicker_library_wins(two_threads, quick):
+    if not kernels.onednn_is_accurate():
+        pytest.skip("oneDNN's products are not float32-accurate here")
+    before = kernels.chosen_matmul()
+
+    def step(x, y, weight):
+        time.sleep(1e-4 if kernels.chosen_matmul() == quick else 1e-3)
+
+    try:
+        kernels.choose_matmul("bf16")
+        way = quickest.QuickestWay(step, ("bf16", "none"))
+        for _ in range(16 + 2 * 96):
+            way(None, None, None)
+        assert kernels.chosen_matmul() == quick
+        assert not way.choices
+        way.restore()
+    finally:
+        kernels.choose_matmul(before)
+
+
+def test_a_library_that_the_user_chose_is_no_choice():
+    before = kernels.chosen_matmul()
+    try:
+        kernels.choose_matmul("bf16")
+        assert kernels.matmul_choices(torch.device("cpu")) == ()
+    finally:
+        kernels.choose_matmul(before)
+    assert kernels.matmul_choices(torch.device("meta")) == ()
+    assert len(kernels.matmul_choices(torch.device("cpu"))) in (0, 2)
+
+
+def test_what_was_found_holds_for_the_next_training(two_threads, monkeypatch):
+    def step(x, y, weight):
+        time.sleep(1e-4 if torch.get_num_threads() == 1 else 1e-3)
+
+    first = quickest.QuickestWay(step, likeness=32)
+    for _ in range(150):
+        first(None, None, None)
+    first.restore()
+    later = quickest.QuickestWay(step, likeness=32, found=first.found)
+    assert torch.get_num_threads() == 2
+    later(None, None, None)
+    assert torch.get_num_threads() == 1 and not later.choices
+    later.restore()
+    assert quickest.QuickestWay(step, likeness=64, found=first.found).found is None
+    monkeypatch.setattr(quickest, "_FRESH", 0.0)
+    assert quickest.QuickestWay(step, likeness=32, found=first.found).found is None
+    monkeypatch.setattr(random, "seeded", True)
+    assert not quickest.QuickestWay(step, likeness=32, found=first.found).choices
