@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from statistics import median
 from typing import Any
 
 import torch
@@ -17,13 +18,15 @@ from lamella.engine import random
 from lamella.engine.kernels import choose_matmul
 
 Step = Callable[[Any, Any, Any], None]
-Choice = tuple[Callable[[Any], None], Sequence[Any]]
-"""What sets a way, and two ways, of which the first is the one in use."""
+Choice = tuple[Callable[[Any], None], Sequence[Any], float]
+"""What sets a way; two ways, of which the first is the one in use; how many times as quick as the second it must be."""
 
 _WARM_UP = 16
 _TIMED = 24
 _FRESH = 600.0
 """Seconds for which what was found holds: later, other things may run on the machine."""
+_WORTH = 1.2
+"""All threads for less than that are not worth it: they wait for each other longer as soon as anything else runs."""
 _SMALL = 2e-3
 """Seconds; longer steps have enough work for every thread, and for the library that is faster for large products."""
 
@@ -53,12 +56,12 @@ class QuickestWay:
         self.choices: list[Choice] = []
         if not random.seeded:
             if self.threads > 1:
-                self.choices.append((torch.set_num_threads, (self.threads, 1)))
+                self.choices.append((torch.set_num_threads, (self.threads, 1), _WORTH))
             if len(libraries) > 1:
-                self.choices.append((choose_matmul, libraries))
+                self.choices.append((choose_matmul, libraries, 1.0))
         self.settings: list[Any] = []
         self.calls = -_WARM_UP
-        self.seconds = [0.0, 0.0]
+        self.seconds: tuple[list[float], list[float]] = ([], [])
         self.now = 0
 
     def __call__(self, x: Any, y: Any, weight: Any) -> None:
@@ -66,7 +69,7 @@ class QuickestWay:
             self.step(x, y, weight)
             return
         if self.found is not None:
-            for (choose, _), setting in zip(self.choices, self.found[2], strict=True):
+            for (choose, *_), setting in zip(self.choices, self.found[2], strict=True):
                 choose(setting)
             self.choices = []
             self.step(x, y, weight)
@@ -79,21 +82,22 @@ class QuickestWay:
         self.calls += 1
         if self.calls <= 0:
             return
-        choose, ways = self.choices[0]
-        self.seconds[self.now] += seconds
+        choose, ways, worth = self.choices[0]
+        self.seconds[self.now].append(seconds)
         if self.calls % _TIMED == 0:
-            if self.calls == _TIMED and self.seconds[0] > _SMALL * _TIMED:
+            if self.calls == _TIMED and median(self.seconds[0]) > _SMALL:
                 self.choices = []
                 return
             self.now = 1 - self.now  # one, other, one, other: a change of the machine hits both
             choose(ways[self.now])
         if self.calls == 4 * _TIMED:
-            self.settings.append(ways[self.seconds[1] < self.seconds[0]])
+            first, second = map(median, self.seconds)
+            self.settings.append(ways[0] if first * worth <= second else ways[1])
             choose(self.settings[-1])
             self.choices = self.choices[1:]
             if not self.choices:
                 self.found = (self.likeness, time.time(), self.settings)
-            self.calls, self.seconds, self.now = 0, [0.0, 0.0], 0
+            self.calls, self.seconds, self.now = 0, ([], []), 0
 
     def restore(self) -> None:
         """Gives torch its number of threads back."""
