@@ -1,6 +1,8 @@
 """What stands at the top of Keras, its settings and its data-type policies."""
 
 import itertools
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -226,3 +228,29 @@ def test_scopes_and_version():
     with pytest.raises(ArgumentError), lamella.name_scope("a/b"):
         pass
     assert lamella.version() == lamella.__version__
+
+
+def test_small_trainings_do_not_load_the_compiler():
+    """torch's compiler takes one to two seconds to load: nothing that a first script does may need it."""
+    script = """
+import sys
+import numpy as np
+import lamella
+from lamella import layers
+
+for shape, parts in (
+    ((8, 8), [layers.Flatten(), layers.Dense(8, "relu"), layers.Dropout(0.2), layers.Dense(3, "softmax")]),
+    ((8, 8, 1), [layers.Conv2D(4, 3, activation="relu"), layers.BatchNormalization(), layers.MaxPooling2D(),
+                 layers.Conv2D(4, 1), layers.Flatten(), layers.Dense(3, "softmax")]),
+    ((8, 8), [layers.Dense(4, "relu"), layers.LSTM(4), layers.Dense(3, "softmax")]),
+):
+    model = lamella.Sequential([lamella.Input(shape), *parts])
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    x, y = np.zeros((64, *shape), "float32"), np.zeros(64, int)
+    model.fit(x, y, epochs=2, verbose=0)
+    model.evaluate(x, y, verbose=0)
+    model.predict(x, verbose=0)
+print([name for name in ("torch._dynamo", "pandas", "matplotlib") if name in sys.modules])
+"""
+    out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert out.strip().splitlines()[-1] == "[]"

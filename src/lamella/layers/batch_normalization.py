@@ -165,6 +165,8 @@ class BatchNormalization(Layer):
 
     def normalize(self, x: torch.Tensor, training: bool | None, mask: torch.Tensor | None = None) -> torch.Tensor:
         """The formula, with the channels in axis 1: by the batch's moments in training, else by their averages."""
+        if x.is_meta:  # torch would load its compiler, most of a second, to find that the shape stays
+            return torch.empty_like(x)
         if not (training and self._trainable):
             return torch.batch_norm(
                 x,

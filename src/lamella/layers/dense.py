@@ -90,24 +90,25 @@ class Dense(Layer):
         self.input_spec = InputSpec(min_ndim=2, axes={-1: size})
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
-        if self.activation is activations.relu and not inputs.is_meta:
-            rows = self._product(inputs).relu_()  # nobody else has these numbers, so they can be overwritten
-            return rows if inputs.ndim == 2 else rows.view(*inputs.shape[:-1], self.units)
+        if self.activation is activations.relu:
+            return self._shaped(self._rows(inputs).relu_(), inputs)  # nobody else has these numbers
         return self.activation(self.before_activation(inputs))
 
     def before_activation(self, inputs: torch.Tensor) -> torch.Tensor:
         """inputs @ kernel + bias."""
+        return self._shaped(self._rows(inputs), inputs)
+
+    def _rows(self, inputs: torch.Tensor) -> torch.Tensor:
+        """All vectors of the inputs as rows, times the kernel, plus the bias: one call, which adds on its way."""
         if inputs.is_meta:  # torch would load its compiler, most of a second, for the shape of an addmm
             check_input(self, inputs)
             return torch.empty((*inputs.shape[:-1], self.units), dtype=self._float, device="meta")
-        rows = self._product(inputs)
-        return rows if inputs.ndim == 2 else rows.view(*inputs.shape[:-1], self.units)
-
-    def _product(self, inputs: torch.Tensor) -> torch.Tensor:
-        """All vectors of the inputs as rows, times the kernel, plus the bias: one call, which adds on its way."""
         rows = inputs if inputs.is_floating_point() else inputs.to(self._float)
         rows = rows if rows.ndim == 2 else rows.flatten(0, -2)
         return rows @ self.kernel if self.bias is None else torch.addmm(self.bias, rows, self.kernel)
+
+    def _shaped(self, rows: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
+        return rows if inputs.ndim == 2 else rows.view(*inputs.shape[:-1], self.units)
 
 
 def positive_int(layer: Layer, name: str, value: Any) -> int:
