@@ -17,6 +17,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.utils import _pytree as pytree
 
+from lamella.engine.batches import length, rows
 from lamella.engine.device import default_device
 from lamella.engine.replay import Compute, Computed
 from lamella.errors import ArgumentError, ClusterError
@@ -89,7 +90,7 @@ class Distribution:
 
     def agreed(self, tensor: torch.Tensor) -> torch.Tensor:
         """The tensor of process 0."""
-        device = default_device() if dist.get_backend() == "nccl" else torch.device("cpu")
+        device = _speaking_device()
         on_device = tensor.to(device, copy=True)
         dist.broadcast(on_device, 0)
         return on_device.to(tensor.device)
@@ -108,17 +109,20 @@ class Distribution:
 
     def where(self, length: int) -> slice:
         """This process's rows of a batch of this length. One that gets none computes the first row."""
-        first, end = (length * part // self.parts for part in (self.part, self.part + 1))
+        first, end = self._rows_of(length)
         return slice(first, end) if end > first else slice(0, 1)
 
     def count(self, length: int) -> None:
         """The batch that comes next has so many samples: what this process's rows count. A row that another has, 0."""
-        first, end = (length * part // self.parts for part in (self.part, self.part + 1))
+        first, end = self._rows_of(length)
         self.weigh(end - first, length)
+
+    def _rows_of(self, length: int) -> tuple[int, int]:
+        return length * self.part // self.parts, length * (self.part + 1) // self.parts
 
     def count_own(self, own: int) -> bool:
         """As `count`, where this process has `own` samples that no other part has; False if none has any more."""
-        device = default_device() if dist.get_backend() == "nccl" else torch.device("cpu")
+        device = _speaking_device()
         total = torch.tensor(own, device=device)
         dist.all_reduce(total, group=self.group)
         samples = int(total)
@@ -258,6 +262,11 @@ def start(timeout: float, place: tuple[str, int, int] | None = None) -> None:
         dist.init_process_group(backend, f"tcp://{address}", timeout=within, rank=number, world_size=count)
 
 
+def _speaking_device() -> torch.device:
+    """Where tensors must be that the processes tell each other."""
+    return default_device() if dist.get_backend() == "nccl" else torch.device("cpu")
+
+
 def set_distribution(distribution: Distribution | None) -> None:
     """Trains all models that way from now on; None: in this process alone.
 
@@ -340,19 +349,19 @@ class Share:
     def _rows(self, batches: Iterator[Any]) -> Iterator[Any]:
         distribution = self.distribution
         while (batch := self._next(batches)) is not None:
-            length = getattr(batch, "length", None)  # of the whole batch, if only own rows were loaded
-            distribution.count(_length(batch) if length is None else length)
-            yield batch if length is not None else _cut(batch, distribution.where(_length(batch)))
+            whole = getattr(batch, "length", None)  # of the whole batch, if only own rows were loaded
+            distribution.count(length(batch) if whole is None else whole)
+            yield batch if whole is not None else rows(tuple(batch), distribution.where(length(batch)))
 
     def _all(self, batches: Iterator[Any]) -> Iterator[Any]:
         """Batches of this process's own data. One that has no more goes on to the end, with rows that count nothing."""
         last = self.source.peek()
         while True:
             batch = next(batches, None)
-            if not self.distribution.count_own(0 if batch is None else _length(batch)):
+            if not self.distribution.count_own(0 if batch is None else length(batch)):
                 return
             last = last if batch is None else batch
-            yield last if batch is not None else _cut(last, slice(0, 1))
+            yield last if batch is not None else rows(tuple(last), slice(0, 1))
 
     def _next(self, batches: Iterator[Any]) -> Any:
         if self._divided:  # it draws the order by `_drawn` itself, and what is drawn for samples is noise
@@ -386,14 +395,6 @@ class Share:
                 self._after = self._order
             else:
                 torch.set_rng_state(own)
-
-
-def _length(batch: Any) -> int:
-    return len(next(leaf for leaf in pytree.tree_leaves(tuple(batch)) if isinstance(leaf, torch.Tensor)))
-
-
-def _cut(batch: Any, where: slice) -> Any:
-    return pytree.tree_map_only(torch.Tensor, lambda leaf: leaf[where], tuple(batch))
 
 
 def told(error: RuntimeError) -> RuntimeError:

@@ -49,10 +49,10 @@ class QuickestWay:
 
     def __init__(self, step: Step, libraries: Sequence[str] = (), likeness: Any = None, found: Any = None) -> None:
         self.step = step
-        self.likeness = (likeness, tuple(libraries), torch.get_num_threads())
+        self.threads = torch.get_num_threads()
+        self.likeness = (likeness, tuple(libraries), self.threads)
         fresh = found is not None and found[0] == self.likeness and 0 <= time.time() - found[1] < _FRESH
         self.found = found if fresh and not random.seeded else None
-        self.threads = torch.get_num_threads()
         self.choices: list[Choice] = []
         if not random.seeded:
             if self.threads > 1:

@@ -338,24 +338,17 @@ class Graph:
         uses.update(id(tensor) for tensor in self.output_list)
         for node in self.nodes:
             step = steps[id(node)]
-            listed = step.source < 0 and _is_list(node)
-            for place, tensor in enumerate(node.inputs if listed or step.source >= 0 else ()):
+            for place, tensor in enumerate(node.inputs if step.listed or step.source >= 0 else ()):
                 first = steps.get(id(tensor.node))
-                if first is None or uses[id(tensor)] != 1 or not first.takes_one:
+                if first is None or uses[id(tensor)] != 1 or not (first.alone and first.single):
                     continue
-                if listed:
-                    together = fuse(first.function, step.function, place) if first.source >= 0 else None
-                else:
-                    together = fuse(first.function, step.function)
-                if together is None:
+                if step.listed and first.source < 0:
                     continue
-                if listed:
-                    step.args[0][place] = first.args[0]
-                else:
-                    step.source, step.args = first.source, first.args
-                step.function = together
-                del steps[id(tensor.node)]
-                break
+                together = fuse(first.function, step.function, *([place] if step.listed else []))
+                if together is not None:
+                    step.take_over(first, together, place)
+                    del steps[id(tensor.node)]
+                    break
 
     def __call__(self, input_list: Sequence[torch.Tensor]) -> Any:
         """Computes the outputs (nested as they were given) for a flat list of input tensors."""
@@ -364,12 +357,6 @@ class Graph:
         for step in self.steps:
             step.run(values)
         return filled(self.output_slots, values)
-
-
-def _is_list(node: Node) -> bool:
-    """Whether the node takes one list of tensors and nothing else."""
-    listed = len(node.args) == 1 and not node.kwargs and isinstance(node.args[0], list)
-    return listed and all(isinstance(item, SymbolicTensor) for item in node.args[0])
 
 
 class Slot(int):
@@ -399,11 +386,20 @@ class Step:
         self.function = node.function
         self.out_slots = out_slots
         self.out = out_slots[0]
-        simple = len(node.args) == 1 and not node.kwargs and isinstance(node.args[0], SymbolicTensor)
-        self.source = slots[id(node.args[0])] if simple else -1
+        self.alone = len(node.args) == 1 and not node.kwargs
+        given = node.args[0] if self.alone else None
+        self.source = slots[id(given)] if isinstance(given, SymbolicTensor) else -1
+        self.listed = isinstance(given, list) and all(isinstance(item, SymbolicTensor) for item in given)
         self.args, self.kwargs = _with_slots((node.args, node.kwargs), slots)
         self.single = isinstance(node.outputs, SymbolicTensor)
-        self.takes_one = len(node.args) == 1 and not node.kwargs and self.single
+
+    def take_over(self, first: Step, together: Callable[..., Any], place: int) -> None:
+        """From now on computes both: `first`, whose result was the input in this place of its list, and itself."""
+        self.function = together
+        if self.listed:
+            self.args[0][place] = first.args[0]
+        else:
+            self.source, self.args = first.source, first.args
 
     @property
     def reads(self) -> set[int]:

@@ -168,6 +168,8 @@ class Convolution(WindowedConvolution):
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
         self.kernel_constraint = constraints.get(kernel_constraint)
+        only_channels = max(self.kernel_size) == 1 and self.groups == 1
+        self._mixes_channels_only = only_channels and self.channels_last and self.rank == 2
 
     def build(self, input_shape: Any) -> None:
         channels = self._channels(input_shape, self.groups)
@@ -186,10 +188,6 @@ class Convolution(WindowedConvolution):
         if self._mixes_channels_only and self._sees_few_places(x):
             return self._product(x, kernel)
         return self._slide(x, kernel, self.bias, self.groups)
-
-    @property
-    def _mixes_channels_only(self) -> bool:
-        return max(self.kernel_size) == 1 and self.groups == 1 and self.channels_last and self.rank == 2
 
     def _sees_few_places(self, x: torch.Tensor) -> bool:
         """Whether so few places share the kernel that to sort it anew for a convolution takes longer than its sums."""

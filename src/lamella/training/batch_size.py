@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils import _pytree as pytree
 
+from lamella.engine.batches import length, rows
 from lamella.engine.device import device_of
 from lamella.engine.kernels import best_matmul
 from lamella.errors import ArgumentError, OutOfMemoryError
 from lamella.training.callbacks import training_state
 from lamella.training.preparation import prepare, source_of
-from lamella.training.step import length
 
 SMALLEST = 32
 GAIN = 1.15
@@ -82,7 +81,7 @@ def too_large(model: Any, batch: Any, device: torch.device, error: RuntimeError)
             if device.type == "cuda":
                 torch.cuda.empty_cache()
             try:
-                model._train_function(*_first(batch, middle))
+                model._train_function(*rows(batch, slice(middle)))
                 low = middle
             except RuntimeError as failure:
                 if not is_out_of_memory(failure):
@@ -136,10 +135,6 @@ def _seconds(model: Any, batch: Any, device: torch.device) -> float:
         if turn:
             best = min(best, time.perf_counter() - begun)
     return best
-
-
-def _first(batch: Any, count: int) -> Any:
-    return pytree.tree_map_only(torch.Tensor, lambda part: part[:count], batch)
 
 
 def _used(device: torch.device) -> int:

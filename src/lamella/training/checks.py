@@ -6,11 +6,11 @@ import math
 from typing import Any
 
 import torch
-from torch import nn
 from torch.utils import _pytree as pytree
 
 from lamella import losses, metrics
 from lamella.engine import cluster
+from lamella.engine.non_finite import first_non_finite, has_non_finite, name_of
 from lamella.errors import ArgumentError, DataError, NonFiniteError
 
 
@@ -100,7 +100,7 @@ def bad_loss(model: Any, loss: Any, x: Any) -> None:
         return
     with torch.no_grad():
         value = float(loss)
-        where = first_non_finite(model, x)
+        where = told_non_finite(model, x)
     rate = float(model.optimizer.learning_rate)
     raise NonFiniteError(
         f"The loss became {value} at step {int(model.optimizer.iterations) + 1}. {where} "
@@ -110,36 +110,14 @@ def bad_loss(model: Any, loss: Any, x: Any) -> None:
     )
 
 
-def first_non_finite(model: Any, x: Any) -> str:
+def told_non_finite(model: Any, x: Any) -> str:
     """In words: where, from the inputs on, the first value is NaN or infinite."""
-    if _bad(x):
+    if has_non_finite(x):
         return "The inputs of this batch already have NaN or infinite values."
     for name, parameter in model.named_parameters():
-        if _bad(parameter):
+        if has_non_finite(parameter):
             return f"The weight {name!r} has NaN or infinite values."
-    found: list[str] = []
-
-    def look(module: nn.Module, inputs: Any, output: Any) -> None:
-        if not found and _bad(output):
-            name = getattr(module, "name", type(module).__name__)
-            found.append(f"The first layer with NaN or infinite outputs is {name!r} ({type(module).__name__}).")
-
-    leaves = [module for module in model.modules() if not any(module.children())]
-    handles = [module.register_forward_hook(look) for module in leaves]
-    try:
-        model(x)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return (
-        found[0]
-        if found
-        else "Every layer's output is finite: it is the loss itself (a logarithm of 0, or an overflow)."
-    )
-
-
-def _bad(structure: Any) -> bool:
-    return any(
-        isinstance(leaf, torch.Tensor) and leaf.is_floating_point() and not bool(torch.isfinite(leaf).all())
-        for leaf in pytree.tree_leaves(structure)
-    )
+    first = first_non_finite(model, x)
+    if first is None:
+        return "Every layer's output is finite: it is the loss itself (a logarithm of 0, or an overflow)."
+    return f"The first layer with NaN or infinite outputs is {name_of(first)!r} ({type(first).__name__})."

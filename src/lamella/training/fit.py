@@ -10,6 +10,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from lamella.engine import cluster
+from lamella.engine.batches import length
 from lamella.engine.device import device_of
 from lamella.engine.kernels import best_matmul, keep_freed_memory, matmul_choices
 from lamella.engine.quickest import QuickestWay
@@ -18,7 +19,7 @@ from lamella.training import checks
 from lamella.training.batch_size import is_out_of_memory, too_large
 from lamella.training.callbacks import CallbackList, History, has_terminate_on_nan
 from lamella.training.progress import Progress, resolve_verbose
-from lamella.training.step import length, overridden
+from lamella.training.step import overridden
 
 
 def train(
@@ -36,7 +37,7 @@ def train(
     run = CallbackList(callbacks, model, {"epochs": epochs.stop, "steps": source.num_batches, "verbose": verbose})
     model.history = history = History()
     run.append(history)
-    _tell(run, "set_data", source, validation)
+    run.call("set_data", source, validation)
     model._train_function = model._make_train_function()
     if on_cpu:
         keep_freed_memory()
@@ -48,7 +49,7 @@ def train(
         with best_matmul(device, model.precision):
             fit_epochs(model, source, validation, run, epochs, verbose, validation_freq)
     except Exception as error:
-        _tell(run, "on_train_error", error)
+        run.call("on_train_error", error)
         if not isinstance(error, RuntimeError):
             raise
         if cluster.active is not None:
@@ -231,10 +232,3 @@ def host_values(logs: Mapping[str, Any]) -> dict[str, Any]:
         else value
         for name, value in logs.items()
     }
-
-
-def _tell(callbacks: CallbackList, event: str, *args: Any) -> None:
-    """Calls what few callbacks have: `set_data(source, validation)` and `on_train_error(error)`."""
-    for callback in callbacks.callbacks:
-        if hasattr(callback, event):
-            getattr(callback, event)(*args)

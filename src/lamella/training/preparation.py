@@ -9,6 +9,7 @@ from torch.utils import _pytree as pytree
 
 from lamella.data.adapters import Source, make_source, unpack_x_y_sample_weight
 from lamella.engine import cluster
+from lamella.engine.batches import rows
 from lamella.engine.device import device_of
 from lamella.engine.dtypes import floatx
 from lamella.errors import NotBuiltError
@@ -42,7 +43,7 @@ def build_from(model: Any, x: Any) -> None:
     """Makes the weights, if they do not exist yet, for inputs such as `x`."""
     if not model.built:
         with torch.no_grad():
-            model(pytree.tree_map_only(torch.Tensor, lambda t: t[:1], x))
+            model(rows(x, slice(1)))
 
 
 def prepare(model: Any, source: Source, training: bool) -> None:

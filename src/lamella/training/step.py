@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch.utils import _pytree as pytree
 
 from lamella import metrics as metrics_module
 from lamella.data.adapters import unpack_x_y_sample_weight
+from lamella.engine.batches import length
 from lamella.engine.device import device_of
 from lamella.errors import NotCompiledError
 from lamella.layers.added_losses import pop_added_losses
@@ -179,13 +179,6 @@ class Step:
 def overridden(model: Any, method: str) -> bool:
     """Whether a subclass of `Model` wrote this method of `Step` anew."""
     return getattr(type(model), method) is not getattr(Step, method)
-
-
-def length(batch: Any) -> int:
-    """The number of samples in a tensor, or in a structure of them."""
-    if isinstance(batch, torch.Tensor):
-        return len(batch)
-    return len(next(leaf for leaf in pytree.tree_leaves(batch) if isinstance(leaf, torch.Tensor)))
 
 
 def _names_of_outputs(model: Any, y_pred: Any) -> list[str]:

@@ -9,13 +9,14 @@ import torch
 from lamella.data.adapters import pack_x_y_sample_weight
 from lamella.engine import cluster, marks
 from lamella.engine import step as engine_step
+from lamella.engine.batches import length
 from lamella.engine.device import device_of
 from lamella.engine.replay import Replay
 from lamella.engine.variable import whole
 from lamella.errors import NotCompiledError
 from lamella.layers.added_losses import pop_added_losses
 from lamella.training import checks, plain
-from lamella.training.step import length, overridden
+from lamella.training.step import overridden
 
 
 def make_train_function(model: Any, recorded: bool = True) -> Any:

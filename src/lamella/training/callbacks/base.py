@@ -103,4 +103,4 @@ def defines(callback: Any, name: str) -> bool:
     """Whether the callback does anything at this event."""
     method = getattr(type(callback), name, None)
     own = name in getattr(callback, "__dict__", {})
-    return own or (method is not None and method is not getattr(Callback, name))
+    return own or (method is not None and method is not getattr(Callback, name, None))
