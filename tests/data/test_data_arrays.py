@@ -163,7 +163,22 @@ def test_what_is_gathered_at_once_is_bounded():
     source = make_source(rows(64, 8192), np.arange(64), batch_size=4, shuffle=True)  # a batch has 128 KiB
     with CountedCalls() as calls:
         assert all(x._base is None and x.untyped_storage().nbytes() <= 1 << 17 for x, _, _ in source.batches())
-    assert calls.counts["index_select"] == 2 * 16
+    assert calls.counts["index_select"] == 16 + 1  # the labels of all batches are small enough to go together
+
+
+def test_each_array_is_gathered_in_the_same_order_whatever_its_width():
+    n = 3000
+    numbers = np.arange(n)
+    x = {"wide": np.repeat(numbers[:, None], 600, 1).astype("float32"), "narrow": numbers[:, None].astype("float32")}
+    source = make_source(x, numbers, numbers.astype("float32"), batch_size=7, shuffle=True)
+    found = []
+    for features, y, weight in source.batches():
+        found += y.tolist()
+        assert len(y) == (7 if len(found) < n else n % 7)
+        for column in (features["wide"][:, 0], features["wide"][:, -1], features["narrow"][:, 0], weight):
+            assert column.tolist() == y.tolist()
+    assert found != list(range(n))
+    assert sorted(found) == list(range(n))
 
 
 # Steps

@@ -1,6 +1,7 @@
 """Data that stay on the disk: mapped arrays, tables, shards; workers that fail; the time spent waiting."""
 
 import io
+import multiprocessing
 import os
 import tarfile
 import time
@@ -206,6 +207,31 @@ def test_waiting_for_data_is_told(capsys):
 
 
 def test_progress_counts_the_waiting():
-    progress = Progress(0, None)
+    progress = Progress(2, None)
     assert list(progress.timed(iter([1, 2]))) == [1, 2]
     assert 0 < progress.waited < 0.1
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.parametrize(
+    ("die", "told"), [(dies, "killed by signal SIGKILL"), (lambda: os._exit(3), "ended with exit code 3")]
+)
+def test_a_worker_that_dies_while_its_batch_is_received_is_told(die, told):
+    worker = multiprocessing.get_context("fork").Process(target=die)
+    worker.start()
+
+    class Broken:
+        _workers = (worker,)
+        given = 0
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            self.given += 1
+            if self.given == 3:
+                raise ConnectionResetError(104, "Connection reset by peer")
+            return X[:16], Y[:16]
+
+    with pytest.raises(RuntimeError, match=f"worker process of the data .*{told}"):
+        a_model().fit(Broken(), steps_per_epoch=4, verbose=0)

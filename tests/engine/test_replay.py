@@ -190,6 +190,41 @@ def test_a_step_in_which_python_has_a_say_is_not_played(predict):
     assert step.played is None
 
 
+def test_what_is_the_same_at_every_batch_is_not_played(monkeypatch):
+    lamella.utils.set_random_seed(0)
+    model = lamella.Sequential([lamella.Input((4,)), layers.Dense(5, "relu"), layers.Dense(3)])
+    model.compile("sgd", lamella.losses.SparseCategoricalCrossentropy(from_logits=True))
+    x, y = torch.rand(96, 4), torch.randint(0, 3, (96,))
+    model.fit(x, y, batch_size=16, verbose=0)
+    called = []
+
+    class Called(torch.overrides.TorchFunctionMode):
+        def __torch_function__(self, function, types, args=(), kwargs=None):
+            called.append(function.__name__)
+            return function(*args, **(kwargs or {}))
+
+    with Called(), torch.no_grad():
+        model._replay.played(x[:16], y[:16])
+    assert called.count("addmm") == 2
+    assert called.count("t") == 2  # of the inputs and the hidden layer, but not of the weights
+    assert called.count("sum") == 2  # the gradients of the biases
+    assert "view" not in called
+
+
+def test_a_sum_that_is_used_with_and_without_its_axis_is_right():
+    def predict(x, weight):
+        total = (x * weight).sum(0, keepdim=True)
+        return (x * weight * total.view(3) + total).sum(1)
+
+    step = Replay(step_of(predict), lambda: None)
+    for batch in batches():
+        loss, predicted, (gradient,) = step(*batch)
+        expected = step_of(predict)(*batch)
+        assert loss.tolist() == expected[0].tolist()
+        assert predicted.tolist() == expected[1].tolist()
+        assert gradient.tolist() == expected[2][0].tolist()
+
+
 def test_long_steps_are_not_recorded(monkeypatch):
     monkeypatch.setattr(replay, "_SMALL", 0.0)
     step = Replay(step_of(lambda x, weight: x @ weight), lambda: None)

@@ -5,7 +5,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lamella import optimizers
-from lamella.optimizers.layout import in_memory_order, laid_out
+from lamella.optimizers.layout import all_laid_out, in_memory_order
 
 
 class Copies(TorchDispatchMode):
@@ -50,14 +50,14 @@ def test_a_gradient_of_one_place_needs_no_copy():
     weight = kernel(1)
     gradient = torch.randn(5, 4, 1, 1).permute(2, 3, 1, 0)
     assert gradient.stride() != weight.stride()
-    laid = laid_out(gradient, weight)
+    [laid] = all_laid_out([gradient], [weight])
     assert laid.data_ptr() == gradient.data_ptr() and laid.stride() == weight.stride()
     torch.testing.assert_close(laid, gradient, rtol=0, atol=0)
 
 
 def test_a_gradient_that_lies_otherwise_is_laid_out():
     weight, gradient = kernel(), torch.randn(3, 3, 4, 5)
-    laid = laid_out(gradient, weight)
+    [laid] = all_laid_out([gradient], [weight])
     assert laid.stride() == weight.stride()
     torch.testing.assert_close(laid, gradient, rtol=0, atol=0)
 

@@ -164,6 +164,25 @@ def _quick(operation: Any) -> Any:
     return getattr(torch._C._VariableFunctions, name, None) or getattr(torch._C.TensorBase, name, None) or operation
 
 
+def _shorter(calls: Sequence[Any]) -> list[Any]:
+    """The calls, where a sum that is made to keep its axes, and loses them by the next call, loses them at once.
+
+    That is how autograd adds up the gradient of a bias. Whoever asks for the longer sum finds that it is not there.
+    """
+    found: list[Any] = []
+    for call in calls:
+        operation, args, _, result = call
+        if operation is torch.ops.aten.view.default and found and found[-1][0] is torch.ops.aten.sum.dim_IntList:
+            _, (summed, axes, *keepdim), options, long = found[-1]
+            lost = {axis % summed.ndim for axis in axes}
+            rest = [size for axis, size in enumerate(summed.shape) if axis not in lost]
+            if args[0] is long and keepdim == [True] and not options and rest == list(result.shape):
+                found[-1] = (torch.ops.aten.sum.dim_IntList, (summed, axes), {}, result)
+                continue
+        found.append(call)
+    return found
+
+
 class _Source:
     """Python text for recorded calls: a line for each, a name for each tensor, the rest by reference."""
 
@@ -178,7 +197,7 @@ class _Source:
     def compiled(self) -> Any:
         """The function, or None."""
         try:
-            for call in self.calls:
+            for call in _shorter(self.calls):
                 self._line(*call)
             loss, predictions, gradients = self.computed
             listed = "".join(f"{self._value(gradient)}, " for gradient in gradients)
@@ -191,6 +210,9 @@ class _Source:
     def _line(self, operation: Any, args: Any, kwargs: Any, result: Any) -> None:
         if operation is torch.ops.aten.detach.default:  # nothing is attached when played
             self.names[id(result)] = self._value(args[0])
+            return
+        if operation.is_view and isinstance(result, torch.Tensor) and self._is_kept(args[0]):
+            self.names[id(result)] = self._given("kept", result)  # a weight seen otherwise: so it is at every batch
             return
         values = [self._value(each) for each in args]
         for place, argument in enumerate(operation._schema.arguments):
@@ -209,6 +231,9 @@ class _Source:
         if any(self.names.get(id(each)) in self.given for each in results):
             raise _Unplayable  # a tensor that Python made of numbers, maybe those of this batch
         self.lines.append(f"{targets} = {self._given('call', _quick(operation))}({', '.join(values)})")
+
+    def _is_kept(self, tensor: torch.Tensor) -> bool:
+        return self._value(tensor).startswith("kept")
 
     def _value(self, value: Any) -> str:
         if isinstance(value, torch.Tensor):

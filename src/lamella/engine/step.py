@@ -65,7 +65,7 @@ def gradients(
 def train_step(
     compute: Compute,
     optimizer: Updates,
-    observe: Callable[[torch.Tensor, Any, Any, Any], None],
+    observe: Callable[[torch.Tensor | float, Any, Any, Any], None],
     on_bad_loss: Callable[[torch.Tensor, Any, Any, Any], None] | None = None,
 ) -> Callable[[Any, Any, Any], None]:
     """The function that trains on one batch.
@@ -73,20 +73,22 @@ def train_step(
     Args:
         compute: From (x, y, weight) to the loss, the predictions and the gradients (see `gradients`).
         optimizer: Has `apply(gradients)`, in the order in which it was built with the weights.
-        observe: Adds (loss, targets, predictions, sample weights), without gradients, to the metrics.
-        on_bad_loss: Called before the update when the loss is NaN or infinite. It is looked for only on the CPU,
-            where looking costs nothing; on other devices the caller looks from time to time.
+        observe: Adds (loss, targets, predictions, sample weights), without gradients, to the metrics. The loss is a
+            number on the CPU, where reading it costs nothing, and a tensor elsewhere.
+        on_bad_loss: Called before the update when the loss is NaN or infinite. It is looked for only on the CPU;
+            on other devices the caller looks from time to time.
     """
 
     apply, observe = marks.marked("update", optimizer.apply), marks.marked("update", observe)
 
     def step(x: Any, y: Any, weight: Any) -> None:
         value, y_pred, found = compute(x, y, weight)
-        if on_bad_loss is not None and value.device.type == "cpu" and not math.isfinite(value.item()):
+        loss = value.item() if value.device.type == "cpu" else value
+        if on_bad_loss is not None and loss is not value and not math.isfinite(loss):
             on_bad_loss(value, x, y, weight)
         with torch.no_grad():
             apply(found)
-            observe(value, y, y_pred, weight)
+            observe(loss, y, y_pred, weight)
 
     return step
 

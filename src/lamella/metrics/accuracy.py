@@ -63,6 +63,20 @@ def _same_shape(name: str, y_true: torch.Tensor, y_pred: torch.Tensor) -> None:
         )
 
 
+def counts_rows(metric: Any, y_pred: Any) -> bool:
+    """Whether the metric adds up a 0 or a 1 for each row of such predictions: then it may add several batches at once.
+
+    Args:
+        metric: Any metric.
+        y_pred: Predictions, such as those that it is to get.
+    """
+    if type(metric).update_state is not MeanMetricWrapper.update_state or getattr(y_pred, "ndim", 0) != 2:
+        return False
+    return metric._fn in (_categorical, _sparse, _sparse_top_k, _top_k) or (
+        metric._fn is _binary and y_pred.shape[1] == 1
+    )
+
+
 def accuracy(y_true: Any, y_pred: Any) -> torch.Tensor:
     """1 where target and prediction are equal, else 0.
 

@@ -120,22 +120,27 @@ class Mean(Metric):
 
     def __init__(self, name: str = "mean", dtype: Any = None) -> None:
         super().__init__(dtype, name)
-        self.total = self.add_variable((), name="total")
+        self._total = self.add_variable((), name="total")
         self._count = self.add_variable((), name="count")
-        self._uncounted = 0  # whole batches are counted here, in Python, and added when the mean is asked for
+        self._unadded: list[float] = []  # numbers, and how many samples, wait here until the mean is asked for
+        self._uncounted = 0
 
     def reset_state(self) -> None:
-        self._uncounted = 0
+        self._unadded, self._uncounted = [], 0
         super().reset_state()
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
+        if type(values) is float and type(sample_weight) is int:  # a loss that was read, for so many samples
+            self._unadded.append(values * sample_weight)
+            self._uncounted += sample_weight
+            return
         values = _detached(_as_tensor(values))
         if sample_weight is None:
             self._add(values)
             return
         if values.device != self.total.device:
             self.to(values.device)
-        if values.ndim == 0 and type(sample_weight) is int:  # a loss, for so many samples
+        if values.ndim == 0 and type(sample_weight) is int:
             self.total.add_(values, alpha=sample_weight)
             self._add_samples(sample_weight)
             return
@@ -160,12 +165,24 @@ class Mean(Metric):
             self._uncounted += number
 
     @property
+    def total(self) -> State:
+        """The weighted sum of the values so far."""
+        self._settle()
+        return self._total
+
+    @property
     def count(self) -> State:
         """The sum of the weights so far."""
         self._settle()
         return self._count
 
     def _settle(self) -> None:
+        if self._unadded:
+            total = self._total.item()
+            for value in self._unadded:  # one by one: the sum is not to depend on when it was asked for
+                total += value
+            self._total.fill_(total)
+            self._unadded = []
         if self._uncounted:
             self._count.add_(self._uncounted)
             self._uncounted = 0

@@ -20,7 +20,7 @@ from lamella.engine.dtypes import torch_dtype
 from lamella.engine.registry import Registry, serialize
 from lamella.engine.variable import State, as_array, copy_into, in_this_process, whole
 from lamella.errors import ArgumentError, NotBuiltError
-from lamella.optimizers.layout import laid_out
+from lamella.optimizers.layout import all_laid_out
 from lamella.optimizers.schedules import LearningRateSchedule
 from lamella.optimizers.schedules import registry as schedules
 
@@ -114,6 +114,7 @@ class Optimizer:
         self._weights: Tensors = []
         self._slots: dict[str, Tensors] = {}
         self._index: dict[int, int] = {}
+        self._spread = False  # over processes
         self._not_decayed: set[int] = set()
         self._undecayed_weights: list[torch.Tensor] = []
         self._undecayed_names: list[str] = []
@@ -165,6 +166,7 @@ class Optimizer:
             for name, value in values.items()
         }
         self._extra = []
+        self._spread = any(hasattr(weight, "to_local") for weight in self._weights)
         self._find_undecayed()
         self.built = True
 
@@ -384,7 +386,7 @@ class Optimizer:
         slots = self._slots
         if index is not None and index != list(range(len(self._weights))):
             slots = {name: [tensors[i] for i in index] for name, tensors in slots.items()}
-        self._step(weights, [laid_out(g, w) for g, w in zip(grads, weights, strict=True)], slots)  # type: ignore[arg-type]
+        self._step(weights, all_laid_out(grads, weights), slots)  # type: ignore[arg-type]
         self._steps += 1
 
     def _step(self, weights: Tensors, gradients: Tensors, slots: dict[str, Tensors]) -> None:
@@ -404,10 +406,10 @@ class Optimizer:
         own = slots
         if self.use_ema or self.gradient_accumulation_steps:
             own = {name: tensors for name, tensors in slots.items() if name not in ("ema", "accumulated")}
-        if self.by_element and hasattr(weights[0], "to_local"):
+        if self._spread and self.by_element:
             own = {name: in_this_process(tensors) for name, tensors in own.items()}
             weights = in_this_process(weights)
-            gradients = [laid_out(g, w) for g, w in zip(in_this_process(gradients), weights, strict=True)]
+            gradients = all_laid_out(in_this_process(gradients), weights)
         self.update(weights, gradients, rate, **own)
         self._follow_average(slots)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from operator import attrgetter
+
 import torch
 
 from lamella.errors import ShapeError
@@ -9,12 +12,22 @@ from lamella.errors import ShapeError
 Tensors = list[torch.Tensor]
 
 
-def laid_out(gradient: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """The gradient in the memory order of its weight.
+_form, _strides = attrgetter("shape", "dtype"), torch.Tensor.stride
+
+
+def all_laid_out(gradients: Sequence[torch.Tensor], weights: Tensors) -> Tensors:
+    """The gradients, each in the memory order of its weight.
 
     Raises:
         ShapeError: A gradient of another shape than its weight: a fused kernel would read past its end.
     """
+    same = list(map(_form, gradients)) == list(map(_form, weights))
+    if same and list(map(_strides, gradients)) == list(map(_strides, weights)):
+        return list(gradients)
+    return [_laid_out(gradient, weight) for gradient, weight in zip(gradients, weights, strict=True)]
+
+
+def _laid_out(gradient: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     if gradient.shape != weight.shape:
         raise ShapeError(
             f"A gradient has shape {tuple(gradient.shape)}, its weight {tuple(weight.shape)}: they must be equal. "
@@ -23,11 +36,9 @@ def laid_out(gradient: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     if hasattr(weight, "to_local"):
         return gradient  # of a weight in several processes, whose parts here are laid out where they are updated
     own, wanted = gradient.stride(), weight.stride()
-    if gradient.dtype is weight.dtype:
-        if own == wanted:
-            return gradient
-        if all(size == 1 or a == b for size, a, b in zip(weight.shape, own, wanted, strict=True)):
-            return gradient.as_strided(weight.shape, wanted)  # an axis of length 1 has no order, but any stride
+    same = all(size == 1 or a == b for size, a, b in zip(weight.shape, own, wanted, strict=True))
+    if same and gradient.dtype is weight.dtype:  # an axis of length 1 has no order, but any stride
+        return gradient if own == wanted else gradient.as_strided(weight.shape, wanted)
     return torch.empty_like(weight, requires_grad=False, memory_format=torch.preserve_format).copy_(gradient)
 
 

@@ -12,6 +12,12 @@ from lamella import metrics as metrics_module
 from lamella.errors import ArgumentError, DataError, nearest
 from lamella.losses import Loss
 from lamella.metrics import Metric
+from lamella.metrics.accuracy import counts_rows
+
+_TOGETHER = 16
+"""Small batches that metrics count at once."""
+_SMALL = 4096
+"""Numbers in the predictions of a small batch."""
 
 
 def as_list(structure: Any, names: Sequence[str], what: str) -> list[Any]:
@@ -113,6 +119,10 @@ class CompiledMetrics:
         names: The names of the outputs.
         targets: A few targets, to choose which accuracy `"accuracy"` means.
         outputs: The predictions for them.
+
+    Attributes:
+        patient: Whether batches may wait for others before they are counted: their memory stays as it is, and nobody
+            looks at a metric by itself in between.
     """
 
     def __init__(self, metrics: Any, weighted: Any, names: Sequence[str], targets: Any, outputs: Any) -> None:
@@ -123,6 +133,9 @@ class CompiledMetrics:
         self.weighted = self._resolved(weighted, "weighted_metrics", y, y_pred)
         self.is_single = len(names) == 1
         self.all: list[Metric] = [metric for group in (*self.plain, *self.weighted) for metric in group]
+        self.patient = False
+        self._each_counts = self.is_single and all(counts_rows(metric, y_pred[0]) for metric in self.all)
+        self._waiting: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def _resolved(self, metrics: Any, what: str, y: list[Any], y_pred: list[Any]) -> list[list[Metric]]:
         if not metrics:
@@ -141,6 +154,25 @@ class CompiledMetrics:
                         metric.name = f"{name}_{metric.name}"
             resolved.append(found)
         return resolved
+
+    def count(self, y: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """As `update`; where `patient`, small batches wait for each other until `settle`, if that changes no number.
+
+        In a step of half a millisecond the metrics' few calls are a tenth of the time.
+        """
+        if self.patient and self._each_counts and sample_weight is None and _may_wait(y, y_pred):
+            self._waiting.append((y, y_pred))
+            if len(self._waiting) == _TOGETHER:
+                self.settle()
+        else:
+            self.update(y, y_pred, sample_weight)
+
+    def settle(self) -> None:
+        """Adds the batches that wait."""
+        if self._waiting:
+            targets, outputs = zip(*self._waiting, strict=True)
+            self._waiting = []
+            self.update(torch.cat(targets), torch.cat(outputs))
 
     def update(self, y: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Adds one batch to every metric."""
@@ -162,6 +194,11 @@ class CompiledMetrics:
                 metric.update_state(target, output)
             for metric in self.weighted[i]:
                 metric.update_state(target, output, weights[i])
+
+
+def _may_wait(y: Any, y_pred: Any) -> bool:
+    tensors = type(y) is torch.Tensor and type(y_pred) is torch.Tensor
+    return tensors and y_pred.ndim == 2 and y_pred.numel() <= _SMALL and not y_pred.requires_grad
 
 
 def _is_config(loss: Any) -> bool:

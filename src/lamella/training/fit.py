@@ -126,6 +126,7 @@ def train_epoch(model: Any, source: Any, callbacks: CallbackList, progress: Prog
         model._replay.new_epoch(paused=bool(begins or ends))
     index = 0
     try:
+        _let_metrics_wait(model, source.lasting and not (begins or ends))
         for x, y, weight in progress.timed(source.batches()):
             if begins:
                 callbacks.call("on_train_batch_begin", index, None)
@@ -144,6 +145,7 @@ def train_epoch(model: Any, source: Any, callbacks: CallbackList, progress: Prog
                 break
     finally:
         model.eval()
+        _let_metrics_wait(model, False)
     logs = read_all_metrics(model)
     if index:
         checks.loss_is_finite(model, logs, x)
@@ -159,6 +161,7 @@ def evaluate_batches(model: Any, source: Any, callbacks: CallbackList, progress:
     model.reset_metrics()
     callbacks.call("on_test_begin", None)
     try:
+        _let_metrics_wait(model, source.lasting and not (begins or ends))
         with torch.no_grad():
             for index, (x, y, weight) in enumerate(source.batches()):
                 if begins:
@@ -172,8 +175,14 @@ def evaluate_batches(model: Any, source: Any, callbacks: CallbackList, progress:
         progress.finish(logs)
     finally:
         progress.close()
+        _let_metrics_wait(model, False)
     callbacks.call("on_test_end", logs)
     return logs
+
+
+def _let_metrics_wait(model: Any, patient: bool) -> None:
+    if model._compiled_metrics is not None:
+        model._compiled_metrics.patient = patient
 
 
 def predict_batches(model: Any, source: Any, callbacks: CallbackList, progress: Progress) -> Any:

@@ -130,6 +130,7 @@ class Step:
         if self._compiled_loss is not None:
             found.extend(self._compiled_loss.trackers)
         if self._compiled_metrics is not None:
+            self._compiled_metrics.settle()
             found.extend(self._compiled_metrics.all)
         for layer in self._flatten_layers():  # type: ignore[attr-defined]
             for name, value in vars(layer).items():

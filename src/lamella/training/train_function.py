@@ -131,9 +131,9 @@ def _observer(model: Any) -> Any:
         if cluster.active is not None and not cluster.active.share:
             return  # a row that another process counts
         if loss is not None:
-            tracker.update_state(loss.detach(), sample_weight=length(y_pred))
+            tracker.update_state(loss, sample_weight=length(y_pred))
         if metrics is not None and y is not None:
-            metrics.update(y, y_pred, weight)
+            metrics.count(y, y_pred, weight)
 
     return observe
 
