@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -20,6 +20,7 @@ class Peer:
     environment: str  # a key of PACKAGES
     engine: str  # "tutorial", "best", "compile", or the module that stands for `keras`
     backend: str = ""  # Keras's own engine
+    device: str = "cpu"
 
 
 PEERS = {
@@ -35,14 +36,31 @@ PEERS = {
     )
 }
 DEFAULT_PEERS = [name for name in PEERS if name != "torch-compile"]
+DEFAULT_PEERS_ON_CUDA = ["lamella", "torch-tutorial", "torch-best", "torch-compile", "keras-jax"]
 
 # The first list that installs is taken.
 PACKAGES = {
     "torch": [["--editable", str(ROOT)]],
     "keras-torch": [["torch", "keras"]],
     "keras-jax": [["jax", "keras"]],
+    "keras-jax-cuda": [["jax[cuda12]", "keras"], ["jax[cuda13]", "keras"]],
     "keras-tf": [["tensorflow-cpu", "keras"], ["tensorflow", "keras"]],
+    "keras-tf-cuda": [["tensorflow[and-cuda]", "keras"]],
 }
+
+# Several peers share the device, each prepared and waiting; and all compute in float32, without TensorFloat-32.
+ON_CUDA = {
+    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+    "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+    "NVIDIA_TF32_OVERRIDE": "0",
+    "JAX_DEFAULT_MATMUL_PRECISION": "highest",
+}
+
+
+def on(device: str, peer: Peer) -> Peer:
+    """The peer on a device: another environment, where it needs other packages."""
+    other = f"{peer.environment}-{device}"
+    return replace(peer, device=device, environment=other if other in PACKAGES else peer.environment)
 
 
 class PeerUnavailable(Exception):
@@ -81,6 +99,7 @@ def make_venv(environment: str) -> None:
 def environment_variables(peer: Peer) -> dict[str, str]:
     # A keras.json of the user's could change precision or layout: Keras is given a folder without one.
     variables = os.environ | {"PYTHONUNBUFFERED": "1", "KERAS_HOME": str(VENVS / "keras-home")}
+    variables |= ON_CUDA if peer.device == "cuda" else {"CUDA_VISIBLE_DEVICES": ""}
     if peer.backend:
         variables["KERAS_BACKEND"] = peer.backend
     if peer.engine == "lamella":

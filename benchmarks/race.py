@@ -13,7 +13,7 @@ class Worker:
     """The parent's end of ``worker.py``."""
 
     def __init__(self, peer: Peer, python: Path, row: str, steps: int, log):
-        command = [str(python), str(HERE / "worker.py"), row, peer.engine, str(steps)]
+        command = [str(python), str(HERE / "worker.py"), row, peer.engine, str(steps), peer.device]
         self.process = subprocess.Popen(
             command,
             cwd=HERE,
@@ -47,7 +47,8 @@ class Worker:
 def race(row: str, peers: list[Peer], venvs: dict[str, Path], rounds: int, quick: bool, log) -> dict:
     """Milliseconds per step of every round, by peer, with what else the workers said."""
     module = importlib.import_module(f"rows.{row}")
-    steps = max(2, module.STEPS // 4) if quick else module.STEPS
+    steps = max(module.STEPS, 200) if peers[0].device == "cuda" else module.STEPS  # a graph is captured in each fit
+    steps = max(2, steps // 4) if quick else steps
     result = {"title": module.TITLE, "steps": steps, "peers": {}, "missing": {}}
     workers = start_workers(row, peers, venvs, steps, result, log)
     try:

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import script
 import tables
-from peers import DEFAULT_PEERS, PACKAGES, PEERS
+from peers import DEFAULT_PEERS, DEFAULT_PEERS_ON_CUDA, PACKAGES, PEERS, on
 from race import race
 from tables import ROWS
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Times Lamella, torch and Keras side by side, in turns.")
-    parser.add_argument("--rows", type=names(ROWS), default=list(ROWS), help=f"of {', '.join(ROWS)}")
-    parser.add_argument("--peers", type=names(PEERS), default=DEFAULT_PEERS, help=f"of {', '.join(PEERS)}")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="cuda: the rows mlp, cnn and gpt")
+    parser.add_argument("--rows", type=names(ROWS), help=f"of {', '.join(ROWS)}; all by default")
+    parser.add_argument("--peers", type=names(PEERS), help=f"of {', '.join(PEERS)}")
     parser.add_argument("--rounds", type=int, help="chunks per peer (default 7; the script: 3)")
     parser.add_argument("--quick", action="store_true", help="two rounds of short chunks: no result")
     parser.add_argument("--write", action="store_true", help="put the tables into RESULTS.md")
@@ -29,7 +30,13 @@ def parse() -> argparse.Namespace:
         help=f"use this virtual environment, for one of {', '.join(PACKAGES)}",
     )
     parser.add_argument("--log", type=Path, help="write what the workers print here")
-    return parser.parse_args()
+    options = parser.parse_args()
+    on_cuda = options.device == "cuda"
+    options.rows = options.rows or (["mlp", "cnn", "gpt"] if on_cuda else list(ROWS))
+    options.peers = options.peers or (DEFAULT_PEERS_ON_CUDA if on_cuda else DEFAULT_PEERS)
+    if on_cuda and "script" in options.rows:
+        parser.error("the row 'script' is measured on the CPU only")
+    return options
 
 
 def names(known):
@@ -51,8 +58,8 @@ def venv(text: str) -> tuple[str, Path]:
 
 def main() -> None:
     options = parse()
-    measured_on = tables.machine()
-    peers, venvs = [PEERS[name] for name in options.peers], dict(options.venv)
+    measured_on = tables.machine(options.device)
+    peers, venvs = [on(options.device, PEERS[name]) for name in options.peers], dict(options.venv)
     command = "python benchmarks/run.py " + shlex.join(without_venvs(sys.argv[1:]))
     with ExitStack() as stack:
         log = stack.enter_context((options.log or Path("/dev/null")).open("w"))
@@ -65,7 +72,7 @@ def main() -> None:
                 result = race(row, peers, venvs, rounds, options.quick, log)
             print(tables.row_table(result, "s" if row == "script" else "ms/step") + "\n", flush=True)
             if options.write:  # after each row, so that a later failure loses nothing
-                tables.write({row: tables.stamp(result, command.strip(), measured_on)})
+                tables.write({row: tables.stamp(result, command.strip(), measured_on)}, options.device)
 
 
 def without_venvs(arguments: list[str]) -> list[str]:

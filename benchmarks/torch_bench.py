@@ -22,14 +22,15 @@ class TutorialBench:
 
     note = ""
 
-    def __init__(self, row, steps: int):
+    def __init__(self, row, steps: int, device: str = "cpu"):
         torch.manual_seed(0)
+        self.device = device
         x, y = map(torch.from_numpy, row.data(steps * row.BATCH))
         if x.dim() == 4:
             x = x.permute(0, 3, 1, 2).contiguous()
         self.loader = DataLoader(TensorDataset(x, y), batch_size=row.BATCH, shuffle=True)
         self.answers = y.numel()
-        self.model = start_as_keras_does(row.tutorial(torch))
+        self.model = start_as_keras_does(row.tutorial(torch)).to(device)
         self.parameters = sum(p.numel() for p in self.model.parameters())
         optimizer, settings = OPTIMIZERS[row.OPTIMIZER]
         self.optimizer = optimizer(self.model.parameters(), **settings)
@@ -40,6 +41,7 @@ class TutorialBench:
         self.model.train()
         total, correct = 0.0, 0.0
         for x, y in self.loader:
+            x, y = x.to(self.device), y.to(self.device)
             self.optimizer.zero_grad()
             logits, y = self.model(x).flatten(0, -2), y.flatten()
             loss = self.loss(logits, y)
@@ -57,7 +59,7 @@ class LeanAdam:
         self.parameters = parameters
         self.means = [torch.zeros_like(p) for p in parameters]
         self.squares = [torch.zeros_like(p) for p in parameters]
-        self.steps = [torch.zeros(()) for _ in parameters]
+        self.steps = [torch.zeros((), device=p.device) for p in parameters]
         self.settings = {"lr": lr, "beta1": 0.9, "beta2": 0.999, "eps": eps, "weight_decay": 0.0}
         self.settings |= {"amsgrad": False, "maximize": False}
 
@@ -87,27 +89,31 @@ class BestBench:
     Which library multiplies matrices, MKL or oneDNN, is decided by a race on this row: it depends on the CPU.
     """
 
-    def __init__(self, row, steps: int, compiled: bool = False):
+    def __init__(self, row, steps: int, compiled: bool = False, device: str = "cpu"):
         keep_freed_memory()
-        self.x, self.y = map(torch.from_numpy, row.data(steps * row.BATCH))
+        self.device = device
+        self.x, self.y = (torch.from_numpy(part).to(device) for part in row.data(steps * row.BATCH))
         self.batch = row.BATCH
-        self._start(row, compiled)
-        self.note = self._choose_matrix_library()
+        self.note = ""
+        if device == "cpu":
+            self._start(row, compiled)
+            self.note = self._choose_matrix_library()
         self._start(row, compiled)
         self.parameters = sum(p.numel() for p in self.weights)
 
     def _start(self, row, compiled: bool) -> None:
         """A fresh model, one epoch old like everybody's."""
         torch.manual_seed(0)
-        self.model = start_as_keras_does(row.best(torch)).train()
+        self.model = start_as_keras_does(row.best(torch)).train().to(self.device)
         self.weights = list(self.model.parameters())
         self.optimizer = make_lean_optimizer(row.OPTIMIZER, self.weights)
         if compiled:
-            self.model = torch.compile(self.model)
+            self.model = torch.compile(self.model, mode="reduce-overhead" if self.device == "cuda" else None)
         self.epoch()
 
     def epoch(self) -> tuple[float, float]:
-        loss_sum, correct = torch.zeros(()), torch.zeros((), dtype=torch.long)
+        loss_sum = torch.zeros((), device=self.device)
+        correct = torch.zeros((), dtype=torch.long, device=self.device)
         for x, y in self._batches():
             logits = self.model(x).flatten(0, -2)
             loss = F.cross_entropy(logits, y)
@@ -118,7 +124,7 @@ class BestBench:
 
     def _batches(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Shuffled batches, gathered sixteen at a time and handed out as views."""
-        for places in torch.randperm(len(self.x)).split(16 * self.batch):
+        for places in torch.randperm(len(self.x), device=self.device).split(16 * self.batch):
             x, y = self.x.index_select(0, places), self.y.index_select(0, places)
             for inputs, labels in zip(x.split(self.batch), y.split(self.batch), strict=True):
                 yield inputs, labels.flatten()

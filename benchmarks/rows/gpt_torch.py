@@ -18,8 +18,8 @@ class TutorialGPT(nn.Module):
 
     def forward(self, tokens):
         length = tokens.shape[1]
-        mask = nn.Transformer.generate_square_subsequent_mask(length)
-        x = self.tokens(tokens) + self.positions(torch.arange(length))
+        mask = nn.Transformer.generate_square_subsequent_mask(length, device=tokens.device)
+        x = self.tokens(tokens) + self.positions(torch.arange(length, device=tokens.device))
         return self.output(self.blocks(x, mask=mask, is_causal=True))
 
 

@@ -3,7 +3,7 @@
 This file alone decides how a step runs. On the CPU and on CUDA it is a lean eager step: gradients as a flat
 list straight from `torch.autograd.grad` (nothing is stored in `.grad` and nothing needs zeroing), one call
 of the optimizer for all weights, sums added up on the device. `replay.py` makes small steps on the CPU quicker
-still. Nothing here waits for a CUDA device to read a number.
+still, `captured.py` those on CUDA. Nothing here waits for a CUDA device to read a number.
 """
 
 from __future__ import annotations

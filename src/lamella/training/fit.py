@@ -61,6 +61,8 @@ def train(
         if on_cpu:
             quickest.restore()
             model._quickest_way = quickest.found
+        elif model._replay is not None:
+            model._replay.let_go()
     return history
 
 

@@ -10,8 +10,11 @@ from lamella.data.adapters import pack_x_y_sample_weight
 from lamella.engine import cluster, marks
 from lamella.engine import step as engine_step
 from lamella.engine.batches import length
+from lamella.engine.captured import TOLERANCE, Captured
+from lamella.engine.cuda_graph import graphs_of
 from lamella.engine.device import device_of
-from lamella.engine.replay import Replay
+from lamella.engine.replay import Compute, Replay
+from lamella.engine.seed_generator import SeedGenerator
 from lamella.engine.variable import whole
 from lamella.errors import NotCompiledError
 from lamella.layers.added_losses import pop_added_losses
@@ -24,7 +27,7 @@ def make_train_function(model: Any, recorded: bool = True) -> Any:
 
     Args:
         model: A prepared model.
-        recorded: Whether small steps are recorded and played (`model._replay`): it pays from the fourth batch on.
+        recorded: Whether small steps are recorded and played (`model._replay`): it pays after some five batches.
     """
     model._replay = None
     if overridden(model, "train_step") or overridden(model, "compute_metrics"):
@@ -41,8 +44,8 @@ def make_train_function(model: Any, recorded: bool = True) -> Any:
     else:
         compute = engine_step.gradients(forward, _loss_function(model), parameters, scale)
         if recorded and scale is None and not marks.on and may_be_replayed(model):
-            loss = model._compiled_loss
-            compute = model._replay = Replay(compute, lambda: plain.settings(model, loss))
+            model._replay = _played(model, compute)
+            compute = model._replay or compute
     step = engine_step.train_step(
         compute, model.optimizer, _observer(model), lambda loss, x, y, weight: checks.bad_loss(model, loss, x)
     )
@@ -61,8 +64,33 @@ def may_be_replayed(model: Any) -> bool:
     """Whether nothing in the step but torch's operations has a say in its numbers: see `lamella.engine.replay`."""
     loss = model._compiled_loss
     single = loss is not None and loss.single is not None and not overridden(model, "compute_loss")
-    on_cpu = device_of(model).type == "cpu"
-    return single and on_cpu and not model.jit_compile and plain.is_plain(model, loss)
+    known = device_of(model).type in ("cpu", "cuda")
+    return single and known and not model.jit_compile and plain.is_plain(model, loss)
+
+
+def _played(model: Any, compute: Compute) -> Replay | Captured | None:
+    """What records and plays the step where the model is: a CUDA graph, or the list of torch's operations."""
+    loss, graphs = model._compiled_loss, graphs_of(device_of(model))
+    if graphs is None:
+        return Replay(compute, lambda: plain.settings(model, loss))
+    if not type(model.optimizer).__module__.startswith("lamella."):
+        return None  # it may keep gradients, and the next batch comes to lie in the same memory
+    layers = list(model._flatten_layers())
+    rounds = model.precision == "fast" or any(each.compute_dtype in ("float16", "bfloat16") for each in layers)
+    return Captured(
+        compute,
+        lambda: (plain.settings(model, loss), [each.trainable for each in layers]),
+        lambda: _state(model),
+        graphs,
+        2e-2 if rounds else TOLERANCE,
+    )
+
+
+def _state(model: Any) -> list[torch.Tensor | torch.Generator]:
+    """All tensors and generators that layers hold."""
+    held = [value for module in model.modules() for value in vars(module).values()]
+    seeds = [value.state for value in held if isinstance(value, SeedGenerator)]
+    return [*model.parameters(), *model.buffers(), *seeds, *(v for v in held if isinstance(v, torch.Generator))]
 
 
 def _own(model: Any, step: Any) -> Any:

@@ -10,6 +10,7 @@ from torch.utils import _pytree as pytree
 
 from lamella import optimizers
 from lamella.data.adapters import train_validation_split
+from lamella.engine.captured import Captured
 from lamella.engine.device import device_of
 from lamella.engine.kernels import best_matmul
 from lamella.engine.replay import Replay
@@ -50,7 +51,7 @@ class Trainer(Step):
         self.history: Any = None
         self.stop_training = False
         self._train_function: Any = None
-        self._replay: Replay | None = None
+        self._replay: Replay | Captured | None = None
         self._quickest_way: Any = None
         self._last_logs: dict[str, Any] | None = None  # what a step of the user's own returned
         self._accept_bad_loss = False
