@@ -139,10 +139,36 @@ def test_no_learning_is_told_early(capsys):
     assert "[rate_too_small]" not in capsys.readouterr().out  # once is enough
 
 
+@pytest.mark.parametrize("rate", [1e-7, 1e-10])
+@pytest.mark.parametrize("kind", ["dense", "pictures"])
+def test_steps_that_float32_rounds_away_are_too_short(kind, rate):
+    rng = np.random.default_rng(0)
+    x, y = planted.blobs(rng) if kind == "dense" else planted.pictures(rng)
+    model = planted.mlp(12, 4, [32, 32]) if kind == "dense" else planted.cnn()
+    model.compile(lamella.optimizers.SGD(rate), "sparse_categorical_crossentropy")
+    before = [weight.copy() for weight in model.get_weights()]
+    doctor = Doctor(shown=0)
+    model.fit(x, y, epochs=5, verbose=0, callbacks=[doctor])
+    (found,) = doctor.findings
+    assert found.kind == "rate_too_small"
+    assert 0.01 / rate <= found.figures["times"] <= 10 / rate  # one step with a rate of 0.01 to 10
+    for weight, old in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_allclose(weight, old, atol=1e-4)
+
+
+def test_a_loss_that_rose_is_told_so():
+    before, after = Trial(1.0, 1.0, 1.0, 1.0, 1e-8, "h"), Trial(1.03, 1.03, 1e6, 0.5, 1e-8, "h")
+    (found,) = course_findings(Course([1.0, 1.0, 1.0], [], [], [before, after], steps=60), [])
+    assert "the loss rose by 3.00%" in found.seen("en") and "升了 3.00%" in found.seen("zh")
+    after = Trial(0.97, 0.97, 1e6, 0.5, 1e-8, "h")
+    (found,) = course_findings(Course([1.0, 1.0, 1.0], [], [], [before, after], steps=60), [])
+    assert "the loss fell by 3.00%" in found.seen("en") and "只下降了 3.00%" in found.seen("zh")
+
+
 def test_whether_the_loss_stays_is_seen_on_the_same_samples():
     # The samples looked at are harder than the rest: their loss is no measure for that of all.
     before, after = Trial(9.0, 8.9, 1.0, 8.9, 0.01, "h"), Trial(8.9, 8.8, 1e4, 2.0, 0.01, "h")
-    course = Course([4.0, 4.0, 4.0], [], [], [before], steps=10)
+    course = Course([4.0, 4.0, 4.0], [], [], [before], steps=30)
     assert course.stuck == pytest.approx(0.85 * 9.0) and course_findings(course, []) == []
     course.trials.append(after)
     assert [each.kind for each in course_findings(course, [])] == ["rate_too_small"]
@@ -294,9 +320,9 @@ def test_no_constant_answer_is_better_than_the_constant_loss(name, rng):
     assert best == pytest.approx(min(tried), abs=2e-3)
 
 
-def kinds(losses, held=(), trial=None, **own):
+def kinds(losses, held=(), trial=None, steps=50, **own):
     trial = trial or Trial(1.0, 0.9, 1.0, 0.9, 0.01, "h")
-    course = Course(list(losses), list(held), [], [trial], steps=10, **own)
+    course = Course(list(losses), list(held), [], [trial], steps=steps, **own)
     return [each.kind for each in course_findings(course, [])]
 
 
@@ -309,6 +335,30 @@ def test_curves():
     assert (
         kinds([0.5, 0.2, 0.1], trial=Trial(1.0, 4.0, 1.0, 4.0, 2.0, "h"), constant=1.0) == []
     )  # it learns all the same
+
+
+def test_a_bad_start_is_no_rate_that_is_too_large():
+    bad = Trial(1.0, 4.0, 1.0, 4.0, 2.0, "h")
+    assert kinds([3.0], trial=bad, constant=1.0) == ["rate_too_large"]
+    assert kinds([3.0], trial=bad, constant=1.0, steps=8) == []  # too few steps to tell
+    assert kinds([math.inf], trial=bad, constant=1.0, steps=8) == ["rate_too_large"]
+    course = Course([3.0], [], [], [bad, Trial(0.4, 0.39, 1.0, 0.39, 0.01, "h")], constant=1.0, steps=50)
+    assert course_findings(course, []) == []  # the epoch's mean is high for its first steps
+
+
+def test_a_few_steps_on_small_batches_raise_nothing():
+    x, y = sklearn.datasets.load_digits(return_X_y=True)
+    rows = np.random.default_rng(0).permutation(len(x))[:64]
+    x, y = x[rows].reshape(-1, 8, 8, 1) / 16, y[rows]
+    for optimizer in (lamella.optimizers.Adam(1e-2), lamella.optimizers.SGD(0.2)):
+        lamella.utils.set_random_seed(0)
+        normalized = [layers.Conv2D(64, 3), layers.BatchNormalization(), layers.ReLU(), layers.Flatten()]
+        model = lamella.Sequential([lamella.Input((8, 8, 1)), *normalized, layers.Dense(10, "softmax")])
+        model.compile(optimizer, "sparse_categorical_crossentropy")
+        doctor = Doctor(shown=0)
+        losses = model.fit(x, y, batch_size=8, verbose=0, callbacks=[doctor]).history["loss"]
+        assert losses[0] > doctor.readings[0].loss > doctor.readings[-1].loss  # it went up, and then down
+        assert doctor.findings == []
 
 
 # -- words ----------------------------------------------------------------------------------------------------

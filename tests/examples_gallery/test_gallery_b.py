@@ -1,26 +1,8 @@
 """The second half of the gallery: each example, in a quick form, shows what it says."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
-
-GALLERY = Path(__file__).parents[2] / "examples" / "gallery"
-
-
-def load(name):
-    spec = importlib.util.spec_from_file_location(f"gallery_{name}", GALLERY / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def drawn(module, found, folder):
-    """The bytes of the picture."""
-    pytest.importorskip("matplotlib")
-    module.draw(*found, folder / "picture.png")
-    return (folder / "picture.png").stat().st_size
+from gallery_example import drawn, load
 
 
 def test_the_first_weights_decide_what_reaches_the_last_layer(tmp_path):

@@ -1,96 +1,29 @@
 """The report as a browser shows it: whole, quiet, without any network, on a phone and on a desk, light and dark."""
 
 import json
-import shutil
-import subprocess
-import time
-import urllib.request
 
+import chromium
 import pytest
 from made_records import full_record, regression_record
 from test_page import SECTIONS
 
 from lamella.report.page import html
 
-client = pytest.importorskip("websockets.sync.client")
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH")
-COMPLAINTS = ("Runtime.exceptionThrown", "Log.entryAdded", "Runtime.consoleAPICalled")
+pytestmark = chromium.needed
 
 
-class Tab:
-    """A tab of Chromium, by its remote-debugging protocol; it remembers complaints and requests."""
-
-    def __init__(self, socket):
-        self.socket, self.count, self.complaints, self.requests = socket, 0, [], []
-        for domain in ("Runtime", "Log", "Page", "Network"):
-            self.command(f"{domain}.enable")
-
-    def command(self, method, **parameters):
-        self.count += 1
-        self.socket.send(json.dumps({"id": self.count, "method": method, "params": parameters}))
-        while True:
-            answer = json.loads(self.socket.recv(timeout=60))
-            if answer.get("method") in COMPLAINTS:
-                self.complaints.append(answer)
-            if answer.get("method") == "Network.requestWillBeSent":
-                self.requests.append(answer["params"]["request"]["url"])
-            if answer.get("id") == self.count:
-                return answer["result"]
-
-    def __call__(self, expression):
-        """The value of a JavaScript expression."""
-        answer = self.command("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
-        assert "exceptionDetails" not in answer, answer
-        return answer["result"].get("value")
-
-    def show(self, path, width, mode="light", script=True):
-        self.command("Emulation.setScriptExecutionDisabled", value=not script)
-        self.command("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": mode}])
-        self.command(
-            "Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=width < 600
-        )
-        self.command("Page.navigate", url="about:blank")
-        self.complaints.clear()
-        self.requests.clear()
-        self.command("Page.navigate", url=path.as_uri())
-        end = time.monotonic() + 30
-        while not self("document.readyState === 'complete' && document.querySelector('footer') !== null"):
-            assert time.monotonic() < end
-            time.sleep(0.02)
-
-    def press(self, key):
-        for kind in ("keyDown", "keyUp"):
-            self.command("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=9)
+def show(tab, path, width, mode="light", script=True):
+    tab.command("Emulation.setScriptExecutionDisabled", value=not script)
+    tab.command("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": mode}])
+    tab.command("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=width < 600)
+    tab.open(path.as_uri())
+    tab.until("document.readyState === 'complete' && document.querySelector('footer') !== null")
 
 
 @pytest.fixture(scope="module")
 def tab(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("chromium")
-    command = [
-        CHROMIUM,
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--hide-scrollbars",
-        "--remote-debugging-port=0",
-    ]
-    command += [f"--user-data-dir={folder}", "about:blank"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            told = folder / "DevToolsActivePort"
-            end = time.monotonic() + 60
-            while not (told.exists() and told.read_text().count("\n")):
-                assert time.monotonic() < end
-                time.sleep(0.05)
-            pages = json.load(
-                urllib.request.urlopen(f"http://127.0.0.1:{told.read_text().split()[0]}/json", timeout=20)
-            )
-            address = next(page["webSocketDebuggerUrl"] for page in pages if page["type"] == "page")
-            with client.connect(address, max_size=None) as socket:
-                yield Tab(socket)
-        finally:
-            process.kill()
+    with chromium.running(tmp_path_factory.mktemp("chromium"), "--hide-scrollbars") as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +49,7 @@ def quiet(tab, path):
 @pytest.mark.parametrize("mode", ["light", "dark"])
 @pytest.mark.parametrize("width", [375, 1440])
 def test_every_section_is_seen(tab, one, width, mode):
-    tab.show(one, width, mode)
+    show(tab, one, width, mode)
     for name in SECTIONS:
         assert tab(f"document.getElementById('{name}').getBoundingClientRect().height") > 40, name
     tab("document.querySelectorAll('details').forEach((each) => (each.open = true))")
@@ -130,7 +63,7 @@ def test_every_section_is_seen(tab, one, width, mode):
 
 @pytest.mark.parametrize("width", [375, 1440])
 def test_several_trainings_fit_too(tab, three, width):
-    tab.show(three, width)
+    show(tab, three, width)
     tab("document.querySelectorAll('details').forEach((each) => (each.open = true))")
     assert tab("document.documentElement.scrollWidth") == width
     quiet(tab, three)
@@ -138,7 +71,7 @@ def test_several_trainings_fit_too(tab, three, width):
 
 @pytest.mark.parametrize("width", [375, 700, 1024, 1440])
 def test_the_charts_texts_are_neither_tiny_nor_huge(tab, one, width):
-    tab.show(one, width)
+    show(tab, one, width)
     sizes = tab(
         "[...document.querySelectorAll('.chart > svg text')].map((text) => parseFloat(getComputedStyle(text).fontSize)"
         " * text.ownerSVGElement.getBoundingClientRect().width / 400)"
@@ -148,14 +81,14 @@ def test_the_charts_texts_are_neither_tiny_nor_huge(tab, one, width):
 
 
 def test_a_link_to_a_training_opens_it(tab, three):
-    tab.show(three, 1440)
+    show(tab, three, 1440)
     assert tab("document.getElementById('run-2-all').open") is False
     tab("document.querySelector('a[href=\"#run-2-head\"]').click()")
     assert tab("document.getElementById('run-2-all').open") is True
 
 
 def test_the_theme_can_be_chosen(tab, one):
-    tab.show(one, 1440, "dark")
+    show(tab, one, 1440, "dark")
     colour = "getComputedStyle(document.body).backgroundColor"
     before = tab(colour)
     tab("document.getElementById('theme').click()")
@@ -166,7 +99,7 @@ def test_the_theme_can_be_chosen(tab, one):
 
 
 def test_the_value_under_the_pointer_is_told(tab, one):
-    tab.show(one, 1440)
+    show(tab, one, 1440)
     tab("document.getElementById('curves').scrollIntoView({behavior: 'instant'})")
     box = json.loads(tab("JSON.stringify(document.querySelector('#curves svg').getBoundingClientRect())"))
     tab.command("Input.dispatchMouseEvent", type="mouseMoved", x=box["x"] + box["width"] / 2, y=box["y"] + 60)
@@ -178,7 +111,7 @@ def test_the_value_under_the_pointer_is_told(tab, one):
 
 
 def test_the_keyboard_reaches_the_report_first(tab, one):
-    tab.show(one, 1440)
+    show(tab, one, 1440)
     tab.press("Tab")
     assert tab("document.activeElement.className") == "skip"
     assert tab("document.activeElement.getBoundingClientRect().left") > 0
@@ -186,7 +119,7 @@ def test_the_keyboard_reaches_the_report_first(tab, one):
 
 
 def test_a_screen_reader_hears_what_the_charts_say(tab, one):
-    tab.show(one, 1440)
+    show(tab, one, 1440)
     tab.command("Accessibility.enable")
     nodes = tab.command("Accessibility.getFullAXTree")["nodes"]
     tab.command("Accessibility.disable")
@@ -197,7 +130,7 @@ def test_a_screen_reader_hears_what_the_charts_say(tab, one):
 
 
 def test_without_scripts_all_is_there(tab, one):
-    tab.show(one, 1440, script=False)
+    show(tab, one, 1440, script=False)
     assert tab("document.getElementById('theme').hidden") is True
     assert tab("document.querySelectorAll('section').length") == len(SECTIONS)
     tab.command("Emulation.setScriptExecutionDisabled", value=False)

@@ -24,6 +24,9 @@ SOURCES = [
     ROOM / "points.py",
     ROOM / "view.py",
     ROOM / "texts.py",
+    ROOM / "listing.py",
+    ROOM / "watch.py",
+    ROOM / "watch_page.py",
     *(ROOM / "sections").glob("*.py"),
 ]
 

@@ -1,28 +1,23 @@
 """`lamella watch` as a person sees it: a real browser beside a real training, each a process of its own."""
 
-import json
 import os
 import re
-import shutil
 import statistics
 import subprocess
 import sys
-import time
-import urllib.request
 from contextlib import contextmanager
 
+import chromium
 import pytest
 
 from lamella.report import run_file
 
 pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
-client = pytest.importorskip("websockets.sync.client")
 
-from watch_server import begin, epoch, served  # noqa: E402
+from watch_server import begin, epoch, served
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH")
+pytestmark = chromium.needed
 
 TRAINING = """
 import sys, time
@@ -46,61 +41,15 @@ model.fit(x, x[:, :1], epochs=int(sys.argv[2]), verbose=0, callbacks=[Slow(), Re
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "LAMELLA_LANG": "en"}
 
 
-class Browser:
-    """A page of Chromium, by its remote-debugging protocol."""
-
-    def __init__(self, socket):
-        self.socket, self.count, self.complaints = socket, 0, []
-        for domain in ("Runtime", "Log", "Page"):
-            self.command(f"{domain}.enable")
-
-    def command(self, method, **parameters):
-        self.count += 1
-        self.socket.send(json.dumps({"id": self.count, "method": method, "params": parameters}))
-        while True:
-            answer = json.loads(self.socket.recv(timeout=60))
-            if answer.get("method") in ("Runtime.exceptionThrown", "Log.entryAdded", "Runtime.consoleAPICalled"):
-                self.complaints.append(answer)
-            if answer.get("id") == self.count:
-                return answer["result"]
-
-    def __call__(self, expression):
-        """The value of a JavaScript expression."""
-        answer = self.command("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
-        assert "exceptionDetails" not in answer, answer
-        return answer["result"].get("value")
-
-    def open(self, address):
-        self.command("Page.navigate", url=address)
-        self.complaints.clear()
-        self.until("document.readyState === 'complete' && document.getElementById('news').textContent === 'Live'")
-
-    def until(self, expression, seconds=30):
-        end = time.monotonic() + seconds
-        while not self(expression):
-            assert time.monotonic() < end, expression
-            time.sleep(0.02)
+def show(browser, address):
+    browser.open(address)
+    browser.until("document.readyState === 'complete' && document.getElementById('news')?.textContent === 'Live'")
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("chromium")
-    command = [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0"]
-    command += [f"--user-data-dir={folder}", "--window-size=1200,900", "about:blank"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            told = folder / "DevToolsActivePort"
-            end = time.monotonic() + 60
-            while not (told.exists() and told.read_text().count("\n")):
-                assert time.monotonic() < end
-                time.sleep(0.05)
-            port = told.read_text().split()[0]
-            pages = json.load(urllib.request.urlopen(f"http://127.0.0.1:{port}/json", timeout=20))
-            address = next(page["webSocketDebuggerUrl"] for page in pages if page["type"] == "page")
-            with client.connect(address, max_size=None) as socket:
-                yield Browser(socket)
-        finally:
-            process.kill()
+    with chromium.running(tmp_path_factory.mktemp("chromium"), "--window-size=1200,900") as found:
+        yield found
 
 
 @contextmanager
@@ -122,7 +71,7 @@ def delays(browser, address, folder, epochs, pause):
         try:
             assert training.stdout.readline() == "ready\n"
             begin(folder / "first", epochs=epochs)
-            browser.open(f"{address}/runs?run=first")
+            show(browser, f"{address}/runs?run=first")
             browser(
                 """window.shown = {};
                 new MutationObserver(() => {
@@ -161,7 +110,7 @@ def test_scrolling_focus_and_what_is_open_stay_as_they_are(browser, tmp_path):
     for number in range(3):
         epoch(tmp_path / "a", number)
     with served(tmp_path) as server:
-        browser.open(f"{server.address}/runs?run=a")
+        show(browser, f"{server.address}/runs?run=a")
         before = browser(
             """(() => {
               window.kept = document.querySelector("#view details");
@@ -187,7 +136,7 @@ def test_scrolling_focus_and_what_is_open_stay_as_they_are(browser, tmp_path):
 def test_what_is_shown_is_what_a_fresh_page_shows(browser, tmp_path):
     begin(tmp_path / "a")
     with served(tmp_path) as server:
-        browser.open(f"{server.address}/runs?run=a")
+        show(browser, f"{server.address}/runs?run=a")
         for number, loss in enumerate((0.75, float("nan"), 0.5)):
             epoch(tmp_path / "a", number, loss)
             browser.until(f"document.getElementById('view').innerText.includes('at {number + 1} of 30')")
@@ -206,7 +155,7 @@ def test_ticked_runs_are_shown_side_by_side(browser, tmp_path):
     for name in ("b", "c"):
         begin(tmp_path / name, started="2026-11-21T20:15:00+00:00")
     with served(tmp_path) as server:
-        browser.open(server.address)
+        show(browser, server.address)
         browser("document.querySelector('input[value=c]').click()")
         begin(tmp_path / "a", started="2026-11-21T21:15:00+00:00")
         browser.until("document.querySelectorAll('tbody tr').length === 3")
@@ -222,7 +171,7 @@ def test_ticked_runs_are_shown_side_by_side(browser, tmp_path):
 def test_the_page_comes_back_when_the_server_does(browser, tmp_path):
     begin(tmp_path / "a")
     with served(tmp_path) as server:
-        browser.open(f"{server.address}/runs?run=a")
+        show(browser, f"{server.address}/runs?run=a")
     browser.until("document.getElementById('news').textContent.startsWith('No connection')")
     epoch(tmp_path / "a", 0)
     with served(tmp_path, port=server.port):

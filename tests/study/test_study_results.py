@@ -36,6 +36,7 @@ def test_the_table_has_a_row_for_each_run(study):
     assert list(table.columns) == ["learning_rate", "seed", "loss", "diverged", "how"]
     assert table["diverged"].tolist() == [False, False, False, True, True] * 3
     assert table["seed"].tolist() == [seed for seed in range(3) for _ in range(5)]
+    assert list(study.rows()[3]) == list(table.columns)
 
 
 def test_the_best_setting_has_the_least_mean(study):
@@ -52,6 +53,7 @@ def test_the_best_setting_has_the_least_mean(study):
 
 def test_without_pandas_tables_are_lists(study, monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
+    assert study.table() == study.rows()
     assert study.table()[3]["learning_rate"] == 20.0
     assert study.summary()[0]["runs"] == 3
 

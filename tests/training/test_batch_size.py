@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -15,22 +14,31 @@ from lamella.training import batch_size
 X = np.random.default_rng(0).normal(size=(4096, 8)).astype("float32")
 
 
-class Sleeps(lamella.layers.Layer):
+class Clock:
+    """Stands for the module `time`: its hand is moved by the layer `Takes` alone."""
+
+    now = 0.0
+
+    def perf_counter(self):
+        return self.now
+
+
+class Takes(lamella.layers.Layer):
     """Takes a time that depends on the batch size only."""
 
-    def __init__(self, seconds, **kwargs):
-        super().__init__(**kwargs)
-        self.seconds = seconds
+    def __init__(self, clock, seconds):
+        super().__init__()
+        self.clock, self.seconds = clock, seconds
 
     def call(self, inputs):
-        time.sleep(self.seconds(len(inputs)))
+        self.clock.now += self.seconds(len(inputs))
         return inputs
 
 
-def model_that_takes(seconds):
+def a_model(*first):
     lamella.utils.set_random_seed(2)
     layers = [lamella.layers.Dropout(0.2), lamella.layers.BatchNormalization(), lamella.layers.Dense(1)]
-    model = lamella.Sequential([lamella.Input((8,)), Sleeps(seconds), *layers])
+    model = lamella.Sequential([lamella.Input((8,)), *first, *layers])
     model.compile("adam", "mse")
     return model
 
@@ -43,15 +51,17 @@ def model_that_takes(seconds):
         (lambda size: 0.03 * max(1, size / 128), 128),
     ],
 )
-def test_the_smallest_that_is_nearly_as_quick(seconds, expected, capsys):
-    model = model_that_takes(seconds)
+def test_the_smallest_that_is_nearly_as_quick(seconds, expected, capsys, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(batch_size, "time", clock)
+    model = a_model(Takes(clock, seconds))
     model.fit(X, X[:, :1], batch_size="auto", steps_per_epoch=1, verbose=2)
     assert f"batch_size='auto': {expected}\n" in capsys.readouterr().out
 
 
 def test_measuring_leaves_nothing_behind():
     def weights(size):
-        model = model_that_takes(lambda size: 0.0)
+        model = a_model()
         return model, [
             model.fit(X[:100], X[:100, :1], batch_size=size, epochs=2, verbose=0).history["loss"],
             *model.get_weights(),
@@ -65,13 +75,13 @@ def test_measuring_leaves_nothing_behind():
 
 
 def test_streams_are_refused():
-    model = model_that_takes(lambda size: 0.0)
+    model = a_model()
     with pytest.raises(ArgumentError, match="makes its batches itself"):
         model.fit(iter([(X[:8], X[:8, :1])]), batch_size="auto", verbose=0)
 
 
 def test_the_largest_that_fits_is_found(monkeypatch):
-    model = model_that_takes(lambda size: 0.0)
+    model = a_model()
 
     def too_much(x, y, weight):
         if len(x) > 700:

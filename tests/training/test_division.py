@@ -1,14 +1,13 @@
 """Several processes load only their own samples of each batch, and train as one process does."""
 
-import multiprocessing
 import os
-import socket
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch._dynamo  # DDP brings it: loaded once, not in each process
+from processes import needed, run
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 import lamella
@@ -17,11 +16,7 @@ from lamella.data.adapters import make_source
 from lamella.data.division import can_be_divided
 from lamella.utils import image_dataset_from_directory, save_img
 
-pytestmark = pytest.mark.skipif(
-    "fork" not in multiprocessing.get_all_start_methods() or not torch.distributed.is_gloo_available(),
-    reason="needs os.fork and gloo",
-)
-
+pytestmark = needed
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(50, 6)).astype("float32")
 Y = X.sum(1, keepdims=True)
@@ -82,27 +77,6 @@ def train(kind, folder, spread):
     given, settings = KINDS[kind](folder, folder / f"{name}.notes")
     history = model_for((6,)).fit(*given, epochs=EPOCHS, verbose=0, **settings).history
     np.savez(folder / f"{name}.npz", **history)
-
-
-def run(count, work, *arguments):
-    """The work in so many processes, with the environment that torchrun gives; their exit codes."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
-    processes = []
-    for rank in range(count):
-        address = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "MASTER_PORT": port}
-
-        def begin(address=address):
-            os.environ |= {name: str(value) for name, value in address.items()} | {"MASTER_ADDR": "127.0.0.1"}
-            torch.set_num_threads(1)
-            work(*arguments)
-
-        processes.append(multiprocessing.get_context("fork").Process(target=begin))
-        processes[-1].start()
-    for process in processes:
-        process.join(120)
-    return [process.exitcode for process in processes]
 
 
 def every_kind(folder, spread):

@@ -1,23 +1,19 @@
 """Weights in parts: the same losses, metrics, weights and files as one process has."""
 
-import multiprocessing
 import os
-import socket
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 import torch.distributed.tensor  # loaded once, not in each process
+from processes import free_port, needed, run
 
 import lamella
 from lamella import distribution, layers
 from lamella.errors import ArgumentError, ClusterError
 
-pytestmark = pytest.mark.skipif(
-    "fork" not in multiprocessing.get_all_start_methods() or not torch.distributed.is_gloo_available(),
-    reason="needs os.fork and gloo",
-)
-
+pytestmark = needed
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(203, 12)).astype("float32")
 Y = RANDOM.integers(0, 6, 203)
@@ -149,30 +145,6 @@ def train(name, shape, folder):
         np.save(folder / "own.npy", own / model.count_params())
 
 
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
-
-
-def run(count, work, *arguments):
-    """The work in so many processes, with the environment that torchrun gives; their exit codes."""
-    port, processes = free_port(), []
-    for rank in range(count):
-        address = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "MASTER_PORT": port}
-
-        def begin(address=address):
-            os.environ |= {name: str(value) for name, value in address.items()} | {"MASTER_ADDR": "127.0.0.1"}
-            torch.set_num_threads(1)
-            work(*arguments)
-
-        processes.append(multiprocessing.get_context("fork").Process(target=begin))
-        processes[-1].start()
-    for process in processes:
-        process.join(120)
-    return [process.exitcode for process in processes]
-
-
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
     def found(name):
@@ -301,6 +273,31 @@ def test_what_cannot_be_is_told(tmp_path):
     assert "Layer 'norm' (BatchNormalization) cannot compute" in found["states"]
     assert "no axis 'data'" in found["batch"] and "layout_map=" in found["none"]
     assert "jit_compile=False" in found["compiled"]
+
+
+def leaves(folder):
+    x, y = X[:32], Y[:32]
+    for shape in ("fsdp", (2, 1), (1, 2)):
+        spread(shape, LAYOUTS["dense"])
+        used, model = distribution.get_distribution(), dense()[0]
+        model.fit(x, y, epochs=1, verbose=0)
+        file = folder / f"{shape}.keras"
+        model.save(file)
+        distribution.set_distribution(None)
+        for method in (model.fit, model.train_on_batch):
+            error = told(partial(method, x, y))
+            assert "weights of 'mlp' lie in parts" in error and "load_model()" in error, shape
+        before = model.get_weights()
+        loaded = lamella.models.load_model(file)
+        np.testing.assert_array_equal(loaded.get_weights()[0], before[0])
+        loaded.fit(x, y, verbose=0)
+        distribution.set_distribution(used)
+        model.fit(x, y, verbose=0)
+        assert not np.array_equal(model.get_weights()[0], before[0])
+
+
+def test_weights_in_parts_are_not_trained_by_one_process_alone(tmp_path):
+    assert run(2, leaves, tmp_path) == [0, 0]
 
 
 def test_meshes_and_layouts(monkeypatch):

@@ -64,6 +64,27 @@ def test_training_is_as_without_it():
     assert losses(Profile(start=1, steps=3)) == losses()
 
 
+class Fails(lamella.callbacks.Callback):
+    def __init__(self, step):
+        super().__init__()
+        self.step = step
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch == self.step:
+            raise RuntimeError("the disk is full")
+
+
+@pytest.mark.parametrize("step", [0, 4])  # before it looks, and while it does
+def test_a_training_that_fails_leaves_nothing_behind(step):
+    look = Profile(start=2, steps=5)
+    with pytest.raises(RuntimeError, match="the disk is full"):
+        a_model().fit(X, Y, 16, verbose=0, callbacks=[look, Fails(step)])
+    assert not marks.on
+    assert not torch.autograd._profiler_enabled()
+    a_model().fit(X, Y, 16, verbose=0, callbacks=[look])
+    assert set(look.seconds) == {*marks.PARTS, "rest"}
+
+
 def test_too_few_steps(capsys):
     look = Profile(start=100)
     a_model().fit(X, Y, verbose=0, callbacks=[look])

@@ -99,8 +99,12 @@ CHINESE: dict[str, dict[str, str]] = {
     "rate_too_small": {
         "name": "学习率太小",
         "seen": (
-            "{epoch} 轮里损失只下降了 {fall:.2%}。只要走一步，长度是现在的 {times:.0e} 倍，损失就会从 {before:.3g} "
+            "{epoch} 轮里损失只下降了 {change:.2%}。只要走一步，长度是现在的 {times:.0e} 倍，损失就会从 {before:.3g} "
             "降到 {best:.3g}。"
+        ),
+        "seen.rose": (
+            "{epoch} 轮里损失不降反升，升了 {change:.2%}。只要走一步，长度是现在的 {times:.0e} 倍，损失就会从 "
+            "{before:.3g} 降到 {best:.3g}。"
         ),
         "meaning": "下坡的路又直又长，步子却太短：训练要花的时间会是所需的许多倍。",
         "advice": (

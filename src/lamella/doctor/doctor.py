@@ -97,7 +97,7 @@ class Doctor(Callback):
     def on_train_begin(self, logs: Any = None) -> None:
         self._begin()
         source, model = self._source, self.model
-        self._course.steps = self.params.get("steps")
+        self._first_step = int(model.optimizer.iterations)
         if source is not None and _may_be_probed(model):
             batch = sample(source, self.params.get("epochs", 1))
             self._probe = Probe(model, batch)
@@ -185,6 +185,7 @@ class Doctor(Callback):
         return look
 
     def _judge(self) -> None:
+        self._course.steps = int(self.model.optimizer.iterations) - self._first_step
         found = [*self._of_data, *layer_findings(self._course)]
         self.findings = worst_first([*found, *course_findings(self._course, found)])
 

@@ -134,7 +134,11 @@ ENGLISH: dict[str, dict[str, str]] = {
     "rate_too_small": {
         "name": "The learning rate is too small",
         "seen": (
-            "in {epoch} epochs the loss fell by {fall:.2%}. A single step {times:.0e} times as long as the last "
+            "in {epoch} epochs the loss fell by {change:.2%}. A single step {times:.0e} times as long as the last "
+            "would take it from {before:.3g} to {best:.3g}."
+        ),
+        "seen.rose": (
+            "in {epoch} epochs the loss rose by {change:.2%}. A single step {times:.0e} times as long as the last "
             "would take it from {before:.3g} to {best:.3g}."
         ),
         "meaning": (

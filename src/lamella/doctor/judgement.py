@@ -20,6 +20,8 @@ _GREW = 10.0
 _COLLAPSED = 0.05
 _STUCK = 0.85
 """Of the loss before training: one above has hardly fallen."""
+_FEWEST_STEPS = 20
+"""The first steps of a good training may raise the loss: of fewer no rate is judged, unless the loss is no number."""
 
 
 @dataclass
@@ -32,7 +34,7 @@ class Course:
         readings: Of the layers, the first from before training.
         trials: Of single steps, the first from before training.
         constant: The loss of the best constant answer; None if unknown.
-        steps: The steps of an epoch; None if unknown.
+        steps: How many were taken.
     """
 
     losses: list[float] = field(default_factory=list)
@@ -40,7 +42,7 @@ class Course:
     readings: list[Reading] = field(default_factory=list)
     trials: list[Trial] = field(default_factory=list)
     constant: float | None = None
-    steps: int | None = None
+    steps: int = 0
 
     @property
     def first(self) -> float:
@@ -181,7 +183,9 @@ def _too_large(course: Course) -> list[Finding]:
         for loss in losses[1:]:
             jumps += loss > 1.3 * best + 0.05 * course.start
             best = min(best, loss)
-        if losses[-1] <= 0.95 * course.start and jumps < max(2, epoch / 4):
+        now = min(losses[-1], known[-1].before)  # the mean over a first epoch has its bad start in it
+        learns = now <= 0.95 * course.start and jumps < max(2, epoch / 4)
+        if learns or course.steps < _FEWEST_STEPS:
             return []
     figures = {"ratio": hot.ratio, "before": hot.before, "after": hot.after, "loss": losses[-1] if losses else math.nan}
     case = "raises" if not hot.after <= 1.02 * hot.before else "jumps"
@@ -189,18 +193,14 @@ def _too_large(course: Course) -> list[Finding]:
 
 
 def _too_small(course: Course) -> list[Finding]:
-    if len(course.trials) < 2 or len(course.losses) * (course.steps or 1) < 20:
+    if len(course.trials) < 2 or course.steps < _FEWEST_STEPS:
         return []
     first, trial = course.trials[0], course.trials[-1]
     if trial.times < 100 or trial.before - trial.best < 0.05 * course.start:
         return []
-    figures = {
-        "fall": 1 - trial.before / first.before,
-        "times": trial.times,
-        "before": trial.before,
-        "best": trial.best,
-    }
-    return [Finding("rate_too_small", figures, epoch=len(course.losses))]
+    fall = 1 - trial.before / first.before
+    figures = {"change": abs(fall), "times": trial.times, "before": trial.before, "best": trial.best}
+    return [Finding("rate_too_small", figures, epoch=len(course.losses), case="rose" if fall < 0 else None)]
 
 
 def _under_fitting(course: Course) -> list[Finding]:

@@ -13,9 +13,12 @@ from torch.utils import _pytree as pytree
 
 from lamella import layers
 from lamella.doctor.reading import Reading, forget, read, watched_layers
+from lamella.engine.batches import spread
 
 _MOST_WEIGHTS = 10_000_000
 """With more, no step is tried: it would need a copy of the weights and of the optimizer's slots."""
+_ROUNDED = 1e-5
+"""Steps shorter than this, relative to the weights, lose more than a hundredth of their length to float32."""
 _NORMALIZES_BATCHES = (layers.BatchNormalization, torch.nn.modules.batchnorm._BatchNorm)
 _SAMPLES, _FEWEST, _MOST_NUMBERS = (96, 256), 8, 1 << 18
 _SHARE = 1 / 300
@@ -108,16 +111,20 @@ class Probe:
         return not (steps or optimizer.scales_loss or size > _MOST_WEIGHTS)
 
     def _trial(self, loss: torch.Tensor, gradients: Sequence[torch.Tensor | None], longer: bool) -> Trial:
-        optimizer, weights = self.model.optimizer, self.model.trainable_weights
-        lengths = [10.0**i for i in range(7 if longer else 1)]
-        restore = optimizer.remember()
+        weights = self.model.trainable_weights
+        restore = self.model.optimizer.remember()
         filled = [torch.zeros_like(w) if g is None else g for w, g in zip(weights, gradients, strict=True)]
         before = [weight.detach().clone() for weight in weights]
         with torch.no_grad():
             try:
-                optimizer.apply(filled, weights)
-                change = [weight - old for weight, old in zip(weights, before, strict=True)]
+                change = self._step(filled, before)
                 losses = [loss, self._forward()[1]]
+                ratios = _ratios(change, before)
+                if longer and max(ratios) < _ROUNDED:
+                    restore()
+                    change = self._step(filled, [torch.zeros_like(weight) for weight in before])
+                    ratios = _ratios(change, before)
+                lengths = _lengths(max(ratios)) if longer else [1.0]
                 for times in lengths[1:]:
                     for weight, old, moved in zip(weights, before, change, strict=True):
                         weight.copy_(old + times * moved)
@@ -126,18 +133,20 @@ class Probe:
                 for weight, old in zip(weights, before, strict=True):
                     weight.copy_(old)
                 restore()
-            sizes = [
-                moved.norm() / old.norm() if old.ndim > 1 else old.new_zeros(())
-                for moved, old in zip(change, before, strict=True)
-            ]
-            now, *numbers = torch.stack([*losses, *sizes]).float().tolist()
-        tried, ratios = numbers[: len(lengths)], numbers[len(lengths) :]
-        ratios = [ratio if math.isfinite(ratio) else 0.0 for ratio in ratios]  # a kernel of zeros has no size
+            now, *tried = torch.stack(losses).float().tolist()
         widest = max(range(len(ratios)), key=ratios.__getitem__)
         best, times = min(
             (math.inf if math.isnan(value) else value, length) for value, length in zip(tried, lengths, strict=True)
         )
         return Trial(now, tried[0], times, best, ratios[widest], self._owner(weights[widest]))
+
+    def _step(self, gradients: Sequence[torch.Tensor], start: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """Takes a step of the optimizer from these weights; by how much it changed them."""
+        weights = self.model.trainable_weights
+        for weight, old in zip(weights, start, strict=True):
+            weight.copy_(old)
+        self.model.optimizer.apply(gradients, weights)
+        return [weight - old for weight, old in zip(weights, start, strict=True)]
 
     def _forward(self) -> tuple[Any, torch.Tensor]:
         prediction = self.model(self.x)
@@ -166,6 +175,20 @@ class Probe:
                     state.copy_(before)
 
 
+def _ratios(change: Sequence[torch.Tensor], before: Sequence[torch.Tensor]) -> list[float]:
+    """The size of each kernel's change, relative to the kernel; 0 for a bias, and for a kernel of zeros."""
+    sizes = [
+        moved.norm() / old.norm() if old.ndim > 1 else old.new_zeros(())
+        for moved, old in zip(change, before, strict=True)
+    ]
+    return [ratio if math.isfinite(ratio) else 0.0 for ratio in torch.stack(sizes).float().tolist()]
+
+
+def _lengths(ratio: float) -> list[float]:
+    """1, 10, 100, ... times a step of this relative size, up to one that is as large as the weights."""
+    return [10.0**i for i in range(max(7, 1 + math.ceil(-math.log10(ratio))) if ratio else 7)]
+
+
 @contextmanager
 def _removed(handle: Any) -> Iterator[None]:
     try:
@@ -190,7 +213,7 @@ def sample(source: Any, epochs: int = 1, most: int | None = None) -> tuple[Any, 
         features = sum(leaf[:1].numel() for leaf in pytree.tree_leaves(x))
         most = min(max(_SAMPLES[0], int(_SHARE * count * epochs)), _SAMPLES[1])
         most = min(most, max(_FEWEST, _MOST_NUMBERS // features))
-    rows = torch.linspace(0, count - 1, min(most, count)).long()  # spread: data often lie sorted by class
+    rows = spread(count, most)
     parts = source.x, source.y, source.weight
     device = pytree.tree_leaves(x)[0].device
 

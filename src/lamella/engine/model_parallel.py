@@ -177,8 +177,7 @@ class ModelParallel(Distribution):
             if gradient is None:
                 continue
             placements = list(weight.placements)  # type: ignore[attr-defined]
-            own = [*placements[: self._batch_axis], Partial(), *placements[self._batch_axis + 1 :]]
-            if list(gradient.placements) == own:
+            if list(gradient.placements) == self._before_summing(placements):
                 sums.setdefault(gradient.dtype, []).append(number)
             elif list(gradient.placements) != placements:
                 gradient = gradient.redistribute(placements=placements)
@@ -190,6 +189,10 @@ class ModelParallel(Distribution):
             for part, total in zip(parts, flat.split([part.numel() for part in parts]), strict=True):
                 part.copy_(total.view(part.shape))
         return found
+
+    def _before_summing(self, placements: Sequence[Placement]) -> list[Placement]:
+        """Where the gradient of a weight lies while each part of the batch has its own."""
+        return [*placements[: self._batch_axis], Partial(), *placements[self._batch_axis + 1 :]]
 
     def weigh(self, own: int, total: int) -> None:
         self.share = own / total  # gradients of the parts are added up
@@ -247,8 +250,7 @@ class ModelParallel(Distribution):
         if isinstance(placements[self._batch_axis], Shard):  # gathered for the computation
             placements[self._batch_axis] = Replicate()
             weight = weight.redistribute(placements=placements)
-        gradients = [*placements[: self._batch_axis], Partial(), *placements[self._batch_axis + 1 :]]
-        own = weight.to_local(grad_placements=gradients)
+        own = weight.to_local(grad_placements=self._before_summing(placements))
         rest = [placement for number, placement in enumerate(placements) if number != self._batch_axis]
         if self.within is None or not any(isinstance(placement, Shard) for placement in rest):
             return own

@@ -32,7 +32,7 @@ def fused(first: Any, second: Any, place: int | None = None) -> Callable[..., to
         plain = isinstance(first, BatchNormalization) and first._can_be_quick() and type(second) is Add
         return SumWithNormalization(first, second, place) if plain and second.activity_regularizer is None else None
     if _rectifies(second) and second._can_be_quick():
-        if isinstance(first, SumWithNormalization):
+        if type(first) is SumWithNormalization:
             return ReluAfterNormalizedSum(first, second)
         if isinstance(first, BatchNormalization) and first._can_be_quick():
             return ReluAfterNormalization(first, second)
@@ -58,20 +58,29 @@ class Pair:
     def __init__(self, first: Any, second: Any) -> None:
         self.first = first
         self.second = second
+        self.layers: tuple[Any, ...] = (first, second)
 
     def __call__(self, x: Any) -> torch.Tensor:
-        first, second = self.first, self.second
-        plain = second._quick and first.built and not masking.in_use and self.takes(x)
-        if not plain or _is_hooked(first) or _is_hooked(second):
-            return second(first(x))
+        if masking.in_use or not self.takes(x):
+            return self.separately(x)
+        for layer in self.layers:
+            hooks = (
+                layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks
+            )
+            if hooks or not (layer._quick or (isinstance(layer, Add) and layer.built)):  # a sum may have masks
+                return self.separately(x)
         return self.together(x)
 
     def takes(self, x: Any) -> bool:
         """Whether `together` can be computed for this input."""
-        return self.first._quick and type(x) is torch.Tensor and x.dtype is self.first._float
+        return type(x) is torch.Tensor and x.dtype is self.first._float
+
+    def separately(self, x: Any) -> torch.Tensor:
+        """One after the other."""
+        return self.second(self.first(x))
 
     def together(self, x: Any) -> torch.Tensor:
-        """Both layers at once."""
+        """All at once."""
         raise NotImplementedError
 
 
@@ -102,56 +111,55 @@ class ReluAfterSum(Pair):
         return self.first.call(x).relu_()
 
 
-class SumWithNormalization:
-    """The other addends are added onto the normalized values: no gradient needs these."""
+class SumWithNormalization(Pair):
+    """The other addends are added onto the normalized values: no gradient needs these.
 
-    def __init__(self, normalization: BatchNormalization, add: Add, place: int) -> None:
-        self.normalization = normalization
-        self.add = add
+    Args:
+        first: The normalization.
+        second: The sum.
+        place: Which of the addends is normalized.
+    """
+
+    def __init__(self, first: BatchNormalization, second: Add, place: int) -> None:
+        super().__init__(first, second)
         self.place = place
 
-    def __call__(self, inputs: Any) -> torch.Tensor:
-        return self._outward(self.together(inputs)) if self.takes(inputs) else self.separately(inputs)
+    def takes(self, x: Any) -> bool:
+        kind, shape = self.first._float, x[self.place].shape
+        return all(type(each) is torch.Tensor and each.dtype is kind and each.shape == shape for each in x)
 
-    def takes(self, inputs: Any) -> bool:
-        """Whether `together` can be computed for these inputs."""
-        first, shape = self.normalization, inputs[self.place].shape
-        plain = first._quick and first.built and self.add.built and not masking.in_use
-        if not plain or _is_hooked(first) or _is_hooked(self.add):
-            return False
-        return all(type(x) is torch.Tensor and x.dtype is first._float and x.shape == shape for x in inputs)
+    def separately(self, x: Any) -> torch.Tensor:
+        addends = list(x)
+        addends[self.place] = self.first(addends[self.place])
+        return self.second(addends)
 
-    def separately(self, inputs: Any) -> torch.Tensor:
-        """One after the other."""
-        addends = list(inputs)
-        addends[self.place] = self.normalization(addends[self.place])
-        return self.add(addends)
+    def together(self, x: Any) -> torch.Tensor:
+        return self.outward(self.total(x))
 
-    def together(self, inputs: Any) -> torch.Tensor:
+    def total(self, x: Any) -> torch.Tensor:
         """The sum, with the channels in axis 1 as the normalization has them."""
-        first = self.normalization
-        total = first.normalize(first.inward(inputs[self.place]), first.training)
-        for other in (x for i, x in enumerate(inputs) if i != self.place):
+        first = self.first
+        total = first.normalize(first.inward(x[self.place]), first.training)
+        for other in (each for i, each in enumerate(x) if i != self.place):
             total.add_(first.inward(other))
         return total
 
-    def _outward(self, total: torch.Tensor) -> torch.Tensor:
-        return self.normalization.outward(total, total.ndim)
+    def outward(self, total: torch.Tensor) -> torch.Tensor:
+        """The sum with its channels where they belong."""
+        return self.first.outward(total, total.ndim)
 
 
-class ReluAfterNormalizedSum:
+class ReluAfterNormalizedSum(SumWithNormalization):
     """The relu overwrites the sum, which overwrote the normalized values."""
 
-    def __init__(self, first: SumWithNormalization, second: Any) -> None:
-        self.first = first
-        self.second = second
+    def __init__(self, summed: SumWithNormalization, relu: Any) -> None:
+        super().__init__(summed.first, summed.second, summed.place)
+        self.summed = summed
+        self.relu = relu
+        self.layers = (*summed.layers, relu)
 
-    def __call__(self, inputs: Any) -> torch.Tensor:
-        first, second = self.first, self.second
-        if not second._quick or _is_hooked(second) or not first.takes(inputs):
-            return second(first(inputs))
-        return first._outward(first.together(inputs).relu_())
+    def separately(self, x: Any) -> torch.Tensor:
+        return self.relu(self.summed(x))
 
-
-def _is_hooked(layer: Any) -> bool:
-    return bool(layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks)
+    def together(self, x: Any) -> torch.Tensor:
+        return self.outward(self.total(x).relu_())

@@ -66,6 +66,7 @@ CHINESE: dict[str, str] = {
     "state.completed": "已完成",
     "state.stopped": "提前停止",
     "state.failed": "失败",
+    "state.unreadable": "无法读取",
     "sentence.running": "正在训练，已完成 {done} / {asked} 轮。",
     "sentence.completed": "训练完成，共 {done} / {asked} 轮。",
     "sentence.stopped": "训练在第 {done} 轮之后停止（原定 {asked} 轮）。",
@@ -180,4 +181,25 @@ CHINESE: dict[str, str] = {
     "model.output": "输出形状",
     "model.weights": "参数量",
     "model.told": "共 {layers} 层，{weights} 个参数。",
+    "watch.title": "训练一览",
+    "watch.back": "全部训练",
+    "watch.live": "实时",
+    "watch.lost": "连接已断开，正在重试",
+    "watch.epoch": "轮次",
+    "watch.loss": "损失",
+    "watch.val_loss": "验证损失",
+    "watch.curve": "损失变化",
+    "watch.started": "开始时间",
+    "watch.pick": "选中 {name} 进行对比",
+    "watch.compare": "并排对比选中的训练",
+    "watch.curve_says": "损失从 {first} 变为 {last}",
+    "watch.none": (
+        '{folders} 下还没有训练记录。使用 `callbacks=[lamella.report.Recorder("runs/first")]` 的训练和每次 '
+        "`lamella train` 都会显示在这里。"
+    ),
+    "watch.gone": "{name} 已不存在：它的文件夹已被移走或删除。",
+    "watch.damaged": "无法读取 {name}：{error}",
+    "watch.unknown": "没有这个训练，它可能已被移走或删除。",
+    "watch.none_ticked": "请至少选中一个训练。",
+    "watch.too_many": "最多并排显示 {most} 个训练。",
 }

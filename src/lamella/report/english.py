@@ -66,6 +66,7 @@ ENGLISH: dict[str, str] = {
     "state.completed": "completed",
     "state.stopped": "stopped early",
     "state.failed": "failed",
+    "state.unreadable": "unreadable",
     "sentence.running": "Training is at {done} of {asked} epochs.",
     "sentence.completed": "Training is done: {done} of {asked} epochs.",
     "sentence.stopped": "Training was stopped after {done} of {asked} epochs.",
@@ -182,4 +183,25 @@ ENGLISH: dict[str, str] = {
     "model.output": "Output",
     "model.weights": "Weights",
     "model.told": "{layers} layers, {weights} weights.",
+    "watch.title": "Trainings",
+    "watch.back": "All trainings",
+    "watch.live": "Live",
+    "watch.lost": "No connection; trying again",
+    "watch.epoch": "Epoch",
+    "watch.loss": "Loss",
+    "watch.val_loss": "Validation loss",
+    "watch.curve": "Loss so far",
+    "watch.started": "Started",
+    "watch.pick": "Show {name} beside others",
+    "watch.compare": "Show the ticked ones side by side",
+    "watch.curve_says": "loss from {first} to {last}",
+    "watch.none": (
+        'No training yet under {folders}. Each one with `callbacks=[lamella.report.Recorder("runs/first")]`, and '
+        "each `lamella train`, shows up here."
+    ),
+    "watch.gone": "{name} is gone: its folder is not there any more.",
+    "watch.damaged": "{name} cannot be read: {error}",
+    "watch.unknown": "There is no such training. It may have been moved or removed.",
+    "watch.none_ticked": "Tick at least one training.",
+    "watch.too_many": "At most {most} trainings are shown side by side.",
 }

@@ -93,9 +93,5 @@ def record_of_study(study: Study, data: Any = None) -> Record:
         evidence=None if data is None else evidence(model, "given", given(model, data)),
         environment=environment(),
         command=command(),
-        sweep=[
-            {**run.settings, "seed": run.seed, **{name: run.last(name) for name in run.history}}
-            | {"diverged": run.diverged, "how": run.how}
-            for run in study.runs
-        ],
+        sweep=study.rows(),
     )

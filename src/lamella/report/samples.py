@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from lamella.engine.batches import spread
 from lamella.errors import DataError
 
 MOST_SAMPLES = 2000
@@ -17,14 +18,14 @@ Batch = tuple[Sequence[int], Any, Any]
 
 
 def of_arrays(x: Any, y: Any, numbers: Sequence[int] | None = None) -> Iterator[Batch]:
-    """At most 2,000 samples from all over the arrays, for data often lie sorted by class.
+    """At most 2,000 samples from all over the arrays.
 
     Args:
         x: Inputs: arrays, tensors, lists of texts, or dicts, tuples and lists of them.
         y: Targets.
         numbers: The rows' numbers in the data that they are from; by default they are these data.
     """
-    rows = np.linspace(0, count_of(x) - 1, min(count_of(x), MOST_SAMPLES)).astype(np.int64)
+    rows = spread(count_of(x), MOST_SAMPLES).numpy()
     for start in range(0, len(rows), _BATCH):
         some = rows[start : start + _BATCH]
         yield [int(i if numbers is None else numbers[i]) for i in some], taken(x, some), taken(y, some)

@@ -16,9 +16,9 @@ from starlette.responses import StreamingResponse
 from lamella.doctor.catalogue import chosen
 from lamella.report import page
 from lamella.report.feed import Feed, Names
-from lamella.report.listing_texts import LISTING_TEXTS
 from lamella.report.live import Runs
 from lamella.report.markup import tag
+from lamella.report.texts import Words
 from lamella.report.watch_page import changing_part, document, message
 
 _HEADERS = {
@@ -72,7 +72,7 @@ def create_app(
 
 
 def _add_routes(app: FastAPI, feed: Feed, language: str, max_clients: int) -> None:
-    say = LISTING_TEXTS[language]
+    say = Words(language)
 
     async def shown(names: Names) -> Response:
         version, view = await feed.view(names)
@@ -80,7 +80,7 @@ def _add_routes(app: FastAPI, feed: Feed, language: str, max_clients: int) -> No
         return _html(document(view, names, language, events, version))
 
     def refused(status: int, key: str, **values: Any) -> Response:
-        main = tag("main", message(say[key].format(**values)), tag("a", say["back"], href="."), id="report")
+        main = tag("main", message(say(key, **values)), tag("a", say("watch.back"), href="."), id="report")
         return _html(page.document(main, "Lamella", language), status)
 
     @app.api_route("/", methods=["GET", "HEAD"])
@@ -92,10 +92,10 @@ def _add_routes(app: FastAPI, feed: Feed, language: str, max_clients: int) -> No
     async def some_runs(run: Annotated[list[str], Query()] = []) -> Response:  # noqa: B006  (FastAPI copies it)
         names = tuple(dict.fromkeys(run))
         if not names:
-            return refused(400, "none_ticked")
+            return refused(400, "watch.none_ticked")
         if len(names) > _MOST_RUNS:
-            return refused(400, "too_many", most=_MOST_RUNS)
-        return await shown(names) if await feed.knows(names) else refused(404, "unknown")
+            return refused(400, "watch.too_many", most=_MOST_RUNS)
+        return await shown(names) if await feed.knows(names) else refused(404, "watch.unknown")
 
     @app.get("/events")
     async def events(
@@ -112,7 +112,7 @@ def _add_routes(app: FastAPI, feed: Feed, language: str, max_clients: int) -> No
 
     @app.exception_handler(HTTPException)
     async def not_there(request: Request, error: HTTPException) -> Response:
-        return refused(error.status_code, "unknown")
+        return refused(error.status_code, "watch.unknown")
 
 
 def _html(page: str, status: int = 200) -> Response:

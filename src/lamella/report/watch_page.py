@@ -11,10 +11,10 @@ from markupsafe import Markup
 from lamella.report import page
 from lamella.report.feed import Names
 from lamella.report.listing import listing
-from lamella.report.listing_texts import LISTING_TEXTS
 from lamella.report.live import Runs
 from lamella.report.markup import tag
 from lamella.report.record import Record
+from lamella.report.texts import Words
 
 
 def changing_part(runs: Runs, names: Names, language: str) -> str:
@@ -30,15 +30,16 @@ def changing_part(runs: Runs, names: Names, language: str) -> str:
     if not names:
         rows = [runs.summary(name) for name in runs.stamps]
         return tag("div", listing(rows, runs.folders, language), id="view")
+    say = Words(language)
     records: list[Record] = []
     notes = []
     for name in names:
         try:
             record = runs.record(name)
         except KeyError:
-            notes.append(LISTING_TEXTS[language]["gone"].format(name=name))
+            notes.append(say("watch.gone", name=name))
         except (OSError, ValueError) as error:
-            notes.append(LISTING_TEXTS[language]["damaged"].format(name=name, error=error))
+            notes.append(say("watch.damaged", name=name, error=error))
         else:
             records.append(replace(record, name=name) if len(names) > 1 else record)
     main = Markup(page.body(records, language)) if records else tag("main", id="report")
@@ -60,11 +61,12 @@ def document(view: str, names: Sequence[str], language: str, events: str, seen: 
         events: The address of the events that it follows.
         seen: The version of `view`.
     """
-    say = LISTING_TEXTS[language]
-    back = [tag("a", f"← {say['back']}", href=".")] if names else []
-    news = {"data_events": events, "data_seen": seen, "data_live": say["live"], "data_lost": say["lost"]}
+    say = Words(language)
+    back = [tag("a", f"← {say.plain('watch.back')}", href=".")] if names else []
+    told = {"data_live": say.plain("watch.live"), "data_lost": say.plain("watch.lost")}
+    news = {"data_events": events, "data_seen": seen, **told}
     follow = files("lamella.report").joinpath("watch.js").read_text(encoding="utf-8")
     # `role="none"`: the page has a banner of its own.
     frame = tag("header", tag("nav", *back, tag("span", id="news", role="status", **news)), role="none")
-    title = f"{', '.join(names) or say['title']} · Lamella"
+    title = f"{', '.join(names) or say.plain('watch.title')} · Lamella"
     return page.document(frame + Markup(view), title, language, follow, connect=True)

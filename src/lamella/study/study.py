@@ -88,21 +88,23 @@ class Study:
         """The history of each run."""
         return [run.history for run in self.runs]
 
-    def table(self) -> Any:
-        """A row for each run, as a pandas DataFrame if pandas is installed, else as a list of dicts."""
+    def rows(self) -> list[dict[str, Any]]:
+        """A row for each run: its settings, its seed, each metric after the last epoch, `diverged` and `how`."""
         names = list(dict.fromkeys(name for run in self.runs for name in run.history))
-        return _table(
-            [
-                {
-                    **run.settings,
-                    "seed": run.seed,
-                    **{name: run.last(name) for name in names},
-                    "diverged": run.diverged,
-                    "how": run.how,
-                }
-                for run in self.runs
-            ]
-        )
+        return [
+            {
+                **run.settings,
+                "seed": run.seed,
+                **{name: run.last(name) for name in names},
+                "diverged": run.diverged,
+                "how": run.how,
+            }
+            for run in self.runs
+        ]
+
+    def table(self) -> Any:
+        """The `rows`, as a pandas DataFrame if pandas is installed, else as they are."""
+        return _table(self.rows())
 
     def summary(self) -> Any:
         """A row for each setting: mean and spread over its seeds, and how many runs diverged. As `table`."""

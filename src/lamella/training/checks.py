@@ -54,6 +54,16 @@ def not_in_parts(model: Any) -> None:
         )
 
 
+def not_left_in_parts(model: Any) -> None:
+    """Raises ArgumentError where a process is to train alone with weights that lie in parts in several."""
+    if any(hasattr(weight, "to_local") for weight in model.trainable_weights[:1]):  # all do, or none
+        raise ArgumentError(
+            f"The weights of {model.name!r} lie in parts in several processes, but there is no distribution by which "
+            f"these would add up their gradients. Train it under the one that spread them (set_distribution), or "
+            f"save() it under that, and load_model() it without."
+        )
+
+
 def mean_losses(compiled: Any) -> None:
     """Raises ArgumentError for a loss that is no mean over the samples: parts of a batch would not add up to it."""
     for loss in compiled.losses if compiled is not None else []:

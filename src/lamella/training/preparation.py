@@ -57,6 +57,8 @@ def prepare(model: Any, source: Source, training: bool) -> None:
     if training:
         if cluster.active is not None:
             _place(model, cluster.active)
+        else:
+            checks.not_left_in_parts(model)
         prepare_optimizer(model)
 
 

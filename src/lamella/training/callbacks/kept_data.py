@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from lamella.data.arrays import flat, map_arrays
+from lamella.engine.batches import spread
 
 MOST_SAMPLES = 2000
 _MOST_BYTES = 1 << 26
@@ -46,10 +47,5 @@ def keep(source: Any, validation: Any) -> KeptData | None:
     if not arrays or size <= _MOST_BYTES:
         return KeptData(kind, x, y, torch.arange(count))
     rows = spread(count, max(1, min(MOST_SAMPLES, _MOST_BYTES * count // size)))
-    x, y = (map_arrays(lambda leaf: leaf[rows.to(leaf.device)], part) for part in (x, y))
+    x, y = (map_arrays(lambda leaf: leaf.index_select(0, rows.to(leaf.device)), part) for part in (x, y))
     return KeptData(kind, x, y, rows)
-
-
-def spread(count: int, most: int) -> torch.Tensor:
-    """At most so many numbers below `count`, evenly spread: data often lie sorted by class."""
-    return torch.linspace(0, count - 1, min(count, most), dtype=torch.float64).long()

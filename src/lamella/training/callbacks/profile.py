@@ -76,6 +76,13 @@ class Profile(Callback):
         if not self.seconds:
             print(f"Profile: training ended after {self._seen} steps, before the step {self.start} from which to look.")
 
+    def on_train_error(self, error: Exception) -> None:
+        """Called by `fit` when an error ends the training: nothing is measured any more."""
+        marks.on = False
+        if self._profiler is not None:
+            profiler, self._profiler = self._profiler, None
+            profiler.__exit__(None, None, None)
+
     def _look(self) -> None:
         activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * torch.cuda.is_available()
         self._profiler = profile(activities=activities)

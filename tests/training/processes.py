@@ -1,0 +1,37 @@
+"""Work in several processes that find each other as those of torchrun do."""
+
+import multiprocessing
+import os
+import socket
+
+import pytest
+import torch
+
+needed = pytest.mark.skipif(
+    "fork" not in multiprocessing.get_all_start_methods() or not torch.distributed.is_gloo_available(),
+    reason="needs os.fork and gloo",
+)
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def run(count, work, *arguments):
+    """The work in so many processes, with the environment that torchrun gives; their exit codes."""
+    port, processes = free_port(), []
+    for rank in range(count):
+        address = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "MASTER_PORT": port}
+
+        def begin(address=address):
+            os.environ |= {name: str(value) for name, value in address.items()} | {"MASTER_ADDR": "127.0.0.1"}
+            torch.set_num_threads(1)
+            work(*arguments)
+
+        processes.append(multiprocessing.get_context("fork").Process(target=begin))
+        processes[-1].start()
+    for process in processes:
+        process.join(120)
+    return [process.exitcode for process in processes]
