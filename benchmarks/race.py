@@ -54,8 +54,8 @@ def race(row: str, peers: list[Peer], venvs: dict[str, Path], rounds: int, quick
     try:
         for number in range(rounds):
             print(f"\r{row}: round {number + 1} of {rounds}", end="", file=sys.stderr, flush=True)
-            for name, worker in list(workers.items()):
-                answer = worker.time_chunk()
+            for name in rotated(list(workers), number):
+                answer = workers[name].time_chunk()
                 if "unavailable" in answer:  # it died while training
                     result["missing"][name] = answer["unavailable"]
                     del workers[name], result["peers"][name]
@@ -69,6 +69,13 @@ def race(row: str, peers: list[Peer], venvs: dict[str, Path], rounds: int, quick
             worker.end()
     warn_of_unequal_models(result)
     return result
+
+
+def rotated(names: list[str], number: int) -> list[str]:
+    """Each round begins with another peer, so that nobody always comes after the same one: threads of some go on
+    for a while when their chunk has ended."""
+    first = number % max(1, len(names))
+    return names[first:] + names[:first]
 
 
 def start_workers(row: str, peers: list[Peer], venvs: dict, steps: int, result: dict, log) -> dict[str, Worker]:

@@ -23,9 +23,9 @@ Choice = tuple[Callable[[Any], None], Sequence[Any], float]
 
 _WARM_UP = 16
 _TIMED = 24
-_FRESH = 600.0
+_FRESH = 60.0
 """Seconds for which what was found holds: later, other things may run on the machine."""
-_WORTH = 1.2
+_WORTH = 1.05
 """All threads for less than that are not worth it: they wait for each other longer as soon as anything else runs."""
 _SMALL = 2e-3
 """Seconds; longer steps have enough work for every thread, and for the library that is faster for large products."""
