@@ -1,5 +1,6 @@
 """Data that stay on the disk: mapped arrays, tables, shards; workers that fail; the time spent waiting."""
 
+import contextlib
 import io
 import multiprocessing
 import os
@@ -235,3 +236,24 @@ def test_a_worker_that_dies_while_its_batch_is_received_is_told(die, told):
 
     with pytest.raises(RuntimeError, match=f"worker process of the data .*{told}"):
         a_model().fit(Broken(), steps_per_epoch=4, verbose=0)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_workers_end_with_the_training(error):
+    class Fail(lamella.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            if batch == 2:
+                raise error("the disk is full")
+
+    class Whole(Batches):
+        def __getitem__(self, i):
+            return X[:16], Y[:16]
+
+    before = {process.pid for process in multiprocessing.active_children()}
+    begun = time.perf_counter()
+    with pytest.raises(OSError, match="full") if error is OSError else contextlib.nullcontext() as caught:
+        a_model().fit(Whole(None, workers=2), verbose=0, callbacks=[Fail()])
+    assert caught is None or caught.tb is not None  # which holds all that `fit` had
+    assert {process.pid for process in multiprocessing.active_children()} == before
+    assert time.perf_counter() - begun < 5

@@ -40,7 +40,7 @@ def test_long_steps_and_seeded_runs_keep_their_threads(two_threads, monkeypatch)
         way(i, None, None)
         assert torch.get_num_threads() == 2
     monkeypatch.setattr(random, "seeded", True)
-    assert not quickest.QuickestWay(lambda *batch: None).choices
+    assert not quickest.QuickestWay(lambda *batch: None).trial.open
 
 
 @pytest.mark.parametrize("quick", ["none", "bf16"])
@@ -58,7 +58,7 @@ def test_the_quicker_library_wins(two_threads, quick):
         for _ in range(16 + 2 * 96):
             way(None, None, None)
         assert kernels.chosen_matmul() == quick
-        assert not way.choices
+        assert not way.trial.open
         way.restore()
     finally:
         kernels.choose_matmul(before)
@@ -75,6 +75,33 @@ def test_a_library_that_the_user_chose_is_no_choice():
     assert len(kernels.matmul_choices(torch.device("cpu"))) in (0, 2)
 
 
+@pytest.mark.parametrize("quick", ["none", "bf16"])
+def test_long_steps_choose_a_library_over_several_trainings(two_threads, monkeypatch, quick):
+    if not kernels.onednn_is_accurate():
+        pytest.skip("oneDNN's products are not float32-accurate here")
+    before = kernels.chosen_matmul()
+    trial, used = None, []
+
+    def step(x, y, weight):
+        assert torch.get_num_threads() == 2
+        used.append(kernels.chosen_matmul())
+        time.sleep(3e-3 if used[-1] == quick else 9e-3)
+
+    try:
+        for _ in range(6):
+            kernels.choose_matmul("bf16")
+            way = quickest.QuickestWay(step, ("bf16", "none"), likeness=8, earlier=trial)
+            for _ in range(4):
+                way(None, None, None)
+            trial = way.trial
+            way.restore()
+        assert used[:15] == ["bf16"] * 6 + ["none"] * 3 + ["bf16"] * 3 + ["none"] * 3
+        assert set(used[15:]) == {quick}
+        assert not trial.open
+    finally:
+        kernels.choose_matmul(before)
+
+
 def test_what_was_found_holds_for_the_next_training(two_threads, monkeypatch):
     def step(x, y, weight):
         time.sleep(1e-4 if torch.get_num_threads() == 1 else 1e-3)
@@ -83,13 +110,15 @@ def test_what_was_found_holds_for_the_next_training(two_threads, monkeypatch):
     for _ in range(150):
         first(None, None, None)
     first.restore()
-    later = quickest.QuickestWay(step, likeness=32, found=first.found)
+    later = quickest.QuickestWay(step, likeness=32, earlier=first.trial)
     assert torch.get_num_threads() == 2
     later(None, None, None)
-    assert torch.get_num_threads() == 1 and not later.choices
+    assert torch.get_num_threads() == 1 and not later.trial.open
     later.restore()
-    assert quickest.QuickestWay(step, likeness=64, found=first.found).found is None
+    assert quickest.QuickestWay(step, likeness=64, earlier=first.trial).trial.open
     monkeypatch.setattr(quickest, "_FRESH", 0.0)
-    assert quickest.QuickestWay(step, likeness=32, found=first.found).found is None
+    assert quickest.QuickestWay(step, likeness=32, earlier=first.trial).trial.open
+    monkeypatch.setattr(quickest, "_FRESH", 60.0)
     monkeypatch.setattr(random, "seeded", True)
-    assert not quickest.QuickestWay(step, likeness=32, found=first.found).choices
+    seeded = quickest.QuickestWay(step, likeness=32, earlier=first.trial)
+    assert not seeded.trial.open and not seeded.trial.settled

@@ -473,3 +473,24 @@ def test_other_data_types(serve):
         with serve(create_app(model)) as client:
             assert client.predict([sample]) == (200, {"outputs": [[float(each) for each in sample]]})
             assert client.predict([bad])[0] == 422
+
+
+def test_texts_are_read_by_a_layer(serve, tmp_path):
+    texts = ["good film", "a bad film indeed", "é ☃ 字", ""]
+    layer = layers.TextVectorization(max_tokens=20, output_sequence_length=4)
+    layer.adapt(texts)
+    model = lamella.Sequential(
+        [layer, layers.Embedding(20, 4), layers.GlobalAveragePooling1D(), layers.Dense(1, activation="sigmoid")]
+    )
+    wanted = model(np.array(texts, dtype=object)).detach()
+    model.save(tmp_path / "texts.keras")
+    again = lamella.models.load_model(tmp_path / "texts.keras")
+    with serve(create_app(again, class_names=["bad", "good"])) as client:
+        schema = client("GET", "/schema")[1]
+        assert schema["inputs"][0]["kind"] == "text" and schema["outputs"][0]["scores"] == "sigmoid"
+        status, answer = client.predict(texts)
+        assert status == 200, answer
+        close(answer["outputs"], wanted)
+        assert answer["classes"] == [["bad", "good"][int(row > 0.5)] for row in wanted[:, 0]]
+        for inputs in ([3], "a text", [["nested"]], [None], []):
+            assert client.predict(inputs)[0] == 422

@@ -132,3 +132,15 @@ def test_mistakes_on_the_command_line_are_told(model_file, capsys):
         with pytest.raises(SystemExit):
             cli.main(["serve", str(path), *option])
         assert option[0] in capsys.readouterr().err
+
+
+def test_a_model_with_layers_of_ones_own_is_told_where_to_be_served(tmp_path, capsys):
+    class Twice(lamella.layers.Layer):
+        def call(self, x):
+            return 2 * x
+
+    x = lamella.Input((3,))
+    lamella.Model(x, Twice()(x)).save(tmp_path / "own.keras")
+    assert cli.main(["serve", str(tmp_path / "own.keras")]) == 2
+    told = capsys.readouterr().err
+    assert "'Twice'" in told and "serve it there by" in told

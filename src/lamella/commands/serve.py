@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 import lamella
-from lamella.errors import LamellaError
+from lamella.errors import LamellaError, UnknownNameError
 
 
 @dataclass
@@ -55,4 +55,11 @@ def _loaded(path: str) -> Any:
     try:
         return lamella.models.load_model(path)  # compiled, for the loss says whether outputs are logits
     except LamellaError:
+        pass
+    try:
         return lamella.models.load_model(path, compile=False)
+    except UnknownNameError as error:
+        raise UnknownNameError(
+            f"{error} This command knows no code of yours: load such a model in a script, and serve it there by "
+            f"lamella.serving.serve(lamella.serving.create_app(model))."
+        ) from error

@@ -27,7 +27,9 @@ from lamella.data.arrays import (
     shared,
 )
 from lamella.data.division import Drawn, LoadedRows, Rows, Where, can_be_divided
+from lamella.data.place import Rounds, holders_of
 from lamella.data.py_dataset import PyDataset
+from lamella.data.workers import death_of_worker
 from lamella.errors import ArgumentError, DataError
 
 Batch = tuple[Any, Any, Any]
@@ -148,8 +150,22 @@ class Source:
         """All targets, or those of the first batch where the data stream."""
         return self.peek()[1]
 
-    def skip_epoch(self, epoch: int) -> None:
-        """Goes past an epoch that was trained before the run was cut off."""
+    def close(self) -> None:
+        """Called when training has ended: worker processes are not to wait for the garbage collector."""
+
+    def keep_places(self) -> None:
+        """Called before the first epoch, if `place` is going to be asked for."""
+
+    def place(self) -> dict[str, Any]:
+        """Where the next epoch begins, as plain data."""
+        return {}
+
+    def place_of_epoch(self) -> dict[str, Any]:
+        """Where the epoch that is going on began, and the states in which rounds over the data began since."""
+        return {}
+
+    def go_to(self, place: dict[str, Any]) -> None:
+        """Goes to a place that the source of an earlier run gave. It leaves random generators in any state."""
 
     def divide(self, where: Where, drawn: Drawn) -> bool:
         """Before the first batch: only some rows of each are to be loaded, and batches are to be `OwnRows`.
@@ -208,6 +224,8 @@ class ArraySource(Source):
         self._whole = whole
         self._division: tuple[Where, Drawn] | None = None
         self._endless: Iterator[Batch] | None = None
+        self._rounds = Rounds()
+        self._epoch_place = self.place()
 
     def peek(self) -> Batch:
         return self._placed(self._part(slice(0, self.batch_size)))
@@ -235,9 +253,39 @@ class ArraySource(Source):
     def _batches(self) -> Iterator[Batch]:
         if self.steps is None:
             return self._one_round()
-        if self._endless is None:  # the next epoch goes on where the last one stopped
-            self._endless = itertools.chain.from_iterable(self._one_round() for _ in itertools.count())
-        return itertools.islice(self._endless, self.steps)
+        return self._some_of_many(self.steps)
+
+    def _some_of_many(self, steps: int) -> Iterator[Batch]:
+        self._epoch_place = self.place()
+        del self._rounds.states[:-1]
+        yield from self._next(steps)
+
+    def _next(self, count: int) -> Iterator[Batch]:
+        if self._endless is None:
+            self._endless = itertools.chain.from_iterable(self._one_of_many() for _ in itertools.count())
+        for batch in itertools.islice(self._endless, count):
+            self._rounds.passed += 1
+            yield batch
+
+    def _one_of_many(self) -> Iterator[Batch]:
+        self._rounds.begin()
+        return self._one_round()
+
+    def place(self) -> dict[str, Any]:
+        rounds = self._rounds
+        return {"round": rounds.number, "passed": rounds.passed, "states": rounds.states[-1:]}
+
+    def keep_places(self) -> None:
+        self._rounds.keeps = True
+
+    def place_of_epoch(self) -> dict[str, Any]:
+        return {**self._epoch_place, "states": self._rounds.states}
+
+    def go_to(self, place: dict[str, Any]) -> None:
+        self._endless = None
+        self._rounds.plan(place["round"] - bool(place["passed"]), place["states"])
+        for _ in self._next(place["passed"]):
+            pass
 
     def _one_round(self) -> Iterator[Batch]:
         assert self.num_samples is not None
@@ -315,6 +363,8 @@ class StreamSource(Source):
         self.num_batches = steps if steps is not None else _length(stream)
         self._going: Iterator[Any] | None = None
         self._ahead: list[Batch] = []
+        self._rounds = Rounds(holders_of(stream))
+        self._epoch_place: dict[str, Any] = {}
 
     def peek(self) -> Batch:
         if not self._ahead:
@@ -332,12 +382,17 @@ class StreamSource(Source):
 
     def _next(self, checked: bool = False) -> Batch:
         if self._going is None:
-            self._going = iter(self.stream)
+            self._begin_round()
+        assert self._going is not None
         try:
             item = next(self._going)
         except StopIteration:
             if checked:
                 raise DataError("The data are empty: the stream gave no batch.") from None
+            raise
+        except (OSError, EOFError) as error:
+            if told := death_of_worker(self._going):
+                raise RuntimeError(told) from error
             raise
         return self._batch(item, checked)
 
@@ -357,19 +412,76 @@ class StreamSource(Source):
                     check_finite(name, leaf)
         return x, y, with_class_weight(y, weight, self.class_weight)
 
-    def skip_epoch(self, epoch: int) -> None:
+    def _begin_round(self) -> None:
+        loader = getattr(self.stream, "loader", self.stream)
+        if self._rounds.keeps and isinstance(loader, DataLoader):
+            loader._iterator = None  # workers that outlive an epoch have random states that nobody can give them again
         if not self.once:
-            self._ahead, self._going = [], None  # what was peeked at was drawn before the generators were put back
+            self._rounds.begin()
+        self._going = iter(self.stream)
+
+    def close(self) -> None:
+        going: Any = self._going
+        self._going, self._ahead = None, []
+        # Those that are left to the garbage collector (after an error, say) take it five seconds each: it closes the
+        # queues by which they would be told to end before it tells them.
+        if hasattr(going, "_shutdown_workers") and not going._persistent_workers:
+            going._shutdown_workers()
+
+    def keep_places(self) -> None:
+        self._rounds.keeps = True
+
+    def place(self) -> dict[str, Any]:
+        rounds, going = self._rounds, self._going is not None
+        return {
+            "round": rounds.number,
+            "going": going,
+            "passed": rounds.passed,
+            "ahead": bool(self._ahead),
+            "states": rounds.states[-1:] if going else [],
+            "own": rounds.own_states(),
+        }
+
+    def place_of_epoch(self) -> dict[str, Any]:
+        return {**self._epoch_place, "states": self._rounds.states}
+
+    def go_to(self, place: dict[str, Any]) -> None:
+        rounds = self._rounds
+        if self.once:  # it goes on from the batch that was peeked at
+            rounds.plan(-1, place["states"])
+            rounds.begin()
+        else:
+            self._ahead, self._going = [], None  # what was peeked at was drawn in another state
+            rounds.plan(place["round"] - place["going"], place["states"])
             if hasattr(self.stream, "set_epoch"):
-                self.stream.set_epoch(epoch + 1)
+                self.stream.set_epoch(rounds.number + 1)
+        if place["going"]:
+            for _ in range(place["passed"]):
+                self._used()
+            if place["ahead"]:
+                self.peek()
+        rounds.set_own_states(place["own"])
+
+    def _used(self) -> Batch:
+        batch = self._ahead.pop() if self._ahead else self._next()
+        self._rounds.passed += 1
+        return batch
+
+    def _begin_epoch(self) -> None:
+        """Called at the start of an epoch."""
+        if self.steps is None and not self.once and not self._ahead:
+            self._going = None  # an epoch that was left half way is not gone on with
+        if self.once and not self._rounds.passed:
+            self._rounds.begin()
 
     def batches(self) -> Iterator[Batch]:
         count, dry = 0, False
-        if self.steps is None and not self.once and not self._ahead:
-            self._going = None  # an epoch that was left half way is not gone on with
+        self._epoch_place = self.place()
+        del self._rounds.states[: -1 if self._going is not None else None]
+        self._begin_epoch()
         while self.steps is None or count < self.steps:
             try:
-                batch = self._ahead.pop() if self._ahead else self._next()
+                batch = self._used()
             except StopIteration:
                 self._going = None  # what can be iterated anew starts again
                 if self.steps is None or self.once or dry:
@@ -414,12 +526,16 @@ class PyDatasetSource(StreamSource):
             raise ArgumentError(f"{type(dataset).__name__} never ends (num_batches is None): pass steps_per_epoch.")
         super().__init__(_Numbered(dataset, count, bool(shuffle)), steps, class_weight, device, dtype)
         self.num_batches = count if steps is None else steps
+        self._rounds = Rounds([dataset])
 
-    def batches(self) -> Iterator[Batch]:
+    def _begin_epoch(self) -> None:
+        super()._begin_epoch()
         if hasattr(self.dataset, "on_epoch_begin"):
             self.dataset.on_epoch_begin()
             if self._ahead:  # peeked at before the data set knew its order
                 self._ahead, self._going = [], None
+
+    def batches(self) -> Iterator[Batch]:
         yield from super().batches()
         if hasattr(self.dataset, "on_epoch_end"):
             self.dataset.on_epoch_end()

@@ -1,12 +1,12 @@
-"""How a small training step runs quickest, found while training: on how many threads, by which library of products.
+"""How a training step runs quickest, found while training: on how many threads, by which library of products.
 
-Where a step takes less than a millisecond, threads that wait for each other can cost more than they do, and a library
-that multiplies large matrices faster can take twice as long for small ones. Which it is depends on the machine and on
-what else runs on it, so the first steps are timed both ways.
+Where a step takes less than a millisecond, threads that wait for each other can cost more than they do; and which
+library multiplies matrices faster depends on their shapes as much as on the machine. So some steps are timed both ways.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from statistics import median
@@ -21,14 +21,73 @@ Step = Callable[[Any, Any, Any], None]
 Choice = tuple[Callable[[Any], None], Sequence[Any], float]
 """What sets a way; two ways, of which the first is the one in use; how many times as quick as the second it must be."""
 
-_WARM_UP = 16
-_TIMED = 24
-_FRESH = 60.0
-"""Seconds for which what was found holds: later, other things may run on the machine."""
+_WARM_UP, _TIMED = 16, 24
+"""Small steps before the first that is timed, and in each of four turns: one way, the other, the one, the other."""
+_FEW = 3
+"""The same, of long steps: they differ less from one to the next."""
+_FRESH, _FRESH_LONG = 60.0, 600.0
+"""Seconds for which what was found holds: later, other things may run on the machine. Long steps notice them less."""
 _WORTH = 1.05
 """All threads for less than that are not worth it: they wait for each other longer as soon as anything else runs."""
 _SMALL = 2e-3
-"""Seconds; longer steps have enough work for every thread, and for the library that is faster for large products."""
+"""Seconds; longer steps have enough work for every thread."""
+
+
+class Trial:
+    """Which ways were tried, and how long they took; it outlives a call of `fit`, for the next may be a short one too.
+
+    Args:
+        likeness: What the step's time depends on.
+        choices: What is to be chosen, one after the other.
+    """
+
+    def __init__(self, likeness: Any, choices: Sequence[Choice]) -> None:
+        self.likeness = likeness
+        self.open = list(choices)
+        self.settled: list[tuple[Callable[[Any], None], Any]] = []
+        self.long = False
+        self.turn = 0
+        self.seconds: tuple[list[float], list[float]] = ([], [])
+        self.warm_up: list[float] = []
+        self.found_at = math.inf
+
+    def fits(self, likeness: Any) -> bool:
+        """Whether it goes on, or holds, for steps of this likeness."""
+        age = time.time() - min(self.found_at, time.time())
+        return self.likeness == likeness and age < (_FRESH_LONG if self.long else _FRESH)
+
+    def choose(self) -> None:
+        """Sets everything as it was found, or is to be tried next."""
+        for choose, setting in self.settled:
+            choose(setting)
+        for choose, ways, _ in self.open[:1]:
+            choose(ways[self.turn % 2])
+
+    def note(self, seconds: float) -> None:
+        """Counts a step that was taken."""
+        few = _FEW if self.long else _WARM_UP
+        if len(self.warm_up) < few:
+            self.warm_up.append(seconds)
+            if len(self.warm_up) == _FEW and min(self.warm_up[1:]) > _SMALL:
+                self.long = True
+                self.open = [choice for choice in self.open if choice[0] is choose_matmul]
+                self._go_on()
+            return
+        self.seconds[self.turn % 2].append(seconds)
+        if len(self.seconds[self.turn % 2]) % (_FEW if self.long else _TIMED):
+            return
+        self.turn += 1  # one, other, one, other: a change of the machine hits both
+        if self.turn == 4:
+            choose, ways, worth = self.open.pop(0)
+            first, second = map(median, self.seconds)
+            self.settled.append((choose, ways[0] if first * worth <= second else ways[1]))
+            self.turn, self.seconds = 0, ([], [])
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if not self.open:
+            self.found_at = time.time()
+        self.choose()
 
 
 class QuickestWay:
@@ -41,63 +100,37 @@ class QuickestWay:
         step: The step.
         libraries: The libraries to choose from, the one in use first (see `kernels.matmul_choices`).
         likeness: What the step's time depends on, but for the model: the size of its batches.
-        found: The `found` of an earlier training of the model; while it is fresh and likeness is the same, it holds.
+        earlier: The `trial` of an earlier training of the model. While it is fresh and likeness is the same, it goes
+            on.
 
     Attributes:
-        found: What was settled on, for the next training of the model; None if nothing was.
+        trial: What was found so far, for the next training of the model.
     """
 
-    def __init__(self, step: Step, libraries: Sequence[str] = (), likeness: Any = None, found: Any = None) -> None:
+    def __init__(
+        self, step: Step, libraries: Sequence[str] = (), likeness: Any = None, earlier: Trial | None = None
+    ) -> None:
         self.step = step
         self.threads = torch.get_num_threads()
-        self.likeness = (likeness, tuple(libraries), self.threads)
-        fresh = found is not None and found[0] == self.likeness and 0 <= time.time() - found[1] < _FRESH
-        self.found = found if fresh and not random.seeded else None
-        self.choices: list[Choice] = []
-        if not random.seeded:
-            if self.threads > 1:
-                self.choices.append((torch.set_num_threads, (self.threads, 1), _WORTH))
-            if len(libraries) > 1:
-                self.choices.append((choose_matmul, libraries, 1.0))
-        self.settings: list[Any] = []
-        self.calls = -_WARM_UP
-        self.seconds: tuple[list[float], list[float]] = ([], [])
-        self.now = 0
+        likeness = (likeness, tuple(libraries), self.threads, random.seeded)
+        choices: list[Choice] = []
+        if self.threads > 1 and not random.seeded:
+            choices.append((torch.set_num_threads, (self.threads, 1), _WORTH))
+        if len(libraries) > 1 and not random.seeded:
+            choices.append((choose_matmul, libraries, 1.0))
+        self.trial = earlier if earlier is not None and earlier.fits(likeness) else Trial(likeness, choices)
+        self._began = False
 
     def __call__(self, x: Any, y: Any, weight: Any) -> None:
-        if not self.choices:
-            self.step(x, y, weight)
-            return
-        if self.found is not None:
-            for (choose, *_), setting in zip(self.choices, self.found[2], strict=True):
-                choose(setting)
-            self.choices = []
+        if not self._began:
+            self._began = True
+            self.trial.choose()
+        if not self.trial.open:
             self.step(x, y, weight)
             return
         start = time.perf_counter()
         self.step(x, y, weight)
-        self._note(time.perf_counter() - start)
-
-    def _note(self, seconds: float) -> None:
-        self.calls += 1
-        if self.calls <= 0:
-            return
-        choose, ways, worth = self.choices[0]
-        self.seconds[self.now].append(seconds)
-        if self.calls % _TIMED == 0:
-            if self.calls == _TIMED and median(self.seconds[0]) > _SMALL:
-                self.choices = []
-                return
-            self.now = 1 - self.now  # one, other, one, other: a change of the machine hits both
-            choose(ways[self.now])
-        if self.calls == 4 * _TIMED:
-            first, second = map(median, self.seconds)
-            self.settings.append(ways[0] if first * worth <= second else ways[1])
-            choose(self.settings[-1])
-            self.choices = self.choices[1:]
-            if not self.choices:
-                self.found = (self.likeness, time.time(), self.settings)
-            self.calls, self.seconds, self.now = 0, ([], []), 0
+        self.trial.note(time.perf_counter() - start)
 
     def restore(self) -> None:
         """Gives torch its number of threads back."""

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 
 from lamella.errors import ArgumentError, NotBuiltError
-from lamella.language import BERTClassifier
+from lamella.language import BERTClassifier, TextClassifier
 from lamella.layers import Embedding
 from lamella.losses import Loss
-from lamella.serving.texts import text_reader
+from lamella.serving.texts import Reader, text_reader
 
 Shape = tuple[int | None, ...]
 
@@ -85,26 +85,30 @@ def signature_of(model: Any, class_names: Sequence[str] | None = None) -> Signat
         ((4,), 'probabilities')
     """
     names = class_names if class_names is not None else getattr(model, "class_names", None)
-    if text_reader(model) is not None:
+    read = text_reader(model)
+    if read is not None:
         inputs = [ModelInput("texts", "text", (), "string")]
-        outputs = [
-            ModelOutput(
-                "classes",
-                (len(model.class_names),),
-                "logits" if isinstance(model, BERTClassifier) else "probabilities",
-            )
-        ]
+        outputs = [_output_of_texts(model, read)]
     else:
         try:
             inputs, outputs = _inputs(model), _outputs(model)
         except NotBuiltError:
             raise ArgumentError(
                 f"A {type(model).__name__} cannot be served: it says neither by symbolic inputs what it takes, nor "
-                f"does it classify texts. Wrap it: lamella.Model(x, model(x)) with x = lamella.Input(shape=...)."
+                f"does it take texts. Wrap it: lamella.Model(x, model(x)) with x = lamella.Input(shape=...)."
             ) from None
     if names is not None:
         _check_names(names, outputs)
     return Signature(tuple(inputs), tuple(outputs), None if names is None else tuple(map(str, names)))
+
+
+def _output_of_texts(model: Any, read: Reader) -> ModelOutput:
+    if isinstance(model, (BERTClassifier, TextClassifier)):
+        scores = "logits" if isinstance(model, BERTClassifier) else "probabilities"
+        return ModelOutput("classes", (len(model.class_names),), scores)
+    with torch.inference_mode():
+        found = model(read(["a"]))
+    return ModelOutput(model.layers[-1].name, tuple(found.shape[1:]), _scores(model))
 
 
 def _inputs(model: Any) -> list[ModelInput]:

@@ -60,7 +60,7 @@ def train(
     finally:
         if on_cpu:
             quickest.restore()
-            model._quickest_way = quickest.found
+            model._quickest_way = quickest.trial
         elif model._replay is not None:
             model._replay.let_go()
     return history
@@ -89,7 +89,6 @@ def fit_epochs(
     try:
         for epoch in epochs:
             if callbacks.skips(epoch):  # trained before the run was cut off: see BackupAndRestore
-                source.skip_epoch(epoch)
                 continue
             callbacks.call("on_epoch_begin", epoch, None)
             progress = Progress(verbose, source.num_batches, f"Epoch {epoch + 1}/{epochs[-1] + 1}")

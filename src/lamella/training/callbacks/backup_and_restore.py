@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import os
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from lamella.engine import cluster
-from lamella.errors import ArgumentError, DataError
+from lamella.errors import ArgumentError, DataError, FileError
 from lamella.training.callbacks import training_state
 from lamella.training.callbacks.base import Callback, Logs
-from lamella.training.callbacks.model_checkpoint import BatchCount, check_save_freq
+from lamella.training.callbacks.model_checkpoint import check_save_freq, is_due
 
-_VERSION = 1
+_VERSION = 2
 
 
 class BackupAndRestore(Callback):
     """Keeps the whole state of training in a folder; `fit` called again after a kill goes on from it.
 
     Kept are the weights, the optimizer, the epoch and the batch, the metrics' sums, the random generators (Python's,
-    NumPy's, torch's, and those of seeded layers), and what the other callbacks count and remember, the history among
-    them. So the rest of training is, bit for bit, what it would have been.
+    NumPy's, torch's, and those of seeded layers), the place in the data, and what the other callbacks count and
+    remember, the history among them. So the rest of training is, bit for bit, what it would have been.
 
     Args:
         backup_dir: The folder; only for this callback.
@@ -34,9 +35,14 @@ class BackupAndRestore(Callback):
     Raises:
         ArgumentError: No folder, or another `save_freq`.
         DataError: While training starts: a damaged backup, or that of another model.
+        FileError: The folder cannot be written to; the disk is full.
 
     Notes:
-        A stream of data must give the same batches again. A run that ends with Ctrl-C keeps its backup.
+        Data must give the same batches again. Of a `PyDataset` what changes from epoch to epoch is kept: its
+        generators, numbers, texts, orders (arrays of one axis) and lists of them; or what its `state_dict()` gives, if
+        it has that and `load_state_dict(state)`. A generator is read again from its start. Random numbers that data
+        draw from a generator of their own, out of sight within a function, are not kept. A `DataLoader`'s workers
+        begin anew each epoch. A run that ends with Ctrl-C keeps its backup.
 
     Example:
         >>> import lamella, numpy as np, tempfile
@@ -68,9 +74,10 @@ class BackupAndRestore(Callback):
         self.delete_checkpoint = delete_checkpoint
         self._callbacks: Any = None
         self._saved: dict[str, Any] | None = None
-        self._count = BatchCount(save_freq)
+        self._count = [0, -1]
         self._epoch = 0
         self._epoch_start: dict[str, Any] = {}
+        self._data: list[Any] = []
         self._ended = False
         self._step: Any = None
 
@@ -84,6 +91,12 @@ class BackupAndRestore(Callback):
         """Called before training, with the list that this callback is in."""
         self._callbacks = callbacks
 
+    def set_data(self, source: Any, validation: Any) -> None:
+        """Called before training, with what `fit` reads."""
+        self._data = [source] if validation is None else [source, validation]
+        for data in self._data:
+            data.keep_places()
+
     @property
     def path(self) -> Path:
         """The file of the last backup."""
@@ -91,15 +104,20 @@ class BackupAndRestore(Callback):
 
     def skips(self, epoch: int) -> bool:
         """Whether the backup says that this epoch was trained already."""
-        return self._saved is not None and epoch < self._saved["epoch"]
+        return self._saved is not None and (epoch < self._saved["epoch"] or self._was_stopped())
+
+    def _was_stopped(self) -> bool:
+        """Whether a callback had ended this very training when the backup was made."""
+        return self._saved is not None and self._saved["stopped"] == self.params.get("epochs", 0)
 
     # -- going on -----------------------------------------------------------------------------------------
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._saved = self._read()
-        self._ended = self._saved is not None and self._is_last(self._saved["epoch"])
         if self._saved is None:
+            self._make_folder()
             return
+        self._ended = self._is_last(self._saved["epoch"]) or self._was_stopped()
         where = str(self.backup_dir)
         training_state.set_model_state(self.model, self._saved["model"], where)
         saved = list(self._saved["callbacks"])
@@ -120,8 +138,10 @@ class BackupAndRestore(Callback):
                     f"The backup in {self.backup_dir} goes on with epoch {saved['epoch'] + 1}, but fit() starts with "
                     f"epoch {epoch + 1}. Pass fit(initial_epoch={saved['epoch']}), or remove the folder to start anew."
                 )
+            for data, place in zip(self._data, saved["places"], strict=True):
+                data.go_to(place)
+            training_state.set_random_state(saved["epoch_start"] if saved["batch"] else saved["random"])
             if saved["batch"]:
-                training_state.set_random_state(saved["epoch_start"])
                 self._replay(saved)
         if self.save_freq != "epoch":
             self._epoch_start = training_state.random_state()
@@ -140,7 +160,7 @@ class BackupAndRestore(Callback):
             if passed == saved["batch"]:
                 training_state.set_metrics(self.model, saved["model"], str(self.backup_dir))
                 training_state.set_random_state(saved["random"])
-                self._count.since, self._count.last = saved["count"]
+                self._count = saved["count"]
 
         self._callbacks.replaying = True
         self._step, self.model._train_function = step, until_there
@@ -151,20 +171,36 @@ class BackupAndRestore(Callback):
             if not path.exists():
                 continue
             try:
-                saved: dict[str, Any] = torch.load(path, weights_only=True)
+                with zipfile.ZipFile(path) as parts:  # torch does not look at the checksums
+                    if damaged := parts.testzip():
+                        raise ValueError(f"the checksum of {damaged} is wrong")
+                saved: Any = torch.load(path, weights_only=True)
             except Exception as error:
                 if path == self.path and before.exists():
                     continue
                 raise DataError(f"The backup {path} is damaged ({error}). Remove it to start anew.") from error
-            if saved.get("version") != _VERSION:
+            if not isinstance(saved, dict) or saved.get("version") != _VERSION:
                 raise DataError(f"The backup {path} is of another version of Lamella. Remove it to start anew.")
             return saved
         return None
 
+    def _make_folder(self) -> None:
+        """Before training, not after an epoch of it, a folder that nothing can be written to is told."""
+        try:
+            if cluster.is_first():
+                self.backup_dir.mkdir(parents=True, exist_ok=True)
+                if not os.access(self.backup_dir, os.W_OK | os.X_OK):
+                    raise PermissionError("no permission to write")
+        except OSError as error:
+            raise FileError(
+                f"BackupAndRestore cannot write to the folder {self.backup_dir} ({error}). Give it another "
+                f"`backup_dir`."
+            ) from error
+
     # -- saving -------------------------------------------------------------------------------------------
 
     def _after_batch(self, batch: int, logs: Logs | None = None) -> None:
-        if self._count.is_due(batch):
+        if is_due(self._count, self.save_freq, batch):
             self._save(self._epoch, batch + 1)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
@@ -183,21 +219,32 @@ class BackupAndRestore(Callback):
             "version": _VERSION,
             "epoch": epoch,
             "batch": batch,
-            "count": [self._count.since, self._count.last],
+            "stopped": self.params["epochs"] if self.model.stop_training and not batch else None,
+            "count": self._count,
             "model": training_state.model_state(self.model),
             "random": training_state.random_state(),
             "epoch_start": self._epoch_start,
+            "places": [
+                data.place_of_epoch() if batch and data is self._data[0] else data.place() for data in self._data
+            ],
             "generators": training_state.generator_states(self.model),
             "callbacks": [[type(c).__name__, training_state.callback_state(c)] for c in self._others()],
         }
         if not cluster.is_first():
             return
-        self.backup_dir.mkdir(parents=True, exist_ok=True)
         aside = self.path.with_suffix(".pt.part")
-        with open(aside, "wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            self.backup_dir.mkdir(parents=True, exist_ok=True)
+            with open(aside, "wb") as file:
+                torch.save(state, file)
+                file.flush()
+                os.fsync(file.fileno())
+        except (OSError, RuntimeError) as error:
+            aside.unlink(missing_ok=True)
+            raise FileError(
+                f"The backup {self.path} could not be written ({error}). Is the disk full? What was there before is "
+                f"as it was: make room, and start again to go on from it."
+            ) from error
         if self.double_checkpoint and self.path.exists():
             os.replace(self.path, self.path.with_suffix(".pt.bkp"))
         os.replace(aside, self.path)
@@ -205,6 +252,11 @@ class BackupAndRestore(Callback):
     def _others(self) -> list[Any]:
         return [c for c in self._callbacks.callbacks if c is not self] if self._callbacks is not None else []
 
+    def on_train_error(self, error: Exception) -> None:
+        """Called by `fit` when an error ends the training."""
+        self._data = []
+
     def on_train_end(self, logs: Logs | None = None) -> None:
+        self._data = []
         if self.delete_checkpoint and self._ended and cluster.is_first():
             shutil.rmtree(self.backup_dir, ignore_errors=True)

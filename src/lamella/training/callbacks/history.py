@@ -81,11 +81,17 @@ class History(Callback):
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         self.data = self.data or keep(self._source, self._validation)
-        self._source = self._validation = None
+        self._close()
 
     def on_train_error(self, error: Exception) -> None:
         """Called by `fit` when an error ends the training."""
         self.error = f"{type(error).__name__}: {error}"
+        self._close()
+
+    def _close(self) -> None:
+        for data in (self._source, self._validation):
+            if data is not None:
+                data.close()
         self._source = self._validation = None
 
     def report(self, path: str | os.PathLike[str], language: str | None = None, data: Any = None) -> None:

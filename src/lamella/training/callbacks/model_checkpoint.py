@@ -14,29 +14,24 @@ _WEIGHTS = (".weights.h5", ".safetensors")
 _MODELS = (".keras", ".h5")
 
 
-class BatchCount:
-    """Says when so many batches have passed, over the ends of epochs.
+def is_due(count: list[int], every: int | str, batch: int) -> bool:
+    """Whether `every` batches have passed, over the ends of epochs.
 
     Args:
-        every: The number of batches; None (or `"epoch"`): never.
+        count: The batches since the last time, and the last one's number: [0, -1] at first. It is changed.
+        every: The number of batches; `"epoch"`: never.
+        batch: The number of the batch in its epoch.
+
+    Example:
+        >>> count = [0, -1]
+        >>> [is_due(count, 3, batch) for batch in (0, 1, 0, 1, 0, 1)]
+        [False, False, True, False, False, True]
     """
-
-    def __init__(self, every: int | str | None) -> None:
-        self.every = every if isinstance(every, int) else None
-        self.since = 0
-        self.last: int | None = None
-
-    def is_due(self, batch: int) -> bool:
-        """Counts up to batch number `batch` of the epoch; whether it is time."""
-        if self.every is None:
-            return False
-        new_epoch = self.last is None or batch <= self.last
-        self.since += batch + 1 if new_epoch else batch - (self.last or 0)
-        self.last = batch
-        if self.since < self.every:
-            return False
-        self.since = 0
-        return True
+    since, last = count
+    since += batch - last if batch > last else batch + 1
+    due = isinstance(every, int) and since >= every
+    count[:] = 0 if due else since, batch
+    return due
 
 
 def check_save_freq(callback: str, save_freq: int | str) -> None:
@@ -95,7 +90,7 @@ class ModelCheckpoint(MonitorCallback):
         self.save_weights_only = save_weights_only
         self.save_freq = save_freq
         self.best = initial_value_threshold
-        self._count = BatchCount(save_freq)
+        self._count = [0, -1]
         self._epoch = 0
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
@@ -106,7 +101,7 @@ class ModelCheckpoint(MonitorCallback):
             self._save(epoch, None, logs or {})
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        if self._count.is_due(batch):
+        if is_due(self._count, self.save_freq, batch):
             self._save(self._epoch, batch, logs or {})
 
     def _save(self, epoch: int, batch: int | None, logs: Logs) -> None:

@@ -1,53 +1,19 @@
-"""All that training depends on, as plain data: weights, optimizer, metrics, random generators, callbacks."""
+"""What training depends on, as plain data: weights, optimizer, metrics, generators of layers, callbacks."""
 
 from __future__ import annotations
 
 import inspect
-import random
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
+from lamella.data.plain_values import plain, unplain
+from lamella.data.plain_values import random_state as random_state
+from lamella.data.plain_values import set_random_state as set_random_state
 from lamella.engine.variable import copy_into, whole
 from lamella.errors import DataError
-
-_PLAIN = (bool, int, float, str, type(None))
-
-
-def random_state() -> dict[str, Any]:
-    """The states of Python's, NumPy's and torch's generators."""
-    bits = np.random.get_state(legacy=False)
-    assert isinstance(bits, dict)
-    version, numbers, gauss = random.getstate()
-    return {
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        "mps": [torch.mps.get_rng_state()] if torch.backends.mps.is_available() else [],
-        "numpy": [
-            bits["bit_generator"],
-            torch.as_tensor(bits["state"]["key"].astype("int64")),
-            int(bits["state"]["pos"]),
-            int(bits["has_gauss"]),
-            float(bits["gauss"]),
-        ],
-        "python": [version, list(numbers), gauss],
-    }
-
-
-def set_random_state(state: dict[str, Any]) -> None:
-    """Puts the generators back to what `random_state` gave."""
-    torch.set_rng_state(state["torch"])
-    if state["cuda"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state["cuda"])
-    if state["mps"] and torch.backends.mps.is_available():
-        torch.mps.set_rng_state(state["mps"][0])
-    name, key, position, has_gauss, gauss = state["numpy"]
-    np.random.set_state((name, key.numpy().astype("uint32"), position, has_gauss, gauss))
-    version, numbers, own_gauss = state["python"]
-    random.setstate((version, tuple(numbers), own_gauss))
 
 
 def generator_states(model: nn.Module) -> list[list[Any]]:
@@ -81,8 +47,8 @@ def _tensors_of(model: nn.Module) -> list[torch.Tensor]:
 
 def copies(tensors: Iterable[torch.Tensor]) -> list[torch.Tensor]:
     """Plain copies on the CPU, each in the memory order of its original."""
-    plain = [whole(t.detach()) for t in tensors]
-    return [t.as_subclass(torch.Tensor).to("cpu", copy=True) for t in plain]
+    together = [whole(t.detach()) for t in tensors]
+    return [t.as_subclass(torch.Tensor).to("cpu", copy=True) for t in together]
 
 
 def model_state(model: Any) -> dict[str, Any]:
@@ -139,7 +105,7 @@ def callback_state(callback: Any) -> dict[str, Any]:
         name: value
         for name, kept in vars(callback).items()
         if name not in left_out
-        for value in [_plain(kept)]
+        for value in [plain(kept)]
         if value is not NotImplemented
     }
 
@@ -147,28 +113,4 @@ def callback_state(callback: Any) -> dict[str, Any]:
 def set_callback_state(callback: Any, state: dict[str, Any]) -> None:
     """Puts back what `callback_state` gave."""
     for name, value in state.items():
-        setattr(callback, name, _unplain(value))
-
-
-def _plain(value: Any) -> Any:
-    if type(value) in _PLAIN:
-        return value
-    if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
-        return {"array": torch.as_tensor(value.copy())}
-    if type(value) in (list, dict):
-        items = value.values() if isinstance(value, dict) else value
-        plain = [_plain(item) for item in items]
-        if any(item is NotImplemented for item in plain):
-            return NotImplemented
-        return {"dict": dict(zip(value, plain, strict=True))} if isinstance(value, dict) else plain
-    return NotImplemented
-
-
-def _unplain(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_unplain(item) for item in value]
-    if isinstance(value, dict):
-        if "array" in value:
-            return value["array"].numpy()
-        return {key: _unplain(item) for key, item in value["dict"].items()}
-    return value
+        setattr(callback, name, unplain(value))
