@@ -13,6 +13,7 @@ from lamella import callbacks
 from lamella.data.place import Rounds, holders_of
 from lamella.data.plain_values import generator_state, plain, set_generator_state, unplain
 from lamella.errors import DataError, FileError
+from lamella.utils.stream import Stream
 
 X = np.random.default_rng(1).normal(size=(48, 5)).astype("float32")
 Y = np.random.default_rng(2).integers(0, 3, 48)
@@ -92,6 +93,19 @@ def forever():
             yield X[rows], Y[rows]
 
 
+def stream():
+    rows = Stream(lambda: ((torch.tensor(x), int(y)) for x, y in zip(X, Y, strict=True)), 48)
+    return rows.shuffle(20).map(lambda x, y: (x + 0.1 * torch.randn(5), y)).batch(8)
+
+
+def seeded_stream():
+    return Stream(lambda: zip(X, Y, strict=True), 48).shuffle(20, seed=4).batch(8)
+
+
+def windows():
+    return lamella.utils.timeseries_dataset_from_array(X, Y, sequence_length=1, batch_size=8, shuffle=True)
+
+
 def source(seed=0):
     return torch.Generator().manual_seed(seed)
 
@@ -116,6 +130,16 @@ DATA = {
     "PyDataset, workers": lambda: {"x": Shuffled(np.random.default_rng(3), workers=2)},
     "PyDataset, state_dict": lambda: {"x": Frames()},
     "generator": lambda: {"x": forever(), "steps_per_epoch": 4},
+    "stream": lambda: {"x": stream()},
+    "stream, fewer steps": lambda: {"x": stream(), "steps_per_epoch": 4},
+    "stream, repeated": lambda: {"x": stream().repeat(2)},
+    "stream, repeated without end": lambda: {"x": stream().repeat(), "steps_per_epoch": 4},
+    "seeded stream": lambda: {"x": seeded_stream()},
+    "seeded stream, repeated": lambda: {"x": seeded_stream().repeat(2)},
+    "seeded stream, kept": lambda: {"x": seeded_stream().cache()},
+    "time series, repeated without end": lambda: {
+        "x": windows().map(lambda x, y: (x[:, 0], y)).repeat(), "steps_per_epoch": 4
+    },
     "validation by generator": lambda: {
         "x": X, "y": Y, "batch_size": 8, "validation_data": forever(), "validation_steps": 4
     },

@@ -159,6 +159,34 @@ class TestStream:
         with pytest.raises(ArgumentError, match="buffer_size"):
             self.numbers().shuffle(0)
 
+    def test_a_seed_gives_each_epoch_its_order(self):
+        epochs = self.numbers(50).shuffle(10, seed=1)
+        orders = [list(epochs), list(epochs), list(epochs), list(epochs)]
+        assert len(set(map(tuple, orders))) == 4
+        resumed = self.numbers(50).shuffle(10, seed=1).map(lambda x: x)
+        resumed.set_epoch(2)
+        assert list(resumed) == orders[2]
+        twice = self.numbers(50).shuffle(10, seed=1).repeat(2)
+        twice.set_epoch(1)
+        assert list(twice) == orders[2] + orders[3]
+
+    def test_an_order_without_a_seed_follows_from_one_draw(self):
+        def orders(drawn_by_model):
+            torch.manual_seed(3)
+            found = []
+            for x in self.numbers(20).shuffle(10).repeat(3):
+                torch.rand(drawn_by_model)
+                found.append(x)
+            return found
+
+        first = orders(0)
+        assert first == orders(5)
+        assert len({tuple(first[i : i + 20]) for i in (0, 20, 40)}) == 3
+
+    def test_nothing_repeated_is_nothing(self):
+        assert list(self.numbers(0).repeat()) == []
+        assert list(self.numbers(3).repeat(0)) == []
+
     def test_cache_reads_once(self):
         read = []
         cached = self.numbers(3).map(lambda x: read.append(x) or x).cache()

@@ -45,6 +45,12 @@ class InputLayer(Layer):
         super().__init__(name=name)
         if sparse or ragged:
             raise ArgumentError(f"Input {self.name!r}: sparse and ragged tensors are not supported; give dense ones.")
+        if dtype == "string":
+            raise ArgumentError(
+                f"Input {self.name!r}: PyTorch has no tensors of strings, so dtype='string' is not supported. Begin "
+                f"the model with numbers, Input((None,), dtype='int64'), train it on vectorize(texts), vectorize being "
+                f"a TextVectorization, and call Sequential([vectorize, model]) on texts."
+            )
         if input_tensor is not None:
             batch_shape = input_tensor.shape
         if shape is not None and batch_shape is not None and input_tensor is None:
@@ -108,7 +114,7 @@ def Input(
         optional: Whether None may be passed for it.
 
     Raises:
-        ArgumentError: Neither or both of `shape` and `batch_shape`, or a size that is not a whole number.
+        ArgumentError: Neither or both of `shape` and `batch_shape`, a size that is not a whole number, or strings.
 
     Example:
         >>> Input(shape=(784,), name="pixels")

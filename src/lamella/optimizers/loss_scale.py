@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from lamella.engine.registry import serialize
@@ -138,6 +139,30 @@ class LossScaleOptimizer(Optimizer):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
         self.inner_optimizer.load_state_dict(state["inner"])
+
+    def save_own_variables(self, store: Any) -> None:
+        # Keras's own step and learning rate of this optimizer, which stay 0, lead its files
+        own = [np.array(0), np.float32(0.0), np.array(self._good_steps), np.float32(self.dynamic_scale)]
+        inner: dict[str, Any] = {}
+        self.inner_optimizer.save_own_variables(inner)
+        for i, value in enumerate([*own, *inner.values()]):
+            store[str(i)] = value
+
+    def load_own_variables(self, store: Any) -> None:
+        if len(store) <= 4:
+            return  # Keras saved it before its first step
+        self._good_steps = int(np.asarray(store["2"]))
+        self.dynamic_scale = float(np.asarray(store["3"]))
+        self.inner_optimizer.load_own_variables({str(i): store[str(i + 4)] for i in range(len(store) - 4)})
+
+    def remember(self) -> Callable[[], None]:
+        scale, good_steps, restore_inner = self.dynamic_scale, self._good_steps, self.inner_optimizer.remember()
+
+        def restore() -> None:
+            self.dynamic_scale, self._good_steps = scale, good_steps
+            restore_inner()
+
+        return restore
 
     def get_config(self) -> dict[str, Any]:
         return {

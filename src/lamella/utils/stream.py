@@ -75,7 +75,10 @@ class Stream:
         return Stream(lambda: itertools.islice(iter(self), count, None), length, self)
 
     def cache(self, *args: Any) -> Stream:
-        """Keeps the items in memory after the first time."""
+        """Keeps the items in memory after the first time: what is shuffled before it keeps one order.
+
+        A resumed run fills the memory anew: give a shuffle before it a `seed`, so that it gets that order again.
+        """
         kept: list[Any] = []
         whole = False
 
@@ -85,6 +88,7 @@ class Stream:
                 yield from kept
                 return
             kept.clear()
+            self.set_epoch(0)  # whichever epoch a resumed run begins with
             for item in self:
                 kept.append(item)
                 yield item
@@ -97,27 +101,17 @@ class Stream:
         return self
 
     def shuffle(self, buffer_size: int, seed: int | None = None, **kwargs: Any) -> Stream:
-        """The items in a random order, each drawn from the next `buffer_size` ones."""
+        """The items in a random order, another each time, each drawn from the next `buffer_size` ones.
+
+        A function that draws random numbers is to be mapped after it: a resumed run fills the buffer anew.
+        """
         if buffer_size < 1:
             raise ArgumentError(f"Stream.shuffle: `buffer_size` must be 1 or more; got {buffer_size}.")
-        source = None if seed is None else torch.Generator().manual_seed(seed)
-
-        def items() -> Iterator[Any]:
-            buffer: list[Any] = []
-            for item in self:
-                buffer.append(item)
-                if len(buffer) >= buffer_size:
-                    yield _drawn(buffer, source)
-            while buffer:
-                yield _drawn(buffer, source)
-
-        return Stream(items, self._length, self)
+        return _Shuffled(self, buffer_size, seed)
 
     def repeat(self, count: int | None = None) -> Stream:
         """The stream `count` times over; without end by default."""
-        times = itertools.count() if count is None or count < 0 else range(count)
-        length = None if self._length is None or not isinstance(times, range) else self._length * len(times)
-        return Stream(lambda: itertools.chain.from_iterable(iter(self) for _ in times), length, self)
+        return _Repeated(self, None if count is None or count < 0 else count)
 
     def unbatch(self) -> Stream:
         """The samples, one by one."""
@@ -142,8 +136,58 @@ class Stream:
         return (pytree.tree_map_only(torch.Tensor, lambda t: t.numpy(), item) for item in self)
 
 
-def _drawn(buffer: list[Any], source: torch.Generator | None) -> Any:
-    place = int(torch.randint(len(buffer), (), generator=source))
+class _Shuffled(Stream):
+    def __init__(self, source: Stream, buffer_size: int, seed: int | None) -> None:
+        super().__init__(self._items, source._length, source)
+        self.source, self.buffer_size, self.seed = source, buffer_size, seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+        super().set_epoch(epoch)
+
+    def _items(self) -> Iterator[Any]:
+        # A generator of its own for each time: a resumed run draws the order anew, but not what the model drew
+        generator = torch.Generator().manual_seed(_any_seed() if self.seed is None else self.seed + self.epoch)
+        self.epoch += 1
+        buffer: list[Any] = []
+        for item in self.source:
+            buffer.append(item)
+            if len(buffer) >= self.buffer_size:
+                yield _drawn(buffer, generator)
+        while buffer:
+            yield _drawn(buffer, generator)
+
+
+class _Repeated(Stream):
+    def __init__(self, source: Stream, count: int | None) -> None:
+        length = None if source._length is None or count is None else source._length * count
+        super().__init__(self._items, length, source)
+        self.source, self.count = source, count
+
+    def set_epoch(self, epoch: int) -> None:
+        super().set_epoch(epoch * (self.count or 1))
+
+    def _items(self) -> Iterator[Any]:
+        seeds = torch.Generator().manual_seed(_any_seed())
+        for _ in itertools.count() if self.count is None else range(self.count):
+            # an order without a seed is drawn as each time begins: it must not depend on what the model drew before
+            with torch.random.fork_rng(devices=[]):
+                torch.default_generator.manual_seed(_any_seed(seeds))
+                going = iter(self.source)
+                first = list(itertools.islice(going, 1))
+            if not first:
+                return
+            yield from first
+            yield from going
+
+
+def _any_seed(generator: torch.Generator | None = None) -> int:
+    return int(torch.randint(2**62, (), generator=generator))
+
+
+def _drawn(buffer: list[Any], generator: torch.Generator) -> Any:
+    place = int(torch.randint(len(buffer), (), generator=generator))
     buffer[place], buffer[-1] = buffer[-1], buffer[place]
     return buffer.pop()
 
