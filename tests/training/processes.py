@@ -19,8 +19,8 @@ def free_port():
         return found.getsockname()[1]
 
 
-def run(count, work, *arguments):
-    """The work in so many processes, with the environment that torchrun gives; their exit codes."""
+def start(count, work, *arguments):
+    """Processes that do the work, with the environment that torchrun gives."""
     port, processes = free_port(), []
     for rank in range(count):
         address = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "MASTER_PORT": port}
@@ -32,6 +32,16 @@ def run(count, work, *arguments):
 
         processes.append(multiprocessing.get_context("fork").Process(target=begin))
         processes[-1].start()
+    return processes
+
+
+def ended(processes):
+    """Their exit codes."""
     for process in processes:
         process.join(120)
     return [process.exitcode for process in processes]
+
+
+def run(count, work, *arguments):
+    """The work in so many processes; their exit codes."""
+    return ended(start(count, work, *arguments))

@@ -1,24 +1,19 @@
 """Several processes train as one: the same losses, metrics and weights; one that is lost is told of."""
 
-import multiprocessing
 import os
 import signal
-import socket
 import sys
 import time
 
 import numpy as np
 import pytest
-import torch
+from processes import ended, free_port, needed, start
 
 import lamella
 from lamella import distribution, layers
 from lamella.errors import ArgumentError, ClusterError
 
-pytestmark = pytest.mark.skipif(
-    "fork" not in multiprocessing.get_all_start_methods() or not torch.distributed.is_gloo_available(),
-    reason="needs os.fork and gloo",
-)
+pytestmark = needed
 
 KINDS = {"ddp": distribution.DataParallel, "fsdp": distribution.FullyShardedDataParallel}
 X = np.random.default_rng(0).normal(size=(203, 12)).astype("float32")
@@ -55,40 +50,6 @@ def train(kind, folder, callbacks=()):
     weights = model.get_weights()
     if distribution.get_distribution() is None or distribution.get_distribution().rank == 0:
         np.savez(folder / "found.npz", *weights, evaluated=evaluated, **{f"h_{name}": v for name, v in history.items()})
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
-
-
-def start(count, work, *arguments):
-    """Processes with the environment that torchrun gives."""
-    port, processes = free_port(), []
-    for rank in range(count):
-        address = {
-            "RANK": rank,
-            "LOCAL_RANK": rank,
-            "WORLD_SIZE": count,
-            "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": port,
-        }
-
-        def run(address=address):
-            os.environ |= {name: str(value) for name, value in address.items()}
-            torch.set_num_threads(1)
-            work(*arguments)
-
-        processes.append(multiprocessing.get_context("fork").Process(target=run))
-        processes[-1].start()
-    return processes
-
-
-def ended(processes):
-    for process in processes:
-        process.join(120)
-    return [process.exitcode for process in processes]
 
 
 @pytest.fixture(scope="module")

@@ -52,9 +52,12 @@ def start(*arguments):
 
 
 def check(kills, tmp_path):
-    begun = time.perf_counter()
-    start(None, tmp_path / "whole").join()
-    seconds = time.perf_counter() - begun
+    def seconds_of_a_whole_run():
+        begun = time.perf_counter()
+        start(None, tmp_path / "whole").join()
+        return time.perf_counter() - begun
+
+    seconds = min(seconds_of_a_whole_run() for _ in range(2))  # a slow one would have every kill come too late
     chance, cut_off = random.Random(3), 0
     for i in range(kills):
         process = start(tmp_path / f"backup{i}", tmp_path / f"resumed{i}")

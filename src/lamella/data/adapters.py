@@ -137,6 +137,8 @@ class Source:
     num_batches: int | None = None
     num_samples: int | None = None
     lasting = False
+    _rounds: Rounds
+    _epoch_place: dict[str, Any]
 
     def batches(self) -> Iterator[Batch]:
         """The batches `(x, y, sample_weight)` of one epoch."""
@@ -155,17 +157,19 @@ class Source:
 
     def keep_places(self) -> None:
         """Called before the first epoch, if `place` is going to be asked for."""
+        self._rounds.keeps = True
 
     def place(self) -> dict[str, Any]:
         """Where the next epoch begins, as plain data."""
-        return {}
+        raise NotImplementedError
 
     def place_of_epoch(self) -> dict[str, Any]:
         """Where the epoch that is going on began, and the states in which rounds over the data began since."""
-        return {}
+        return {**self._epoch_place, "states": self._rounds.states}
 
     def go_to(self, place: dict[str, Any]) -> None:
         """Goes to a place that the source of an earlier run gave. It leaves random generators in any state."""
+        raise NotImplementedError
 
     def divide(self, where: Where, drawn: Drawn) -> bool:
         """Before the first batch: only some rows of each are to be loaded, and batches are to be `OwnRows`.
@@ -275,12 +279,6 @@ class ArraySource(Source):
         rounds = self._rounds
         return {"round": rounds.number, "passed": rounds.passed, "states": rounds.states[-1:]}
 
-    def keep_places(self) -> None:
-        self._rounds.keeps = True
-
-    def place_of_epoch(self) -> dict[str, Any]:
-        return {**self._epoch_place, "states": self._rounds.states}
-
     def go_to(self, place: dict[str, Any]) -> None:
         self._endless = None
         self._rounds.plan(place["round"] - bool(place["passed"]), place["states"])
@@ -317,14 +315,12 @@ class ArraySource(Source):
             yield OwnRows(self._part(rows if order is None else order[rows]), length)
 
     def _gathered(self, order: torch.Tensor) -> Iterator[Batch]:
-        def gathered(part: Any) -> Any:
-            return map_arrays(partial(_in_batches, order=order, size=self.batch_size), part)
-
-        streams = gathered(self.x), gathered(self.y), itertools.repeat(None)
-        if self.weight is None and all(isinstance(stream, Iterator) for stream in streams):
+        cut = partial(_in_batches, order=order, size=self.batch_size)
+        parts = (self.x, self.y, self.weight)
+        streams = [itertools.repeat(None) if part is None else map_arrays(cut, part) for part in parts]
+        if all(isinstance(stream, Iterator) for stream in streams):
             yield from zip(*streams, strict=False)
             return
-        streams = (*streams[:2], gathered(self.weight))
         for _ in range(self._whole):
             yield tuple(map_arrays(next, stream) for stream in streams)  # type: ignore[misc]
 
@@ -428,9 +424,6 @@ class StreamSource(Source):
         if hasattr(going, "_shutdown_workers") and not going._persistent_workers:
             going._shutdown_workers()
 
-    def keep_places(self) -> None:
-        self._rounds.keeps = True
-
     def place(self) -> dict[str, Any]:
         rounds, going = self._rounds, self._going is not None
         return {
@@ -441,9 +434,6 @@ class StreamSource(Source):
             "states": rounds.states[-1:] if going else [],
             "own": rounds.own_states(),
         }
-
-    def place_of_epoch(self) -> dict[str, Any]:
-        return {**self._epoch_place, "states": self._rounds.states}
 
     def go_to(self, place: dict[str, Any]) -> None:
         rounds = self._rounds

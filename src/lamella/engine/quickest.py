@@ -53,7 +53,7 @@ class Trial:
 
     def fits(self, likeness: Any) -> bool:
         """Whether it goes on, or holds, for steps of this likeness."""
-        age = time.time() - min(self.found_at, time.time())
+        age = max(0.0, time.time() - self.found_at)
         return self.likeness == likeness and age < (_FRESH_LONG if self.long else _FRESH)
 
     def choose(self) -> None:
