@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from lamella import activations, constraints, initializers, regularizers
+from lamella.engine import winograd
 from lamella.errors import ArgumentError, ShapeError
 from lamella.layers.base import InputSpec, registry
 from lamella.layers.dense import positive_int
@@ -169,7 +170,10 @@ class Convolution(WindowedConvolution):
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
         self.kernel_constraint = constraints.get(kernel_constraint)
         only_channels = max(self.kernel_size) == 1 and self.groups == 1
-        self._mixes_channels_only = only_channels and self.channels_last and self.rank == 2
+        flat = self.channels_last and self.rank == 2
+        self._mixes_channels_only = only_channels and flat
+        steady = max(self.strides) == max(self.dilation_rate) == self.groups == 1
+        self._has_tiles = flat and self.kernel_size == (3, 3) and steady and self.padding == "same"
 
     def build(self, input_shape: Any) -> None:
         channels = self._channels(input_shape, self.groups)
@@ -187,6 +191,8 @@ class Convolution(WindowedConvolution):
         x, kernel = self._floating(inputs), self._torch_kernel(self.kernel)
         if self._mixes_channels_only and self._sees_few_places(x):
             return self._product(x, kernel)
+        if self._has_tiles and winograd.pays(x, kernel):
+            return winograd.convolution(x, kernel, self.bias)
         return self._slide(x, kernel, self.bias, self.groups)
 
     def _sees_few_places(self, x: torch.Tensor) -> bool:
