@@ -108,7 +108,7 @@ class _Convolution(torch.autograd.Function):
             return _differentiable_gradients(ctx, gradient, maps, kernel)
         x, dy = maps.permute(0, 2, 3, 1), gradient.permute(0, 2, 3, 1)
         samples, height, width, inward = x.shape
-        d_kernels = torch.zeros_like(kernels) if ctx.needs_input_grad[1] else None
+        d_kernels: torch.Tensor | None = None
         d_bias = x.new_zeros(len(kernel)) if ctx.has_bias else None
         dx = x.new_empty(samples, 2 * _half(height), 2 * _half(width), inward) if ctx.needs_input_grad[0] else None
         for part in _parts(x):
@@ -116,8 +116,9 @@ class _Convolution(torch.autograd.Function):
             d_products = d_tiles.view(16, -1, len(kernel))
             if d_bias is not None:
                 d_bias += d_products[5].sum(0)
-            if d_kernels is not None:
-                d_kernels.baddbmm_(d_products.transpose(1, 2), _patches(x[part]).view(16, -1, inward))
+            if ctx.needs_input_grad[1]:
+                patches = _patches(x[part]).view(16, -1, inward)
+                d_kernels = _add_products(d_kernels, d_products.transpose(1, 2), patches)
             if dx is not None:
                 d_patches = torch.bmm(d_products, kernels)
                 _gradient_of_patches(d_patches.view(*d_tiles.shape[:-1], inward), dx[part])
@@ -126,6 +127,10 @@ class _Convolution(torch.autograd.Function):
             None if d_kernels is None else _gradient_of_kernels(d_kernels).permute(0, 3, 1, 2),
             d_bias,
         )
+
+
+def _add_products(total: torch.Tensor | None, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    return torch.bmm(left, right) if total is None else total.baddbmm_(left, right)
 
 
 def _differentiable_gradients(

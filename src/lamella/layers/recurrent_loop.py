@@ -91,7 +91,7 @@ def _run_fused(
         return None
     if mask is None:
         y, after = cell.fused(x, states, training, None)
-        return y, y[:, -1], after
+        return y, after[0], after
     gathered = Gathered(mask)
     y, after = cell.fused(gathered.forth(x), states, training, gathered.padding)
     last = gathered.last(y, states[0])
