@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from statistics import median
 
 from peers import HERE, Peer, PeerUnavailable, environment_variables, find_python
 
@@ -44,7 +45,11 @@ class Worker:
         return json.loads(line)
 
 
-def race(row: str, peers: list[Peer], venvs: dict[str, Path], rounds: int, quick: bool, log) -> dict:
+CLOSE = 1.25
+"""Who takes at most so many times as long as the quickest is in the final."""
+
+
+def race(row: str, peers: list[Peer], venvs: dict[str, Path], rounds: int, final: int, quick: bool, log) -> dict:
     """Milliseconds per step of every round, by peer, with what else the workers said."""
     module = importlib.import_module(f"rows.{row}")
     steps = max(module.STEPS, 200) if peers[0].device == "cuda" else module.STEPS  # a graph is captured in each fit
@@ -52,9 +57,9 @@ def race(row: str, peers: list[Peer], venvs: dict[str, Path], rounds: int, quick
     result = {"title": module.TITLE, "steps": steps, "peers": {}, "missing": {}}
     workers = start_workers(row, peers, venvs, steps, result, log)
     try:
-        for number in range(rounds):
-            print(f"\r{row}: round {number + 1} of {rounds}", end="", file=sys.stderr, flush=True)
-            for name in rotated(list(workers), number):
+        for number in range(rounds + final):
+            print(f"\r{row}: round {number + 1} of {rounds + final}", end="", file=sys.stderr, flush=True)
+            for name in rotated(list(workers) if number < rounds else finalists(result, rounds), number):
                 answer = workers[name].time_chunk()
                 if "unavailable" in answer:  # it died while training
                     result["missing"][name] = answer["unavailable"]
@@ -69,6 +74,13 @@ def race(row: str, peers: list[Peer], venvs: dict[str, Path], rounds: int, quick
             worker.end()
     warn_of_unequal_models(result)
     return result
+
+
+def finalists(result: dict, rounds: int) -> list[str]:
+    """The peers between whom the first rounds leave the race open: they run on. Nobody where nobody is close."""
+    medians = {name: median(entry["times"][:rounds]) for name, entry in result["peers"].items()}
+    close = [name for name, value in medians.items() if value <= CLOSE * min(medians.values())]
+    return close if len(close) > 1 else []
 
 
 def rotated(names: list[str], number: int) -> list[str]:

@@ -19,6 +19,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rows", type=names(ROWS), help=f"of {', '.join(ROWS)}; all by default")
     parser.add_argument("--peers", type=names(PEERS), help=f"of {', '.join(PEERS)}")
     parser.add_argument("--rounds", type=int, help="chunks per peer (default 7; the script: 3)")
+    parser.add_argument("--final", type=int, default=0, help="further rounds between those who are close")
     parser.add_argument("--quick", action="store_true", help="two rounds of short chunks: no result")
     parser.add_argument("--write", action="store_true", help="put the tables into RESULTS.md")
     parser.add_argument(
@@ -66,10 +67,10 @@ def main() -> None:
         for row in options.rows:
             if row == "script":
                 rounds = options.rounds or (1 if options.quick else 3)
-                result = script.race(peers, venvs, rounds, log)
+                result = script.race(peers, venvs, rounds, options.final, log)
             else:
                 rounds = options.rounds or (2 if options.quick else 7)
-                result = race(row, peers, venvs, rounds, options.quick, log)
+                result = race(row, peers, venvs, rounds, options.final, options.quick, log)
             print(tables.row_table(result, "s" if row == "script" else "ms/step") + "\n", flush=True)
             if options.write:  # after each row, so that a later failure loses nothing
                 tables.write({row: tables.stamp(result, command.strip(), measured_on)}, options.device)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from peers import HERE, Peer, PeerUnavailable, environment_variables, find_python
+from race import finalists, rotated
 
 TITLE = "The MNIST tutorial as a script, 5 epochs: start of the process to evaluated model"
 TUTORIAL = HERE / "mnist_script.py"
@@ -26,7 +27,7 @@ COMMANDS = {
 }
 
 
-def race(peers: list[Peer], venvs: dict[str, Path], rounds: int, log) -> dict:
+def race(peers: list[Peer], venvs: dict[str, Path], rounds: int, final: int, log) -> dict:
     """Wall seconds of every round by peer, in turns."""
     result = {"title": TITLE, "peers": {}, "missing": {}}
     with tempfile.TemporaryDirectory() as home:
@@ -39,9 +40,10 @@ def race(peers: list[Peer], venvs: dict[str, Path], rounds: int, log) -> dict:
                 running[peer.name] = (peer, find_python(peer.environment, venvs))
             except PeerUnavailable as reason:
                 result["missing"][peer.name] = str(reason)
-        for number in range(rounds):
-            for name, (peer, python) in list(running.items()):
-                report(number + 1, rounds, name)
+        for number in range(rounds + final):
+            for name in rotated(list(running) if number < rounds else finalists(result, rounds), number):
+                report(number + 1, rounds + final, name)
+                peer, python = running[name]
                 try:
                     measured = run_once(peer, python, Path(home), log)
                 except PeerUnavailable as reason:

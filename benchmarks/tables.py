@@ -24,26 +24,26 @@ def row_table(result: dict, measure: str = "ms/step") -> str:
     lines = [
         f"### {result['title']}",
         "",
-        f"| peer | median {measure} | min to max | Lamella / peer | last loss | accuracy | |",
-        "|---|---|---|---|---|---|---|",
+        f"| peer | median {measure} | min to max | rounds | Lamella / peer | last loss | accuracy | |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     ours = result["peers"].get("lamella")
     for name, entry in result["peers"].items():
         times = entry["times"]
         spread = f"{figures(min(times))} to {figures(max(times))}"
-        cells = [PEERS[name].title, figures(median(times)), spread, ratio(ours, entry)]
+        cells = [PEERS[name].title, figures(median(times)), spread, str(len(times)), ratio(ours, entry)]
         cells += [f"{entry['loss']:.4f}", f"{entry['accuracy']:.4f}", entry.get("note", "")]
         lines.append("| " + " | ".join(cells) + " |")
     for name, reason in result["missing"].items():
-        lines.append(f"| {PEERS[name].title} | - | - | - | - | - | {reason} |")
+        lines.append(f"| {PEERS[name].title} | - | - | - | - | - | - | {reason} |")
     return "\n".join(lines)
 
 
 def ratio(ours: dict | None, peer: dict) -> str:
-    """The median of the ratios of each round: less than 1 where Lamella is faster."""
+    """The median of the ratios of each round in which both ran: less than 1 where Lamella is faster."""
     if ours is None or ours is peer:
         return "-"
-    pairs = zip(ours["times"], peer["times"], strict=True)
+    pairs = zip(ours["times"], peer["times"], strict=False)
     return f"{median(own / other for own, other in pairs):.2f}"
 
 
