@@ -34,8 +34,7 @@ PAGES = (
     "docs/report.md",
     "docs/gallery.md",
 )
-IN_ENGLISH = ("docs/training.md", "docs/data.md", "docs/recurrent.md")
-TRANSLATED = {page: page.replace(".md", ".zh-CN.md") for page in PAGES if page not in IN_ENGLISH}
+TRANSLATED = {page: page.replace(".md", ".zh-CN.md") for page in PAGES}
 
 
 def blocks(page):

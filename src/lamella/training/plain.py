@@ -1,7 +1,8 @@
 """Whether a model's step is all Lamella's and torch's own: then its Python has no say in the numbers.
 
-A user's function may count its calls, print or look at a clock, so a step that has one is computed afresh for
-every batch. All others may be recorded (see `lamella.engine.replay`).
+A user's function may count its calls, print or look at a clock. A step that has one that could (see
+`lamella.training.users_code`) is computed afresh for every batch. All others may be recorded (see
+`lamella.engine.replay`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from lamella.training.users_code import values_read
+
 _OURS = frozenset({"lamella", "torch", "numpy", "builtins", "collections"})
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 _AROUND_THE_STEP = frozenset({"optimizer", "history", "stop_training"})
@@ -22,7 +25,7 @@ _NUMBERS_AND_NAMES = frozenset({type(None), bool, int, float, str, torch.dtype, 
 
 
 def is_plain(model: nn.Module, loss: Any) -> bool:
-    """Whether neither the layers nor the loss have a part that the user wrote."""
+    """Whether neither the layers nor the loss have a part that the user wrote, but for one that only computes."""
     if torch.is_anomaly_enabled() or not _is_ours(loss) or any(getattr(m, "stateful", False) for m in model.modules()):
         return False
     return all(_is_ours(module) and not any(getattr(module, hooks) for hooks in _HOOKS) for module in model.modules())
@@ -32,7 +35,7 @@ def _is_ours(value: Any) -> bool:
     if type(value) in _NUMBERS_AND_NAMES:
         return True
     if isinstance(value, _FUNCTIONS):
-        return _root(value) in _OURS
+        return _root(value) in _OURS or (isinstance(value, FunctionType) and values_read(value) is not None)
     if isinstance(value, partial):
         return _is_ours(value.func)
     if isinstance(value, dict):
@@ -40,7 +43,7 @@ def _is_ours(value: Any) -> bool:
     if isinstance(value, (list, tuple, set)):
         return all(map(_is_ours, value))
     if _root(type(value)) not in _OURS:
-        return False
+        return isinstance(value, nn.Module) and values_read(value) is not None
     look_inside = isinstance(value, nn.Module) or _root(type(value)) == "lamella"
     return not look_inside or all(map(_is_ours, _attributes(value)))
 
@@ -65,7 +68,10 @@ def _settings(value: Any, depth: int) -> Any:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, _FUNCTIONS):
-        return id(value)
+        users = _root(value) not in _OURS
+        return id(value), values_read(value) if isinstance(value, FunctionType) and users else None
+    if isinstance(value, nn.Module) and _root(type(value)) not in _OURS:
+        return values_read(value)
     if isinstance(value, dict):
         return {key: _settings(each, depth) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
