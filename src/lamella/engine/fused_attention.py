@@ -1,4 +1,4 @@
-"""torch's fused attention kernel, with the library of matrices that is quick for its small blocks."""
+"""torch's fused attention kernel, with the library that is quick for its small blocks, or what is quicker than it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from lamella.engine import blocked_attention
 from lamella.engine.kernels import choose_matmul, chosen_matmul
 
 _SMALL = 2**22
@@ -16,7 +17,8 @@ _SMALL = 2**22
 def fused_attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, **options: Any) -> torch.Tensor:
     """`torch.nn.functional.scaled_dot_product_attention`, which takes the options.
 
-    On the CPU the kernel multiplies small blocks, for which the library that is quicker for large matrices (see
+    Training on sequences of middle length goes by `lamella.engine.blocked_attention` on the CPU. Else the kernel
+    multiplies small blocks there, for which the library that is quicker for large matrices (see
     `lamella.engine.kernels`) takes up to four times as long: it is left for the time of the kernel and of its gradient.
 
     Args:
@@ -25,6 +27,10 @@ def fused_attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor,
         value: (..., keys, value size).
         **options: As for torch's function.
     """
+    own = options.get("attn_mask") is None and not options.get("dropout_p") and not options.get("enable_gqa")
+    causal = bool(options.get("is_causal"))
+    if own and blocked_attention.pays(query, key, value, causal):
+        return blocked_attention.attention(query, key, value, causal, options.get("scale"))
     chosen = chosen_matmul() if query.device.type == "cpu" else "none"
     if chosen == "none" or query.numel() * key.shape[-2] < _SMALL:
         return F.scaled_dot_product_attention(query, key, value, **options)

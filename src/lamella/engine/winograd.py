@@ -21,7 +21,8 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch.utils._python_dispatch import _get_current_dispatch_mode
+
+from lamella.engine.eager import are_plain
 
 _WIDE = 85
 """Channels (in * out / (in + out)) from which on the products saved outweigh the transforms."""
@@ -42,7 +43,9 @@ def pays(maps: torch.Tensor, kernel: torch.Tensor) -> bool:
     """
     outward, inward = kernel.shape[:2]
     across = inward * outward / (inward + outward)
-    if across < _WIDE or not kernel.requires_grad or not torch.is_grad_enabled() or not _is_plain(maps, kernel):
+    if across < _WIDE or not kernel.requires_grad or not torch.is_grad_enabled() or not are_plain(maps, kernel):
+        return False
+    if not all(tensor.is_contiguous(memory_format=torch.channels_last) for tensor in (maps, kernel)):
         return False
     samples, _, height, width = maps.shape
     tiles = samples * _half(height) * _half(width)
@@ -50,19 +53,6 @@ def pays(maps: torch.Tensor, kernel: torch.Tensor) -> bool:
         return False
     computed = 4 * tiles / (samples * height * width)  # more than 1 where tiles reach over an edge
     return across >= _WIDE * computed**3 and across * tiles >= _WORK
-
-
-def _is_plain(*tensors: torch.Tensor) -> bool:
-    """Whether all are float32 on the CPU, as the quick kernels have them, and nobody follows what is done to them."""
-    for tensor in tensors:
-        kind = type(tensor) in (torch.Tensor, torch.nn.Parameter)
-        if not kind or tensor.dtype is not torch.float32 or tensor.device.type != "cpu":
-            return False
-        if not tensor.is_contiguous(memory_format=torch.channels_last):
-            return False
-    traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
-    transformed = torch._C._are_functorch_transforms_active() or torch.is_autocast_enabled("cpu")
-    return not traced and not transformed and _get_current_dispatch_mode() is None
 
 
 def convolution(maps: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
