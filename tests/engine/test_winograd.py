@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 import lamella
-from lamella.engine import winograd
+from lamella.engine import kernels, winograd
 
 SIZES = [(4, 4), (5, 7), (6, 3), (1, 1), (2, 5)]
 
@@ -109,6 +109,19 @@ def test_left_to_torch_where_others_follow_what_is_done():
     assert not winograd.pays(maps.bfloat16(), kernel.bfloat16())
     assert not winograd.pays(maps.contiguous(), kernel)
     assert not winograd.pays(maps.to("meta"), kernel)
+
+
+def test_left_to_torch_where_products_are_rounded(monkeypatch):
+    monkeypatch.setattr(kernels, "onednn_is_accurate", lambda: False)
+    before = kernels.chosen_matmul()
+    kernels.choose_matmul("bf16")
+    try:
+        assert not winograd.pays(*wide())
+    finally:
+        kernels.choose_matmul(before)
+    kernels.choose_matmul("none")
+    assert winograd.pays(*wide())
+    kernels.choose_matmul(before)
 
 
 @pytest.fixture

@@ -137,6 +137,10 @@ def counter():
     return function
 
 
+def looks_at_numbers(x):
+    return x * 2 if max(x.detach().flatten().tolist()) > 4 else x
+
+
 def opens(x):
     return x * len(open("/dev/null").read())
 
@@ -164,6 +168,7 @@ def default(x, seen=[]):  # noqa: B006
         in_a_comprehension,
         unknown,
         counter(),
+        looks_at_numbers,
         opens,
         default,
         torch.no_grad()(swish),

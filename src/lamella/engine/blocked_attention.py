@@ -17,6 +17,7 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from lamella.engine.eager import are_plain
+from lamella.engine.kernels import products_are_accurate
 
 _MANY, _MANY_CAUSAL = 2, 8
 """Keys for each number of a query; with more, to keep the weights is not quicker, or they would be too large."""
@@ -32,7 +33,7 @@ def pays(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, causal: bo
     """Whether a training step is quicker when it takes `attention`; a rule of shapes, so that runs can be repeated."""
     parts = (query, key, value)
     wanted = torch.is_grad_enabled() and any(part.requires_grad for part in parts)
-    if not wanted or any(part.ndim != 4 for part in parts) or not are_plain(*parts):
+    if not wanted or any(part.ndim != 4 for part in parts) or not are_plain(*parts) or not products_are_accurate():
         return False
     if query.shape[:2] != key.shape[:2] or key.shape[:3] != value.shape[:3] or query.shape[3] != key.shape[3]:
         return False

@@ -149,6 +149,11 @@ def chosen_matmul() -> str:
     return "none" if settings is None else settings.fp32_precision
 
 
+def products_are_accurate() -> bool:
+    """Whether float32 products on the CPU are float32-accurate now: their factors are not rounded."""
+    return chosen_matmul() == "none" or onednn_is_accurate()
+
+
 def choose_matmul(name: str) -> None:
     """Chooses the library of float32 products by the name of its setting."""
     _settings().fp32_precision = name

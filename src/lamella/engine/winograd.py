@@ -23,6 +23,7 @@ import torch
 import torch.nn.functional as F
 
 from lamella.engine.eager import are_plain
+from lamella.engine.kernels import products_are_accurate
 
 _WIDE = 85
 """Channels (in * out / (in + out)) from which on the products saved outweigh the transforms."""
@@ -46,6 +47,8 @@ def pays(maps: torch.Tensor, kernel: torch.Tensor) -> bool:
     if across < _WIDE or not kernel.requires_grad or not torch.is_grad_enabled() or not are_plain(maps, kernel):
         return False
     if not all(tensor.is_contiguous(memory_format=torch.channels_last) for tensor in (maps, kernel)):
+        return False
+    if not products_are_accurate():  # the transforms would make more of what is rounded
         return False
     samples, _, height, width = maps.shape
     tiles = samples * _half(height) * _half(width)

@@ -35,6 +35,7 @@ _STORES = frozenset(
 _CHANGES_OF_LISTS = frozenset(
     "append appendleft clear discard extend insert pop popitem popleft remove reverse setdefault sort update".split()
 )
+_NUMBERS_OF_A_TENSOR = frozenset("item tolist numpy data_ptr storage untyped_storage __array__ __dlpack__".split())
 _READS_OF_ATTRIBUTES = frozenset({"LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "LOAD_SUPER_METHOD"})
 _NOT_IN_A_STEP = frozenset(
     "__init__ build get_config from_config get_build_config build_from_config compute_output_shape compute_output_spec "
@@ -121,6 +122,8 @@ class _Reader:
                 holds = self._global(names, argument) or holds
             elif operation in ("LOAD_DEREF", "LOAD_CLASSDEREF") and argument in cells and argument != "__class__":
                 holds = self._cell(cells[argument], owner) or holds
+            if operation in _READS_OF_ATTRIBUTES and argument in _NUMBERS_OF_A_TENSOR:
+                raise _DoesMore  # what it does then may depend on the batch, and nobody sees it
             changes = changes or (operation in _READS_OF_ATTRIBUTES and argument in _CHANGES_OF_LISTS)
             if isinstance(argument, CodeType):
                 if argument.co_name not in _WITHIN:
