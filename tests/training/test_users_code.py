@@ -145,6 +145,13 @@ def opens(x):
     return x * len(open("/dev/null").read())
 
 
+DOUBLE, NOISY = closure_over(2.0), closure_over(time)
+
+
+def through_two_of_one_text(x):
+    return DOUBLE(x) + NOISY(x)
+
+
 def default(x, seen=[]):  # noqa: B006
     seen.append(1)
     return x * len(seen)
@@ -169,6 +176,7 @@ def default(x, seen=[]):  # noqa: B006
         unknown,
         counter(),
         looks_at_numbers,
+        through_two_of_one_text,
         opens,
         default,
         torch.no_grad()(swish),

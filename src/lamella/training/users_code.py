@@ -70,7 +70,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self.read: list[Any] = []
-        self.seen: set[CodeType] = set()
+        self.seen: list[FunctionType] = []
 
     def module(self, module: nn.Module) -> None:
         """What runs when the module is called; its own parts are looked at by others, one by one."""
@@ -91,10 +91,10 @@ class _Reader:
         """A function, or a method of the owner."""
         if type(function) is not FunctionType or hasattr(function, "__wrapped__"):
             raise _DoesMore
-        code = function.__code__
-        if code in self.seen:
+        if any(function is each for each in self.seen):
             return
-        self.seen.add(code)
+        self.seen.append(function)
+        code = function.__code__
         names = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
         own = code.co_varnames[0] if owner is not None and code.co_argcount else None
         self._code(code, function.__globals__, names, own, owner)
