@@ -52,10 +52,10 @@ def pays(maps: torch.Tensor, kernel: torch.Tensor) -> bool:
         return False
     samples, _, height, width = maps.shape
     tiles = samples * _half(height) * _half(width)
-    if not tiles:
+    if across * tiles < _WORK:
         return False
     computed = 4 * tiles / (samples * height * width)  # more than 1 where tiles reach over an edge
-    return across >= _WIDE * computed**3 and across * tiles >= _WORK
+    return across >= _WIDE * computed**3
 
 
 def convolution(maps: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
@@ -81,7 +81,6 @@ class _Convolution(torch.autograd.Function):
         outward = len(kernel)
         kernels = _kernels(kernel.permute(0, 2, 3, 1))
         ctx.save_for_backward(maps, kernel, kernels)
-        ctx.has_bias = bias is not None
         covered = (samples, outward, 2 * _half(height), 2 * _half(width))
         y = torch.empty(covered, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
         for part in _parts(x):
@@ -102,7 +101,7 @@ class _Convolution(torch.autograd.Function):
         x, dy = maps.permute(0, 2, 3, 1), gradient.permute(0, 2, 3, 1)
         samples, height, width, inward = x.shape
         d_kernels: torch.Tensor | None = None
-        d_bias = x.new_zeros(len(kernel)) if ctx.has_bias else None
+        d_bias = x.new_zeros(len(kernel)) if ctx.needs_input_grad[2] else None
         dx = x.new_empty(samples, 2 * _half(height), 2 * _half(width), inward) if ctx.needs_input_grad[0] else None
         for part in _parts(x):
             d_tiles = _gradient_of_outputs(dy[part])
@@ -129,10 +128,9 @@ def _add_products(total: torch.Tensor | None, left: torch.Tensor, right: torch.T
 def _differentiable_gradients(
     ctx: Any, gradient: torch.Tensor, maps: torch.Tensor, kernel: torch.Tensor
 ) -> tuple[torch.Tensor | None, ...]:
-    biases = [len(kernel)] if ctx.has_bias else None
-    wanted = [*ctx.needs_input_grad[:2], ctx.has_bias]
     slid = ([1, 1], [1, 1], [1, 1], False, [0, 0], 1)  # steps, zeros around, distances of taps, ..., groups
-    return tuple(torch.ops.aten.convolution_backward(gradient, maps, kernel, biases, *slid, wanted))
+    wanted = list(ctx.needs_input_grad)
+    return tuple(torch.ops.aten.convolution_backward(gradient, maps, kernel, [len(kernel)], *slid, wanted))
 
 
 def _half(size: int) -> int:

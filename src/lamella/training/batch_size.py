@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from lamella.data.plain_values import random_state, set_random_state
 from lamella.engine.batches import length, rows
 from lamella.engine.device import device_of
 from lamella.engine.kernels import best_matmul
@@ -112,7 +113,7 @@ class _taken_back:
 
     def __enter__(self) -> None:
         self.state = training_state.model_state(self.model)
-        self.random = training_state.random_state()
+        self.random = random_state()
         self.generators = training_state.generator_states(self.model)
         self.model.train()
 
@@ -120,7 +121,7 @@ class _taken_back:
         self.model.eval()
         training_state.set_model_state(self.model, self.state, "memory")
         self.model.reset_metrics()
-        training_state.set_random_state(self.random)
+        set_random_state(self.random)
         training_state.set_generator_states(self.model, self.generators)
 
 

@@ -34,8 +34,10 @@ def is_plain(model: nn.Module, loss: Any) -> bool:
 def _is_ours(value: Any) -> bool:
     if type(value) in _NUMBERS_AND_NAMES:
         return True
+    if _is_users_code(value):
+        return values_read(value) is not None
     if isinstance(value, _FUNCTIONS):
-        return _root(value) in _OURS or (isinstance(value, FunctionType) and values_read(value) is not None)
+        return _root(value) in _OURS
     if isinstance(value, partial):
         return _is_ours(value.func)
     if isinstance(value, dict):
@@ -43,9 +45,13 @@ def _is_ours(value: Any) -> bool:
     if isinstance(value, (list, tuple, set)):
         return all(map(_is_ours, value))
     if _root(type(value)) not in _OURS:
-        return isinstance(value, nn.Module) and values_read(value) is not None
+        return False
     look_inside = isinstance(value, nn.Module) or _root(type(value)) == "lamella"
     return not look_inside or all(map(_is_ours, _attributes(value)))
+
+
+def _is_users_code(value: Any) -> bool:
+    return isinstance(value, (FunctionType, nn.Module)) and _root(value) not in _OURS
 
 
 def _root(value: Any) -> str:
@@ -67,11 +73,10 @@ def settings(model: nn.Module, loss: Any) -> list[Any]:
 def _settings(value: Any, depth: int) -> Any:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
+    if _is_users_code(value):
+        return id(value), values_read(value)
     if isinstance(value, _FUNCTIONS):
-        users = _root(value) not in _OURS
-        return id(value), values_read(value) if isinstance(value, FunctionType) and users else None
-    if isinstance(value, nn.Module) and _root(type(value)) not in _OURS:
-        return values_read(value)
+        return id(value)
     if isinstance(value, dict):
         return {key: _settings(each, depth) for key, each in value.items()}
     if isinstance(value, (list, tuple)):

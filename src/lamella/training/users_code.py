@@ -70,7 +70,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self.read: list[Any] = []
-        self.seen: list[FunctionType] = []
+        self.seen: set[FunctionType] = set()
 
     def module(self, module: nn.Module) -> None:
         """What runs when the module is called; its own parts are looked at by others, one by one."""
@@ -91,9 +91,9 @@ class _Reader:
         """A function, or a method of the owner."""
         if type(function) is not FunctionType or hasattr(function, "__wrapped__"):
             raise _DoesMore
-        if any(function is each for each in self.seen):
+        if function in self.seen:
             return
-        self.seen.append(function)
+        self.seen.add(function)
         code = function.__code__
         names = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
         own = code.co_varnames[0] if owner is not None and code.co_argcount else None

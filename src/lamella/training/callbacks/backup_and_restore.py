@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from lamella.data.plain_values import random_state, set_random_state
 from lamella.engine import cluster
 from lamella.errors import ArgumentError, DataError, FileError
 from lamella.training.callbacks import training_state
@@ -126,7 +127,7 @@ class BackupAndRestore(Callback):
             if alike is not None:
                 saved.remove(alike)
                 training_state.set_callback_state(callback, alike[1])
-        training_state.set_random_state(self._saved["random"])
+        set_random_state(self._saved["random"])
         training_state.set_generator_states(self.model, self._saved["generators"])
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
@@ -140,11 +141,11 @@ class BackupAndRestore(Callback):
                 )
             for data, place in zip(self._data, saved["places"], strict=True):
                 data.go_to(place)
-            training_state.set_random_state(saved["epoch_start"] if saved["batch"] else saved["random"])
+            set_random_state(saved["epoch_start"] if saved["batch"] else saved["random"])
             if saved["batch"]:
                 self._replay(saved)
         if self.save_freq != "epoch":
-            self._epoch_start = training_state.random_state()
+            self._epoch_start = random_state()
 
     def _replay(self, saved: dict[str, Any]) -> None:
         """Lets the first batches of the epoch pass untrained; then all is as it was when the backup was made."""
@@ -159,7 +160,7 @@ class BackupAndRestore(Callback):
             passed += 1
             if passed == saved["batch"]:
                 training_state.set_metrics(self.model, saved["model"], str(self.backup_dir))
-                training_state.set_random_state(saved["random"])
+                set_random_state(saved["random"])
                 self._count = saved["count"]
 
         self._callbacks.replaying = True
@@ -222,7 +223,7 @@ class BackupAndRestore(Callback):
             "stopped": self.params["epochs"] if self.model.stop_training and not batch else None,
             "count": self._count,
             "model": training_state.model_state(self.model),
-            "random": training_state.random_state(),
+            "random": random_state(),
             "epoch_start": self._epoch_start,
             "places": [
                 data.place_of_epoch() if batch and data is self._data[0] else data.place() for data in self._data

@@ -10,8 +10,6 @@ import torch
 from torch import nn
 
 from lamella.data.plain_values import plain, unplain
-from lamella.data.plain_values import random_state as random_state
-from lamella.data.plain_values import set_random_state as set_random_state
 from lamella.engine.variable import copy_into, whole
 from lamella.errors import DataError
 
