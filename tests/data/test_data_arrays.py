@@ -7,13 +7,8 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lamella.data.adapters import (
-    make_source,
-    pack_x_y_sample_weight,
-    train_validation_split,
-    unpack_x_y_sample_weight,
-    with_class_weight,
-)
+from lamella.data.adapters import make_source, train_validation_split
+from lamella.data.batch import pack_x_y_sample_weight, unpack_x_y_sample_weight, with_class_weight
 
 pd = pytest.importorskip("pandas")
 

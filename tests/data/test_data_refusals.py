@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from lamella.data.adapters import make_source, train_validation_split, unpack_x_y_sample_weight
+from lamella.data.adapters import make_source, train_validation_split
+from lamella.data.batch import unpack_x_y_sample_weight
 from lamella.data.py_dataset import PyDataset
 from lamella.errors import ArgumentError, DataError
 

@@ -14,7 +14,8 @@ import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
-from lamella.data.adapters import ArraySource, make_source
+from lamella.data.adapters import make_source
+from lamella.data.array_source import ArraySource
 from lamella.errors import ArgumentError, DataError, NotCompiledError
 from lamella.models import Model
 from lamella.optimizers import Optimizer

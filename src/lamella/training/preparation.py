@@ -7,7 +7,9 @@ from typing import Any, cast
 import torch
 from torch.utils import _pytree as pytree
 
-from lamella.data.adapters import Source, make_source, unpack_x_y_sample_weight
+from lamella.data.adapters import make_source
+from lamella.data.batch import unpack_x_y_sample_weight
+from lamella.data.source import Source
 from lamella.engine import cluster
 from lamella.engine.batches import rows
 from lamella.engine.device import device_of

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from lamella import metrics as metrics_module
-from lamella.data.adapters import unpack_x_y_sample_weight
+from lamella.data.batch import unpack_x_y_sample_weight
 from lamella.engine.batches import length
 from lamella.engine.device import device_of
 from lamella.errors import NotCompiledError

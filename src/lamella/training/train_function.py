@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from lamella.data.adapters import pack_x_y_sample_weight
+from lamella.data.batch import pack_x_y_sample_weight
 from lamella.engine import cluster, marks
 from lamella.engine import step as engine_step
 from lamella.engine.batches import length

@@ -1,6 +1,6 @@
 """Small tools around training, under Keras's names."""
 
-from lamella.data.adapters import pack_x_y_sample_weight, unpack_x_y_sample_weight
+from lamella.data.batch import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from lamella.data.py_dataset import PyDataset, Sequence
 from lamella.engine.custom_objects import CustomObjectScope, custom_object_scope
 from lamella.engine.naming import clear_session
