@@ -1,7 +1,8 @@
-"""Times the peers of one row in turns: A B C A B C ..., so that whatever slows the machine slows them all."""
+"""Times the peers of one row in turns: A B C, B A C, ..., so that whatever slows the machine slows them all."""
 
 import importlib
 import json
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -59,7 +60,7 @@ def race(row: str, peers: list[Peer], venvs: dict[str, Path], rounds: int, final
     try:
         for number in range(rounds + final):
             print(f"\r{row}: round {number + 1} of {rounds + final}", end="", file=sys.stderr, flush=True)
-            for name in rotated(list(workers) if number < rounds else finalists(result, rounds), number):
+            for name in shuffled(list(workers) if number < rounds else finalists(result, rounds), number):
                 answer = workers[name].time_chunk()
                 if "unavailable" in answer:  # it died while training
                     result["missing"][name] = answer["unavailable"]
@@ -83,11 +84,10 @@ def finalists(result: dict, rounds: int) -> list[str]:
     return close if len(close) > 1 else []
 
 
-def rotated(names: list[str], number: int) -> list[str]:
-    """Each round begins with another peer, so that nobody always comes after the same one: threads of some go on
-    for a while when their chunk has ended."""
-    first = number % max(1, len(names))
-    return names[first:] + names[:first]
+def shuffled(names: list[str], number: int) -> list[str]:
+    """The order of a round. Each has another, so that nobody always comes after the same one: threads of some go on for
+    a while when their chunk has ended, and memory lies as they left it."""
+    return random.Random(number).sample(names, len(names))
 
 
 def start_workers(row: str, peers: list[Peer], venvs: dict, steps: int, result: dict, log) -> dict[str, Worker]:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import mmap
 import os
 import re
 import shutil
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from peers import HERE, Peer, PeerUnavailable, environment_variables, find_python
-from race import finalists, rotated
+from race import finalists, shuffled
 
 TITLE = "The MNIST tutorial as a script, 5 epochs: start of the process to evaluated model"
 TUTORIAL = HERE / "mnist_script.py"
@@ -41,7 +42,7 @@ def race(peers: list[Peer], venvs: dict[str, Path], rounds: int, final: int, log
             except PeerUnavailable as reason:
                 result["missing"][peer.name] = str(reason)
         for number in range(rounds + final):
-            for name in rotated(list(running) if number < rounds else finalists(result, rounds), number):
+            for name in shuffled(list(running) if number < rounds else finalists(result, rounds), number):
                 report(number + 1, rounds + final, name)
                 peer, python = running[name]
                 try:
@@ -66,6 +67,7 @@ def run_once(peer: Peer, python: Path, home: Path, log) -> dict:
         raise PeerUnavailable("not in this row")
     variables = environment_variables(peer) | {"KERAS_HOME": str(home), "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [python, *COMMANDS[peer.name]]
+    touch_memory()
     started = time.perf_counter()
     done = subprocess.run(command, env=variables, cwd=home, stdout=subprocess.PIPE, stderr=log, text=True)
     seconds = time.perf_counter() - started
@@ -75,6 +77,19 @@ def run_once(peer: Peer, python: Path, home: Path, log) -> dict:
         raise PeerUnavailable(f"failed: ended with {done.returncode} (see --log)")
     accuracy, loss = (float(found[-1]) for found in scores)
     return {"seconds": seconds, "accuracy": accuracy, "loss": loss, "versions": versions_in(python)}
+
+
+def touch_memory(size: int = 2 << 30) -> None:
+    """Writes to so many bytes of memory and gives them back, so that every script finds its own at once.
+
+    A virtual machine may hand free memory to its host, which then looks for each new page while the script waits: two
+    milliseconds a megabyte here, for one process and not for the next. In large pages, as NumPy asks for.
+    """
+    with mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
+        if hasattr(mmap, "MADV_HUGEPAGE"):  # Linux
+            memory.madvise(mmap.MADV_HUGEPAGE)
+        for page in range(0, size, mmap.PAGESIZE):
+            memory[page] = 1
 
 
 def versions_in(python: Path) -> dict[str, str]:
