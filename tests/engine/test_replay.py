@@ -1,8 +1,11 @@
 """Small steps are recorded and played: the same bits as the step itself, and only where that is sure."""
 
+import weakref
+
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import lamella
 from lamella import layers
@@ -14,8 +17,9 @@ WIDE = {"shuffle": True, "batch_size": 16, "verbose": 0}
 
 
 @pytest.fixture(autouse=True)
-def any_step_is_small(monkeypatch):
-    monkeypatch.setattr(replay, "_SMALL", 60.0)
+def any_step_is_worth_it(monkeypatch):
+    monkeypatch.setattr(replay, "_SHORT", 60.0)
+    monkeypatch.setattr(replay, "_WORTH", 0.0)
     monkeypatch.setattr(random, "seeded", random.seeded)
 
 
@@ -92,8 +96,89 @@ def test_the_last_batch_may_be_shorter(monkeypatch):
     assert both_ways(monkeypatch, classifier, batch_size=48).played is not None
 
 
-def test_moving_averages_are_not_counted_twice(monkeypatch):
-    assert both_ways(monkeypatch, normalized).played is None
+def normalized_twice():
+    """One normalization in two places: its averages move twice in a step."""
+    vectors = lamella.Input((6, 4))
+    h, share = layers.Dense(8)(layers.Flatten()(vectors)), layers.BatchNormalization(momentum=0.6)
+    return lamella.Model(vectors, layers.Dense(3)(share(layers.ReLU()(share(h)))))
+
+
+def residual():
+    images = lamella.Input((6, 4))
+    h = layers.Reshape((6, 4, 1))(images)
+    for _ in range(2):
+        y = layers.BatchNormalization()(layers.Conv2D(4, 3, padding="same", use_bias=False)(h))
+        h = layers.ReLU()(layers.Add()([layers.Conv2D(4, 1)(h), y]))
+    return lamella.Model(images, layers.Dense(3)(layers.GlobalAveragePooling2D()(h)))
+
+
+@pytest.mark.parametrize("make", [normalized, normalized_twice, residual])
+def test_moving_averages_are_counted_once(monkeypatch, make):
+    assert both_ways(monkeypatch, make).played is not None
+
+
+def test_moving_averages_that_a_played_step_leaves_otherwise_are_noticed():
+    average, factors = torch.zeros(4), iter([0.5] * 3 + [0.25] * 9)
+
+    def predict(x, weight):
+        average.lerp_((x @ weight).detach(), next(factors))
+        return x @ weight
+
+    step = Replay(step_of(predict), lambda: None)
+    expected = torch.zeros(4)
+    for batch, factor in zip(batches(), [0.5] * 3 + [0.25] * 9, strict=False):
+        step(*batch)
+        expected.lerp_(batch[0].sum(1), factor)
+    assert step.played is None
+    torch.testing.assert_close(average, expected)
+
+
+def test_averages_that_a_failing_step_moved_are_put_back(monkeypatch):
+    average = torch.zeros(4)
+
+    def predict(x, weight):
+        average.lerp_((x @ weight).detach(), 0.5)
+        return x @ weight
+
+    step = Replay(step_of(predict), lambda: None)
+    expected = torch.zeros(4)
+    for number, batch in enumerate(batches()):
+        if number == 3:
+            played = step.played
+
+            def failing(x, y, played=played):
+                played(x, y)
+                raise RuntimeError("an operation that takes its arguments in another way")
+
+            step.played = failing
+        step(*batch)
+        expected.lerp_(batch[0].sum(1), 0.5)
+    assert step.played is None
+    torch.testing.assert_close(average, expected)
+
+
+def test_a_played_step_lets_go_of_what_it_does_not_need_any_more():
+    def predict(x, weight):
+        for _ in range(20):
+            x = (x * weight).sin()
+        return x.sum(1)
+
+    alive, counts = weakref.WeakSet(), []
+
+    class Counting(TorchDispatchMode):
+        def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+            result = operation(*args, **(kwargs or {}))
+            alive.add(result)
+            counts.append(len(alive))
+            return result
+
+    step = Replay(step_of(predict), lambda: None)
+    for batch in batches():
+        step(*batch)
+    with Counting(), torch.no_grad():
+        step.played(*batches()[0][:2])
+    assert max(counts) > 40  # what the gradients need of the way forward
+    assert counts[-1] < 10
 
 
 def test_weighted_samples_are_computed_afresh(monkeypatch):
@@ -233,8 +318,24 @@ def test_a_sum_that_is_used_with_and_without_its_axis_is_right():
         assert gradient.tolist() == expected[2][0].tolist()
 
 
-def test_long_steps_are_not_recorded(monkeypatch):
-    monkeypatch.setattr(replay, "_SMALL", 0.0)
+def test_views_of_the_same_shape_are_told_apart():
+    def predict(x, weight):
+        return (x[:, :2] * 3 + x[:, 1:]).sum(1) * weight.sum() + x.t().t()[:, 0]
+
+    step = Replay(step_of(predict), lambda: None)
+    for batch in batches():
+        _, predicted, (gradient,) = step(*batch)
+        expected = step_of(predict)(*batch)
+        assert predicted.tolist() == expected[1].tolist()
+        assert gradient.tolist() == expected[2][0].tolist()
+    assert step.played is not None
+
+
+@pytest.mark.parametrize(
+    ("limit", "value"), [("_SHORT", 0.0), ("_WORTH", 1e9), ("_HELD", 100)], ids=["long", "few operations", "large"]
+)
+def test_steps_where_it_does_not_pay_are_not_recorded(monkeypatch, limit, value):
+    monkeypatch.setattr(replay, limit, value)
     step = Replay(step_of(lambda x, weight: x @ weight), lambda: None)
     for batch in batches():
         step(*batch)

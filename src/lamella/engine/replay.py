@@ -1,19 +1,20 @@
 """A small training step, recorded once as the flat list of torch's operations and played again for each batch.
 
-Where a step takes less than a millisecond, half of it is bookkeeping: layers calling layers, autograd's graph.
-All of it is the same in every step; only the numbers differ. So one step's operations, forward and backward,
-are recorded below autograd, and later batches of the same shape go through that list. The next batch is
-computed both ways, and unless every bit of loss, predictions and gradients agrees (and the random generator is
-left in the same state) the step stays as it was.
+Where operations are short, half of a step is bookkeeping: layers calling layers, autograd's graph. All of it is the
+same in every step; only the numbers differ. So one step's operations, forward and backward, are recorded below
+autograd, and later batches of the same shape go through that list. The next batch is computed both ways, and unless
+every bit of loss, predictions, gradients and moving averages agrees (and the random generator is left in the same
+state) the step stays as it was.
 
 Only steps whose Python has no say in the numbers may be recorded; the caller knows which those are.
 """
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -25,8 +26,12 @@ Computed = tuple[torch.Tensor, torch.Tensor, Sequence[torch.Tensor | None]]
 Compute = Callable[[Any, Any, Any], Computed]
 """From (x, y, weight) to the loss, the predictions and the gradients."""
 
-_SMALL = 2e-3
-"""Seconds; in longer steps the bookkeeping does not matter, and the list would hold on to memory."""
+_SHORT = 0.2
+"""Seconds; in longer steps the bookkeeping does not matter."""
+_BOOKKEEPING, _WORTH = 8e-6, 0.04
+"""Seconds that an operation costs beside its work; the share of the step from which on it is worth to save them."""
+_HELD = 2**30
+"""Bytes: while a step is recorded, all that it computes is held; one that computes more is not recorded."""
 _UNSEEN = (torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape)
 
 
@@ -49,6 +54,8 @@ class Replay:
         self._next: Compute | None = self._warm_up
         self._batch: Any = None
         self._known: Any = None
+        self._seconds = 0.0
+        self._changed: Sequence[torch.Tensor] = ()
 
     def new_epoch(self, paused: bool) -> None:
         """Forgets the recording if a setting was changed since it was made.
@@ -78,35 +85,50 @@ class Replay:
     def _measure(self, x: Any, y: Any, weight: Any) -> Computed:
         start = time.perf_counter()
         computed = self.compute(x, y, weight)
-        small = time.perf_counter() - start < _SMALL
+        self._seconds = time.perf_counter() - start
         plain = weight is None and _likeness(x, y) is not None and type(computed[1]) is torch.Tensor
-        self._next = self._record if small and plain and masking.get_mask(computed[1]) is None else None
+        recorded = self._seconds < _SHORT and plain and masking.get_mask(computed[1]) is None
+        self._next = self._record if recorded else None
         return computed
 
     def _record(self, x: Any, y: Any, weight: Any) -> Computed:
         self._batch, self._known = _likeness(x, y), self.settings()
         with _Recorder() as recorder:
             computed = self.compute(x, y, weight)
-        self.played = recorder.function(x, y, computed)
-        self._next = self._compare if self.played is not None else None
+        self._next = None
+        if len(recorder.calls) * _BOOKKEEPING > _WORTH * self._seconds:
+            recording = recorder.recording(x, y, computed)
+            if recording is not None:
+                self.played, self._changed = recording
+                self._next = self._compare
         return computed
 
     def _compare(self, x: Any, y: Any, weight: Any) -> Computed:
         if weight is not None or _likeness(x, y) != self._batch or self.played is None:
             return self.compute(x, y, weight)
         self._next = None
-        start = torch.get_rng_state()
+        before, random_before = _copies(self._changed), torch.get_rng_state()
         try:
             with torch.no_grad():
                 played = self.played(x, y)
         except (TypeError, RuntimeError):  # an operation that takes its arguments in another way
-            self.played = played = None
-        end = torch.get_rng_state()
-        torch.set_rng_state(start)
+            played = None
+        after, random_after = _copies(self._changed), torch.get_rng_state()
+        torch.set_rng_state(random_before)
+        for tensor, value in zip(self._changed, before, strict=True):
+            tensor.copy_(value)
         computed = self.compute(x, y, weight)
-        if not (played and torch.equal(end, torch.get_rng_state()) and _equal(played, computed)):
+        if not (
+            played
+            and torch.equal(random_after, torch.get_rng_state())
+            and _equal((*played[:2], *played[2], *after), (*computed[:2], *computed[2], *self._changed))
+        ):
             self.played = None
         return computed
+
+
+def _copies(tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    return [tensor.clone() for tensor in tensors]
 
 
 def _likeness(x: Any, y: Any) -> Any:
@@ -115,11 +137,20 @@ def _likeness(x: Any, y: Any) -> Any:
     return x.shape, y.shape, x.dtype, y.dtype
 
 
-def _equal(a: Any, b: Any) -> bool:
-    return all(
-        (one is None and other is None) or bool(((one == other) | (one.isnan() & other.isnan())).all())
-        for one, other in zip((*a[:2], *a[2]), (*b[:2], *b[2]), strict=True)
-    )
+def _equal(some: Sequence[torch.Tensor | None], others: Sequence[torch.Tensor | None]) -> bool:
+    return all(map(_same, some, others))
+
+
+def _same(one: torch.Tensor | None, other: torch.Tensor | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return bool(((one == other) | (one.isnan() & other.isnan())).all())
+
+
+class _Recording(NamedTuple):
+    play: Callable[[torch.Tensor, torch.Tensor], Computed]
+    changed: Sequence[torch.Tensor]
+    """What stays from batch to batch and is written to: moving averages."""
 
 
 class _Recorder(TorchDispatchMode):
@@ -128,7 +159,7 @@ class _Recorder(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.calls: list[tuple[Any, tuple[Any, ...], dict[str, Any], Any]] = []
-        self.fixed = True
+        self.held = 0
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -136,26 +167,34 @@ class _Recorder(TorchDispatchMode):
 
     def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = operation(*args, **(kwargs or {}))
-        self.calls.append((operation, args, kwargs or {}, result))
-        self.fixed = self.fixed and not any(tag in operation.tags for tag in _UNSEEN)
+        made = [each for each in tree_leaves(result) if isinstance(each, torch.Tensor)]
+        if all(each.layout is torch.strided for each in made) and not any(tag in operation.tags for tag in _UNSEEN):
+            self.held += 0 if operation.is_view else sum(each.nbytes for each in made)
+        else:
+            self.held = _HELD
+        if self.held < _HELD:
+            self.calls.append((operation, args, kwargs or {}, result))
+        else:
+            self.calls.clear()
         return result
 
-    def function(self, x: torch.Tensor, y: torch.Tensor, computed: Computed) -> Any:
+    def recording(self, x: torch.Tensor, y: torch.Tensor, computed: Computed) -> _Recording | None:
         """The function (x, y) -> (loss, predictions, gradients) of these calls; None where there can be none."""
-        if not self.fixed or any(t.layout is not torch.strided for t in self._tensors()):
-            return None
-        return _Source(self.calls, x, y, computed).compiled()
-
-    def _tensors(self) -> list[torch.Tensor]:
-        return [leaf for *_, result in self.calls for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)]
+        return _Source(self.calls, x, y, computed).recording() if self.calls else None
 
 
 class _Unplayable(Exception):
-    """What a call needs or changes cannot be had again."""
+    """What a call needs cannot be had again."""
 
 
 def _place(tensor: torch.Tensor) -> int:
     return tensor.untyped_storage().data_ptr()
+
+
+def _view(tensor: torch.Tensor) -> Any:
+    """What two tensors that are the same have in common."""
+    flags = tensor.is_conj(), tensor.is_neg()
+    return _place(tensor), tensor.storage_offset(), tensor.shape, tensor.stride(), tensor.dtype, flags
 
 
 def _quick(operation: Any) -> Any:
@@ -183,6 +222,20 @@ def _shorter(calls: Sequence[Any]) -> list[Any]:
     return found
 
 
+def _forgetful(lines: Sequence[str]) -> list[str]:
+    """The lines, each of which lets go of what none after it needs: so does autograd."""
+    found: list[str] = []
+    needed = set(_NAME.findall(lines[-1]))
+    for line in reversed(lines[:-1]):
+        last = sorted(set(_NAME.findall(line)) - needed)
+        needed.update(last)
+        found.append(f"{line}; del {', '.join(last)}" if last else line)
+    return [*reversed(found), lines[-1]]
+
+
+_NAME = re.compile(r"\bt\d+\b")
+
+
 class _Source:
     """Python text for recorded calls: a line for each, a name for each tensor, the rest by reference."""
 
@@ -192,10 +245,12 @@ class _Source:
         self.given: dict[str, Any] = {}
         self.made = {_place(x), _place(y)}
         self.kept: set[int] = set()
+        self.changed: dict[int, torch.Tensor] = {}
+        self.views = {_view(x): "x", _view(y): "y"}
         self.lines: list[str] = []
 
-    def compiled(self) -> Any:
-        """The function, or None."""
+    def recording(self) -> _Recording | None:
+        """The function and what it changes, or None."""
         try:
             for call in _shorter(self.calls):
                 self._line(*call)
@@ -204,8 +259,8 @@ class _Source:
             self.lines.append(f"return {self._value(loss)}, {self._value(predictions)}, ({listed})")
         except _Unplayable:
             return None
-        exec("def play(x, y):\n    " + "\n    ".join(self.lines), self.given)
-        return self.given["play"]
+        exec("def play(x, y):\n    " + "\n    ".join(_forgetful(self.lines)), self.given)
+        return _Recording(self.given["play"], list(self.changed.values()))
 
     def _line(self, operation: Any, args: Any, kwargs: Any, result: Any) -> None:
         if operation is torch.ops.aten.detach.default:  # nothing is attached when played
@@ -214,12 +269,14 @@ class _Source:
         if operation.is_view and isinstance(result, torch.Tensor) and self._is_kept(args[0]):
             self.names[id(result)] = self._given("kept", result)  # a weight seen otherwise: so it is at every batch
             return
+        if operation.is_view and isinstance(result, torch.Tensor) and _view(result) in self.views:
+            self.names[id(result)] = self.views[_view(result)]  # seen before: permuted forth and back, say
+            return
         values = [self._value(each) for each in args]
         for place, argument in enumerate(operation._schema.arguments):
             if argument.alias_info is not None and argument.alias_info.is_write:
                 written = args[place] if place < len(args) else kwargs[argument.name]
-                if any(_place(each) in self.kept for each in tree_leaves(written)):
-                    raise _Unplayable  # a moving average, say: comparing would count the batch twice
+                self.changed |= {id(each): each for each in tree_leaves(written) if _place(each) in self.kept}
         values += [f"{key}={self._value(value)}" for key, value in kwargs.items() if value is not None]
         results = result if isinstance(result, (tuple, list)) else [result]
         for each in results:
@@ -227,10 +284,14 @@ class _Source:
                 self.names.setdefault(id(each), f"t{len(self.names)}")
                 if _place(each) not in self.kept:
                     self.made.add(_place(each))
-        targets = ", ".join(self.names.get(id(each), "_") for each in results)
-        if any(self.names.get(id(each)) in self.given for each in results):
+                    self.views.setdefault(_view(each), self.names[id(each)])
+        if any(self._is_given(each) and id(each) not in self.changed for each in results):
             raise _Unplayable  # a tensor that Python made of numbers, maybe those of this batch
+        targets = ", ".join("_" if self._is_given(each) else self.names.get(id(each), "_") for each in results)
         self.lines.append(f"{targets} = {self._given('call', _quick(operation))}({', '.join(values)})")
+
+    def _is_given(self, tensor: Any) -> bool:
+        return self.names.get(id(tensor)) in self.given
 
     def _is_kept(self, tensor: torch.Tensor) -> bool:
         return self._value(tensor).startswith("kept")
