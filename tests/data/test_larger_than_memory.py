@@ -193,6 +193,54 @@ def test_a_worker_that_fails_ends_the_training(fail, told):
     assert time.perf_counter() - begun < 30
 
 
+def raises_of_its_own():
+    class HalfAPicture(Exception):
+        def __init__(self, number, share):
+            super().__init__(f"picture {number} is {share} of a picture")
+
+    raise HalfAPicture(81, 0.5)
+
+
+class Given(torch.utils.data.Dataset):
+    def __init__(self, give):
+        self.give = give
+
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, i):
+        return (X[:16], Y[:16]) if i != 5 else (self.give(), Y[:16])
+
+
+@pytest.mark.parametrize("make", [Given, lambda give: Batches(give, workers=2)], ids=["DataLoader", "PyDataset"])
+@pytest.mark.filterwarnings("ignore")
+def test_an_error_that_cannot_be_pickled_ends_the_training(make):
+    data = make(raises_of_its_own)
+    if isinstance(data, Given):
+        data = torch.utils.data.DataLoader(data, batch_size=None, num_workers=2)
+    with pytest.raises(RuntimeError, match=r"HalfAPicture: picture 81 is 0\.5 of a picture"):
+        a_model().fit(data, verbose=0)
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+@pytest.mark.filterwarnings("ignore")
+def test_a_batch_that_cannot_be_pickled_ends_the_training(persistent, capfd):
+    data = torch.utils.data.DataLoader(
+        Given(lambda: lambda: X[:16]),
+        batch_size=None,
+        num_workers=2,
+        persistent_workers=persistent,
+        worker_init_fn=lambda number: print(f"worker {number} is the user's", flush=True),
+    )
+    own = data.worker_init_fn
+    with pytest.raises(RuntimeError, match=r"exited unexpectedly|ended with exit code 1"):
+        a_model().fit(data, verbose=0)
+    assert data.worker_init_fn is own
+    shown = capfd.readouterr()
+    assert "worker 1 is the user's" in shown.out
+    assert "Can't pickle" in shown.err
+
+
 def test_waiting_for_data_is_told(capsys):
     def slow():
         for _ in range(4):

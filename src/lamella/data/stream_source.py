@@ -15,7 +15,7 @@ from lamella.data.batch import Batch, OwnRows, unpack_x_y_sample_weight, with_cl
 from lamella.data.division import Drawn, LoadedRows, Rows, Where, can_be_divided
 from lamella.data.place import Rounds, holders_of
 from lamella.data.source import Source
-from lamella.data.workers import death_of_worker
+from lamella.data.workers import death_of_worker, start, told
 from lamella.errors import ArgumentError, DataError
 
 
@@ -94,7 +94,8 @@ class StreamSource(Source):
             loader._iterator = None  # workers that outlive an epoch have random states that nobody can give them again
         if not self.once:
             self._rounds.begin()
-        self._going = iter(self.stream)
+        with told(loader):
+            self._going = iter(self.stream)
 
     def close(self) -> None:
         going: Any = self._going
@@ -235,6 +236,7 @@ class _Numbered:
             sampler=order,
             num_workers=workers,
             collate_fn=_as_it_is,
+            worker_init_fn=start,
             prefetch_factor=max(1, getattr(self.dataset, "max_queue_size", 10) // workers),
         )
         return iter(loader)

@@ -1,9 +1,19 @@
-"""Worker processes that died: which, and of what."""
+"""Worker processes that fail: what is said of it, so that nobody waits for them."""
 
 from __future__ import annotations
 
+import os
+import pickle
 import signal
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing.queues import Queue
 from typing import Any
+
+from torch._utils import ExceptionWrapper
+from torch.utils.data._utils import worker as torch_worker
 
 
 def death_of_worker(batches: Any) -> str | None:
@@ -20,3 +30,50 @@ def death_of_worker(batches: Any) -> str | None:
                 f"workers to see it. SIGKILL and SIGBUS often mean that memory, or shared memory (/dev/shm), ran out."
             )
     return None
+
+
+@contextmanager
+def told(loader: Any) -> Iterator[None]:
+    """While the workers of a `DataLoader` start: they are made to tell of every failure, see `start`."""
+    if not getattr(loader, "num_workers", 0):
+        yield
+        return
+    own = loader.worker_init_fn
+    loader.worker_init_fn = partial(start, then=own)
+    try:
+        yield
+    finally:
+        loader.worker_init_fn = own
+
+
+def start(worker_id: int, then: Callable[[int], Any] | None = None) -> None:
+    """Called in a worker process before its first batch: the `worker_init_fn` of torch's `DataLoader`.
+
+    What cannot be pickled would be lost on its way to the main process, which then waits for it for ever: an error of a
+    class that was made within a function, or such a batch.
+
+    Args:
+        worker_id: The worker's number.
+        then: What the user's own `worker_init_fn` is.
+    """
+    torch_worker.ExceptionWrapper = _Failure  # type: ignore[attr-defined, misc]
+    Queue._on_queue_feeder_error = staticmethod(_end)  # type: ignore[attr-defined]
+    if then is not None:
+        then(worker_id)
+
+
+class _Failure(ExceptionWrapper):
+    """An error with its traceback as text, of a class that every process knows."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        try:
+            pickle.dumps(self.exc_type)
+        except Exception:
+            self.exc_type = RuntimeError
+
+
+def _end(error: Exception, batch: Any) -> None:
+    """Ends the process, which the main process notices, when a batch cannot be sent."""
+    traceback.print_exception(error)
+    os._exit(1)
