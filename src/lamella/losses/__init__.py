@@ -6,21 +6,19 @@ from typing import Any
 
 from lamella.errors import ArgumentError
 from lamella.losses.base import Loss, LossFunctionWrapper, function_config, registry
-from lamella.losses.circle import Circle, circle
-from lamella.losses.crossentropy import (
+from lamella.losses.binary import (
     BinaryCrossentropy,
     BinaryFocalCrossentropy,
-    CategoricalCrossentropy,
-    CategoricalFocalCrossentropy,
-    CategoricalGeneralizedCrossEntropy,
-    SparseCategoricalCrossentropy,
     binary_crossentropy,
     binary_focal_crossentropy,
+)
+from lamella.losses.categorical import (
+    CategoricalCrossentropy,
+    CategoricalFocalCrossentropy,
     categorical_crossentropy,
     categorical_focal_crossentropy,
-    categorical_generalized_cross_entropy,
-    sparse_categorical_crossentropy,
 )
+from lamella.losses.circle import Circle, circle
 from lamella.losses.ctc import CTC, ctc
 from lamella.losses.divergence import KLDivergence, Poisson, kl_divergence, poisson
 from lamella.losses.hinge import (
@@ -47,6 +45,12 @@ from lamella.losses.regression import (
     mean_absolute_percentage_error,
     mean_squared_error,
     mean_squared_logarithmic_error,
+)
+from lamella.losses.sparse import (
+    CategoricalGeneralizedCrossEntropy,
+    SparseCategoricalCrossentropy,
+    categorical_generalized_cross_entropy,
+    sparse_categorical_crossentropy,
 )
 
 __all__ = [
