@@ -7,10 +7,12 @@ import time
 
 import numpy as np
 import pytest
-from processes import ended, free_port, needed, start
+import torch
+from processes import ended, needed, run, start
 
 import lamella
 from lamella import distribution, layers
+from lamella.engine import cluster
 from lamella.errors import ArgumentError, ClusterError
 
 pytestmark = needed
@@ -143,15 +145,35 @@ def test_elastic_torchrun_goes_on(alone, tmp_path):
     import subprocess
 
     (tmp_path / "script.py").write_text(SCRIPT)
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--max-restarts", "2"]
-    port = ["--master-port", str(free_port())]
-    command = [*torchrun, *port, str(tmp_path / "script.py"), str(tmp_path)]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]  # which finds a port by itself
+    ranks = ["--nproc-per-node", "2", "--max-restarts", "2"]
+    command = [*torchrun, *ranks, str(tmp_path / "script.py"), str(tmp_path)]
     ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
     assert ran.returncode == 0, ran.stderr
     assert (tmp_path / "seen").exists()
     found = np.load(tmp_path / "found.npz")
     for name in alone:
         np.testing.assert_allclose(found[name], alone[name], rtol=1e-5, atol=1e-5)
+
+
+def meets(port, attempt, late):
+    os.environ |= {
+        "MASTER_PORT": str(port),
+        "TORCHELASTIC_USE_AGENT_STORE": "True",
+        "TORCHELASTIC_RESTART_COUNT": str(attempt),
+        "GROUP_WORLD_SIZE": "1",
+    }
+    time.sleep(late * int(os.environ["RANK"]))
+    cluster.start(15)
+    torch.distributed.barrier()
+    os._exit(0)  # as one that was killed: it takes nothing back of what it wrote into the store
+
+
+def test_a_restart_does_not_look_for_the_processes_before_it():
+    """torchrun keeps one store for all attempts, where the addresses of the dead still stand."""
+    store = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True)
+    for attempt in range(3):
+        assert run(2, meets, store.port, attempt, min(attempt, 1)) == [0, 0]
 
 
 def refuses(folder):
@@ -171,12 +193,12 @@ def refuses(folder):
     model = Own()
     model.compile("sgd", "mse")
     told = []
-    for run in (
+    for fit in (
         lambda: model.fit(X, X[:, :1], verbose=0),
         lambda: a_model_with_a_sum().fit(X, X[:, :1], verbose=0),
     ):
         try:
-            run()
+            fit()
         except ArgumentError as error:
             told.append(str(error))
     (folder / "told.txt").write_text("\n".join(told))

@@ -256,10 +256,25 @@ def start(timeout: float, place: tuple[str, int, int] | None = None) -> None:
     backend = "nccl" if default_device().type == "cuda" else "gloo"
     within = timedelta(seconds=timeout)
     if place is None:
-        dist.init_process_group(backend, timeout=within)
+        dist.init_process_group(backend, timeout=within, **_apart_from_earlier_attempts(within))
     else:
         address, number, count = place
         dist.init_process_group(backend, f"tcp://{address}", timeout=within, rank=number, world_size=count)
+
+
+def _apart_from_earlier_attempts(within: timedelta) -> dict[str, Any]:
+    """Where the processes that `torchrun` started again meet: not at the addresses that those before them left.
+
+    All attempts share one store, and who looks into it before the others have written finds the dead. (Agents on
+    several machines count their attempts each for itself, so there it stays as torch has it.)
+    """
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    shared = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True" and os.environ.get("GROUP_WORLD_SIZE") == "1"
+    if attempt == "0" or not shared:
+        return {}
+    store = dist.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False, timeout=within)
+    rank, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    return {"store": dist.PrefixStore(f"attempt {attempt}", store), "rank": rank, "world_size": count}
 
 
 def _speaking_device() -> torch.device:
