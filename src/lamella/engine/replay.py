@@ -26,8 +26,6 @@ Computed = tuple[torch.Tensor, torch.Tensor, Sequence[torch.Tensor | None]]
 Compute = Callable[[Any, Any, Any], Computed]
 """From (x, y, weight) to the loss, the predictions and the gradients."""
 
-_SHORT = 0.2
-"""Seconds; in longer steps the bookkeeping does not matter."""
 _BOOKKEEPING, _WORTH = 8e-6, 0.04
 """Seconds that an operation costs beside its work; the share of the step from which on it is worth to save them."""
 _HELD = 2**30
@@ -54,7 +52,7 @@ class Replay:
         self._next: Compute | None = self._warm_up
         self._batch: Any = None
         self._known: Any = None
-        self._seconds = 0.0
+        self._bookkeeping = 0.0
         self._changed: Sequence[torch.Tensor] = ()
 
     def new_epoch(self, paused: bool) -> None:
@@ -80,14 +78,17 @@ class Replay:
 
     def _warm_up(self, x: Any, y: Any, weight: Any) -> Computed:
         self._next = self._measure
-        return self.compute(x, y, weight)
+        with _Counter() as counter:
+            computed = self.compute(x, y, weight)
+        self._bookkeeping = counter.operations * _BOOKKEEPING
+        return computed
 
     def _measure(self, x: Any, y: Any, weight: Any) -> Computed:
         start = time.perf_counter()
         computed = self.compute(x, y, weight)
-        self._seconds = time.perf_counter() - start
+        worth_it = self._bookkeeping > _WORTH * (time.perf_counter() - start)
         plain = weight is None and _likeness(x, y) is not None and type(computed[1]) is torch.Tensor
-        recorded = self._seconds < _SHORT and plain and masking.get_mask(computed[1]) is None
+        recorded = worth_it and plain and masking.get_mask(computed[1]) is None
         self._next = self._record if recorded else None
         return computed
 
@@ -95,12 +96,11 @@ class Replay:
         self._batch, self._known = _likeness(x, y), self.settings()
         with _Recorder() as recorder:
             computed = self.compute(x, y, weight)
+        recording = recorder.recording(x, y, computed)
         self._next = None
-        if len(recorder.calls) * _BOOKKEEPING > _WORTH * self._seconds:
-            recording = recorder.recording(x, y, computed)
-            if recording is not None:
-                self.played, self._changed = recording
-                self._next = self._compare
+        if recording is not None:
+            self.played, self._changed = recording
+            self._next = self._compare
         return computed
 
     def _compare(self, x: Any, y: Any, weight: Any) -> Computed:
@@ -108,15 +108,15 @@ class Replay:
             return self.compute(x, y, weight)
         self._next = None
         before, random_before = _copies(self._changed), torch.get_rng_state()
-        try:
-            with torch.no_grad():
+        with torch.no_grad():
+            try:
                 played = self.played(x, y)
-        except (TypeError, RuntimeError):  # an operation that takes its arguments in another way
-            played = None
-        after, random_after = _copies(self._changed), torch.get_rng_state()
+            except (TypeError, RuntimeError):  # an operation that takes its arguments in another way
+                played = None
+            after, random_after = _copies(self._changed), torch.get_rng_state()
+            for tensor, value in zip(self._changed, before, strict=True):
+                tensor.copy_(value)
         torch.set_rng_state(random_before)
-        for tensor, value in zip(self._changed, before, strict=True):
-            tensor.copy_(value)
         computed = self.compute(x, y, weight)
         if not (
             played
@@ -153,20 +153,30 @@ class _Recording(NamedTuple):
     """What stays from batch to batch and is written to: moving averages."""
 
 
-class _Recorder(TorchDispatchMode):
-    """Keeps each operation that torch dispatches, with its arguments and results."""
+class _Counter(TorchDispatchMode):
+    """Counts the operations that torch dispatches."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls: list[tuple[Any, tuple[Any, ...], dict[str, Any], Any]] = []
-        self.held = 0
+    operations = 0
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
         return False  # hiding this class from torch's compiler would load it: more than a second
 
     def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = operation(*args, **(kwargs or {}))
+        self.operations += 1
+        return operation(*args, **(kwargs or {}))
+
+
+class _Recorder(_Counter):
+    """Keeps each operation, with its arguments and results."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[Any, tuple[Any, ...], dict[str, Any], Any]] = []
+        self.held = 0
+
+    def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = super().__torch_dispatch__(operation, types, args, kwargs)
         made = [each for each in tree_leaves(result) if isinstance(each, torch.Tensor)]
         if all(each.layout is torch.strided for each in made) and not any(tag in operation.tags for tag in _UNSEEN):
             self.held += 0 if operation.is_view else sum(each.nbytes for each in made)

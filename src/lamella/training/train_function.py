@@ -70,20 +70,17 @@ def may_be_replayed(model: Any) -> bool:
 
 def _played(model: Any, compute: Compute) -> Replay | Captured | None:
     """What records and plays the step where the model is: a CUDA graph, or the list of torch's operations."""
-    loss, graphs = model._compiled_loss, graphs_of(device_of(model))
+    loss, graphs, layers = model._compiled_loss, graphs_of(device_of(model)), list(model._flatten_layers())
+
+    def settings() -> Any:
+        return plain.settings(model, loss), [each.trainable for each in layers]
+
     if graphs is None:
-        return Replay(compute, lambda: plain.settings(model, loss))
+        return Replay(compute, settings)
     if not type(model.optimizer).__module__.startswith("lamella."):
         return None  # it may keep gradients, and the next batch comes to lie in the same memory
-    layers = list(model._flatten_layers())
     rounds = model.precision == "fast" or any(each.compute_dtype in ("float16", "bfloat16") for each in layers)
-    return Captured(
-        compute,
-        lambda: (plain.settings(model, loss), [each.trainable for each in layers]),
-        lambda: _state(model),
-        graphs,
-        2e-2 if rounds else TOLERANCE,
-    )
+    return Captured(compute, settings, lambda: _state(model), graphs, 2e-2 if rounds else TOLERANCE)
 
 
 def _state(model: Any) -> list[torch.Tensor | torch.Generator]:
