@@ -18,6 +18,7 @@ WIDE = {"shuffle": True, "batch_size": 16, "verbose": 0}
 
 @pytest.fixture(autouse=True)
 def any_step_is_worth_it(monkeypatch):
+    monkeypatch.setattr(replay, "_SHORT", 60.0)
     monkeypatch.setattr(replay, "_WORTH", 0.0)
     monkeypatch.setattr(random, "seeded", random.seeded)
 
@@ -346,7 +347,7 @@ def test_views_of_the_same_shape_are_told_apart():
 
 
 @pytest.mark.parametrize(
-    ("limit", "value"), [("_WORTH", 1e9), ("_HELD", 100)], ids=["few operations for its time", "large"]
+    ("limit", "value"), [("_SHORT", 0.0), ("_WORTH", 1e9), ("_HELD", 100)], ids=["long", "few operations", "large"]
 )
 def test_steps_where_it_does_not_pay_are_not_recorded(monkeypatch, limit, value):
     monkeypatch.setattr(replay, limit, value)

@@ -391,6 +391,7 @@ class AnotherScale(lamella.callbacks.Callback):
 
 @pytest.mark.parametrize("callbacks", [[], [LessEachEpoch], [AnotherScale]])
 def test_a_model_of_the_users_is_recorded_to_the_same_bits(monkeypatch, callbacks):
+    monkeypatch.setattr(replay, "_SHORT", 60.0)
     monkeypatch.setattr(replay, "_WORTH", 0.0)
     monkeypatch.setattr(random, "seeded", random.seeded)
     monkeypatch.setitem(globals(), "SCALE", 2.0)

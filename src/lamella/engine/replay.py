@@ -26,6 +26,8 @@ Computed = tuple[torch.Tensor, torch.Tensor, Sequence[torch.Tensor | None]]
 Compute = Callable[[Any, Any, Any], Computed]
 """From (x, y, weight) to the loss, the predictions and the gradients."""
 
+_SHORT = 5e-2
+"""Seconds; recording takes about three steps' time in each `fit`, and few fits have many longer ones."""
 _BOOKKEEPING, _WORTH = 8e-6, 0.04
 """Seconds that an operation costs beside its work; the share of the step from which on it is worth to save them."""
 _HELD = 2**30
@@ -86,7 +88,8 @@ class Replay:
     def _measure(self, x: Any, y: Any, weight: Any) -> Computed:
         start = time.perf_counter()
         computed = self.compute(x, y, weight)
-        worth_it = self._bookkeeping > _WORTH * (time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        worth_it = seconds < _SHORT and self._bookkeeping > _WORTH * seconds
         plain = weight is None and _likeness(x, y) is not None and type(computed[1]) is torch.Tensor
         recorded = worth_it and plain and masking.get_mask(computed[1]) is None
         self._next = self._record if recorded else None
