@@ -241,6 +241,16 @@ def test_a_batch_that_cannot_be_pickled_ends_the_training(persistent, capfd):
     assert "Can't pickle" in shown.err
 
 
+def test_a_stream_that_only_says_that_it_has_workers():
+    class Stream:
+        num_workers = 2
+
+        def __iter__(self):
+            return iter([(X[:16], Y[:16])] * 3)
+
+    assert len(a_model().fit(Stream(), verbose=0).history["loss"]) == 1
+
+
 def test_waiting_for_data_is_told(capsys):
     def slow():
         for _ in range(4):

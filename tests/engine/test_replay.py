@@ -9,18 +9,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import lamella
 from lamella import layers
-from lamella.engine import random, replay
+from lamella.engine import replay
 from lamella.engine.replay import Replay
 from lamella.training import train_function
 
 WIDE = {"shuffle": True, "batch_size": 16, "verbose": 0}
 
 
-@pytest.fixture(autouse=True)
-def any_step_is_worth_it(monkeypatch):
-    monkeypatch.setattr(replay, "_SHORT", 60.0)
-    monkeypatch.setattr(replay, "_WORTH", 0.0)
-    monkeypatch.setattr(random, "seeded", random.seeded)
+pytestmark = pytest.mark.usefixtures("every_step_is_recorded")
 
 
 def classifier():

@@ -11,7 +11,6 @@ from torch import nn
 
 import lamella
 from lamella import layers, ops
-from lamella.engine import random, replay
 from lamella.training import train_function
 from lamella.training.users_code import values_read
 
@@ -389,11 +388,9 @@ class AnotherScale(lamella.callbacks.Callback):
         globals()["SCALE"] = 2.0 + epoch
 
 
+@pytest.mark.usefixtures("every_step_is_recorded")
 @pytest.mark.parametrize("callbacks", [[], [LessEachEpoch], [AnotherScale]])
 def test_a_model_of_the_users_is_recorded_to_the_same_bits(monkeypatch, callbacks):
-    monkeypatch.setattr(replay, "_SHORT", 60.0)
-    monkeypatch.setattr(replay, "_WORTH", 0.0)
-    monkeypatch.setattr(random, "seeded", random.seeded)
     monkeypatch.setitem(globals(), "SCALE", 2.0)
 
     def trained():

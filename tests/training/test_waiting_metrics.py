@@ -6,18 +6,13 @@ import torch
 
 import lamella
 from lamella import layers, metrics
-from lamella.engine import random, replay
 from lamella.training import compiled, progress
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(330, 6)).astype("float32"), RNG.integers(0, 3, 330)
 
 
-@pytest.fixture(autouse=True)
-def any_step_is_small(monkeypatch):
-    monkeypatch.setattr(replay, "_SHORT", 60.0)
-    monkeypatch.setattr(replay, "_WORTH", 0.0)
-    monkeypatch.setattr(random, "seeded", random.seeded)
+pytestmark = pytest.mark.usefixtures("every_step_is_recorded")
 
 
 @pytest.fixture

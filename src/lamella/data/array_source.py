@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from lamella.data.arrays import as_tensor, check_finite, check_lengths, flat, is_mapped, map_arrays, placed, shared
+from lamella.data.arrays import as_tensor, check_data, flat, is_mapped, map_arrays, placed, shared
 from lamella.data.batch import Batch, OwnRows, with_class_weight
 from lamella.data.division import Drawn, Where
 from lamella.data.place import Rounds
@@ -53,10 +53,7 @@ class ArraySource(Source):
         self.x, self.y = load("x", x), load("y", y)
         weight = load("sample_weight", sample_weight)
         weight = map_arrays(lambda leaf: leaf.to(dtype), weight)
-        self.num_samples = check_lengths({"x": self.x, "y": self.y, "sample_weight": weight})
-        for name, part in (("x", self.x), ("y", self.y), ("sample_weight", weight)):
-            for leaf in flat(part):
-                check_finite(name, leaf)
+        self.num_samples = check_data({"x": self.x, "y": self.y, "sample_weight": weight})
         self.weight = with_class_weight(self.y, weight, class_weight)
         self.batch_size = int(batch_size or (-(-self.num_samples // steps) if steps else 32))
         self.shuffle = shuffle

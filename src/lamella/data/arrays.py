@@ -148,6 +148,15 @@ def _length(name: str, leaf: Any) -> int:
     return len(leaf)
 
 
+def check_data(parts: dict[str, Structure]) -> int:
+    """The number of samples; raises DataError where lengths differ, or where there is NaN or infinity."""
+    samples = check_lengths(parts)
+    for name, part in parts.items():
+        for leaf in flat(part):
+            check_finite(name, leaf)
+    return samples
+
+
 def check_finite(name: str, tensor: torch.Tensor) -> None:
     """Raises DataError where a float tensor has NaN or infinity, with the first place and the number.
 

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from lamella.data.arrays import as_tensor, check_finite, check_lengths, flat, map_arrays
+from lamella.data.arrays import as_tensor, check_data, map_arrays
 from lamella.data.batch import Batch, OwnRows, unpack_x_y_sample_weight, with_class_weight
 from lamella.data.division import Drawn, LoadedRows, Rows, Where, can_be_divided
 from lamella.data.place import Rounds, holders_of
 from lamella.data.source import Source
-from lamella.data.workers import death_of_worker, start, told
+from lamella.data.workers import death_of_worker, start, telling
 from lamella.errors import ArgumentError, DataError
 
 
@@ -82,10 +82,7 @@ class StreamSource(Source):
 
         x, y, weight = load("x", x), load("y", y), load("sample_weight", weight)
         if checked:
-            check_lengths({"x": x, "y": y, "sample_weight": weight})
-            for name, part in (("x", x), ("y", y), ("sample_weight", weight)):
-                for leaf in flat(part):
-                    check_finite(name, leaf)
+            check_data({"x": x, "y": y, "sample_weight": weight})
         return x, y, with_class_weight(y, weight, self.class_weight)
 
     def _begin_round(self) -> None:
@@ -94,7 +91,7 @@ class StreamSource(Source):
             loader._iterator = None  # workers that outlive an epoch have random states that nobody can give them again
         if not self.once:
             self._rounds.begin()
-        with told(loader):
+        with telling(loader):
             self._going = iter(self.stream)
 
     def close(self) -> None:

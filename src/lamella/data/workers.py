@@ -13,6 +13,7 @@ from multiprocessing.queues import Queue
 from typing import Any
 
 from torch._utils import ExceptionWrapper
+from torch.utils.data import DataLoader
 from torch.utils.data._utils import worker as torch_worker
 
 
@@ -33,17 +34,17 @@ def death_of_worker(batches: Any) -> str | None:
 
 
 @contextmanager
-def told(loader: Any) -> Iterator[None]:
+def telling(stream: Any) -> Iterator[None]:
     """While the workers of a `DataLoader` start: they are made to tell of every failure, see `start`."""
-    if not getattr(loader, "num_workers", 0):
+    if not isinstance(stream, DataLoader):
         yield
         return
-    own = loader.worker_init_fn
-    loader.worker_init_fn = partial(start, then=own)
+    own = stream.worker_init_fn
+    stream.worker_init_fn = partial(start, then=own)
     try:
         yield
     finally:
-        loader.worker_init_fn = own
+        stream.worker_init_fn = own
 
 
 def start(worker_id: int, then: Callable[[int], Any] | None = None) -> None:

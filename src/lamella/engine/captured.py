@@ -23,10 +23,8 @@ from torch.utils import _pytree as pytree
 
 from lamella.engine import masking
 from lamella.engine.cuda_graph import CudaGraphs
+from lamella.engine.kept import Kept, copies, put_back
 from lamella.engine.replay import Compute, Computed
-
-Kept = torch.Tensor | torch.Generator
-"""A part of the state: put back in place, never replaced."""
 
 TOLERANCE = 1e-3
 """The norm of the difference over the norm, at most: kernels may add in another order each time. In half precision
@@ -116,14 +114,14 @@ class Captured:
         self._batch = self._likeness(x, y, weight)[1]
         self._next = self._measure
         kept = self._state()
-        start, places = _values(kept), _places(kept)
+        start, places = copies(kept), _places(kept)
         computed = None
         try:
             computed = self.graphs.rehearse(lambda: self.compute(x, y, weight))
         except RuntimeError as error:
             self._give_up(_first_line(error))
         if computed is None:  # outside of `except`, where the error still holds what was computed
-            _put_back(kept, start)
+            put_back(kept, start)
             return self.compute(x, y, weight)
         if self._batch is None or not all(map(_is_plain, (*pytree.tree_leaves(computed[1]), *computed[2]))):
             self._give_up("inputs, predictions or gradients are not plain tensors on the device")
@@ -151,7 +149,7 @@ class Captured:
         places = iter(inputs)
         batch = pytree.tree_map(lambda leaf: None if leaf is None else next(places), (x, y, weight))
         kept = self._state()
-        start = _values(kept)
+        start = copies(kept)
         try:
             computed, play = self.graphs.capture(lambda: _bare(self.compute(*batch)))
         except RuntimeError as error:  # out of memory is one
@@ -159,7 +157,7 @@ class Captured:
         else:
             self.played = _Player(inputs, play, computed)
             self._next = self._compare
-        _put_back(kept, start)  # Python's part of the step, a count of draws say, was at work
+        put_back(kept, start)  # Python's part of the step, a count of draws say, was at work
         return self.compute(x, y, weight)
 
     def _compare(self, x: Any, y: Any, weight: Any) -> Computed:
@@ -168,17 +166,17 @@ class Captured:
             return self.compute(x, y, weight)
         self._next = None
         kept = self._state()
-        start = _values(kept)
+        start = copies(kept)
         played = self.played(tensors)
-        afterwards = _values(kept)
-        _put_back(kept, start)
+        afterwards = copies(kept)
+        put_back(kept, start)
         computed = self.compute(x, y, weight)
         tolerance = 0.0 if torch.are_deterministic_algorithms_enabled() else self.tolerance
         parts = {
             "loss": (played[:1], computed[:1]),
             "predictions": (pytree.tree_leaves(played[1]), pytree.tree_leaves(computed[1])),
             "gradients": (played[2], computed[2]),
-            "state": (_changes(start, afterwards), _changes(start, _values(kept))),
+            "state": (_changes(start, afterwards), _changes(start, copies(kept))),
         }
         different = [name for name, (one, other) in parts.items() if not agree(one, other, tolerance)]
         if different:
@@ -257,22 +255,9 @@ def _first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
 
 
-def _values(kept: Sequence[Kept]) -> list[torch.Tensor]:
-    return [each.get_state() if isinstance(each, torch.Generator) else each.detach().clone() for each in kept]
-
-
 def _changes(before: Sequence[torch.Tensor], after: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     """By how much each value changed (a moving average does by little); of whole numbers the new ones."""
     return [b - a if b.is_floating_point() else b for a, b in zip(before, after, strict=True)]
-
-
-@torch.no_grad()
-def _put_back(kept: Sequence[Kept], values: Sequence[torch.Tensor]) -> None:
-    for each, value in zip(kept, values, strict=True):
-        if isinstance(each, torch.Generator):
-            each.set_state(value)
-        else:
-            each.copy_(value)
 
 
 def _places(kept: Sequence[Kept]) -> list[Any]:

@@ -21,6 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from lamella.engine import masking
+from lamella.engine.kept import Kept, copies, put_back
 
 Computed = tuple[torch.Tensor, torch.Tensor, Sequence[torch.Tensor | None]]
 Compute = Callable[[Any, Any, Any], Computed]
@@ -36,7 +37,7 @@ _UNSEEN = (torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape)
 
 
 class Replay:
-    """Computes as `compute` does, from the third batch on by playing its operations if the step is small.
+    """Computes as `compute` does, from the fifth batch on by playing its operations if that is worth it.
 
     Args:
         compute: The step without its update.
@@ -110,28 +111,19 @@ class Replay:
         if weight is not None or _likeness(x, y) != self._batch or self.played is None:
             return self.compute(x, y, weight)
         self._next = None
-        before, random_before = _copies(self._changed), torch.get_rng_state()
-        with torch.no_grad():
-            try:
+        kept: list[Kept] = [*self._changed, torch.default_generator]
+        before = copies(kept)
+        try:
+            with torch.no_grad():
                 played = self.played(x, y)
-            except (TypeError, RuntimeError):  # an operation that takes its arguments in another way
-                played = None
-            after, random_after = _copies(self._changed), torch.get_rng_state()
-            for tensor, value in zip(self._changed, before, strict=True):
-                tensor.copy_(value)
-        torch.set_rng_state(random_before)
+        except (TypeError, RuntimeError):  # an operation that takes its arguments in another way
+            played = None
+        after = copies(kept)
+        put_back(kept, before)
         computed = self.compute(x, y, weight)
-        if not (
-            played
-            and torch.equal(random_after, torch.get_rng_state())
-            and _equal((*played[:2], *played[2], *after), (*computed[:2], *computed[2], *self._changed))
-        ):
+        if not (played and _equal((*played[:2], *played[2], *after), (*computed[:2], *computed[2], *copies(kept)))):
             self.played = None
         return computed
-
-
-def _copies(tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    return [tensor.clone() for tensor in tensors]
 
 
 def _likeness(x: Any, y: Any) -> Any:
@@ -177,15 +169,15 @@ class _Recorder(_Counter):
         super().__init__()
         self.calls: list[tuple[Any, tuple[Any, ...], dict[str, Any], Any]] = []
         self.held = 0
+        self.playable = True
 
     def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = super().__torch_dispatch__(operation, types, args, kwargs)
         made = [each for each in tree_leaves(result) if isinstance(each, torch.Tensor)]
-        if all(each.layout is torch.strided for each in made) and not any(tag in operation.tags for tag in _UNSEEN):
-            self.held += 0 if operation.is_view else sum(each.nbytes for each in made)
-        else:
-            self.held = _HELD
-        if self.held < _HELD:
+        self.held += 0 if operation.is_view else sum(each.nbytes for each in made if each.layout is torch.strided)
+        seen = all(each.layout is torch.strided for each in made) and not any(tag in operation.tags for tag in _UNSEEN)
+        self.playable = self.playable and seen and self.held < _HELD
+        if self.playable:
             self.calls.append((operation, args, kwargs or {}, result))
         else:
             self.calls.clear()
@@ -193,7 +185,7 @@ class _Recorder(_Counter):
 
     def recording(self, x: torch.Tensor, y: torch.Tensor, computed: Computed) -> _Recording | None:
         """The function (x, y) -> (loss, predictions, gradients) of these calls; None where there can be none."""
-        return _Source(self.calls, x, y, computed).recording() if self.calls else None
+        return _Source(self.calls, x, y, computed).recording() if self.playable else None
 
 
 class _Unplayable(Exception):
