@@ -17,13 +17,13 @@ def residual(relu):
     h = relu()(layers.BatchNormalization()(layers.Conv2D(4, 3, padding="same")(x)))
     h = layers.BatchNormalization()(layers.Conv2D(4, 3, padding="same", use_bias=False)(h))
     h = relu()(layers.Add()([h, x]))
-    h = layers.MaxPooling2D()(layers.Conv2D(3, 3, activation="relu")(h))
+    h = layers.MaxPooling2D()(layers.Conv2D(3, 3, activation="relu", use_bias=False)(h))
     return lamella.Model(x, layers.Flatten()(h))
 
 
 def trained(model, x):
     y = model(x, training=True)
-    grads = torch.autograd.grad(y.square().sum(), model.trainable_weights)
+    grads = torch.autograd.grad(y.square().sum(), [each for each in model.trainable_weights if each.requires_grad])
     return [y, *grads, *model.non_trainable_weights]
 
 
@@ -42,6 +42,31 @@ def test_pairs_are_exact(relu, rng, monkeypatch):
         layer.register_forward_hook(lambda *_: None)  # a hook: each layer runs on its own
     for mine, theirs in zip(trained(one, x), trained(other, x), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=0, atol=0)
+    np.testing.assert_array_equal(one.predict(x, verbose=0), other.predict(x, verbose=0))
+
+
+POOLED = [
+    (layers.Conv1D, layers.MaxPooling1D, (9, 4), {}),
+    (layers.Conv2D, layers.MaxPooling2D, (9, 8, 4), {"padding": "same"}),
+    (layers.Conv2D, layers.MaxPooling2D, (4, 9, 8), {"data_format": "channels_first"}),
+    (layers.Conv3D, layers.MaxPooling3D, (6, 6, 7, 2), {}),
+]
+
+
+@pytest.mark.parametrize("trainable", [True, False])
+@pytest.mark.parametrize(("convolution", "pooling", "shape", "options"), POOLED)
+def test_a_bias_that_is_added_after_pooling_is_the_same(convolution, pooling, shape, options, trainable, rng):
+    """To rounding in training: the sum that is its gradient adds up in another order. To the bit otherwise."""
+    inputs = lamella.Input(shape)
+    h = convolution(3, 3, activation="relu", bias_initializer="random_normal", name="convolution", **options)(inputs)
+    h = pooling(2, data_format=options.get("data_format"), padding=options.get("padding", "valid"))(h)
+    one = lamella.Model(inputs, layers.Flatten()(h))
+    one.get_layer("convolution").bias.requires_grad_(trainable)
+    x = torch.from_numpy(rng.normal(size=(5, *shape)).astype("float32"))
+    other = copy.deepcopy(one)
+    other.get_layer("convolution").register_forward_hook(lambda *_: None)
+    for mine, theirs in zip(trained(one, x), trained(other, x), strict=True):
+        torch.testing.assert_close(mine, theirs)
     np.testing.assert_array_equal(one.predict(x, verbose=0), other.predict(x, verbose=0))
 
 

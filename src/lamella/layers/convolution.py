@@ -188,12 +188,19 @@ class Convolution(WindowedConvolution):
         self._add_bias(self.filters)
 
     def convolve(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self._convolved(inputs, self.bias)
+
+    def convolve_without_bias(self, inputs: torch.Tensor) -> torch.Tensor:
+        """What `convolve` gives before the bias is added."""
+        return self._convolved(inputs, None)
+
+    def _convolved(self, inputs: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         x, kernel = self._floating(inputs), self._torch_kernel(self.kernel)
         if self._mixes_channels_only and self._sees_few_places(x):
-            return self._product(x, kernel)
+            return self._product(x, kernel, bias)
         if self._has_tiles and winograd.pays(x, kernel):
-            return winograd.convolution(x, kernel, self.bias)
-        return self._slide(x, kernel, self.bias, self.groups)
+            return winograd.convolution(x, kernel, bias)
+        return self._slide(x, kernel, bias, self.groups)
 
     def _sees_few_places(self, x: torch.Tensor) -> bool:
         """Whether so few places share the kernel that to sort it anew for a convolution takes longer than its sums."""
@@ -201,11 +208,11 @@ class Convolution(WindowedConvolution):
             return False
         return x.numel() <= _FEW_PLACES * x.shape[1] * self._steps[0] * self._steps[1]
 
-    def _product(self, x: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
+    def _product(self, x: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         """A window of one place is a product of matrices: of all places with the kernel."""
         down, across = self._steps
         places = x[:, :, ::down, ::across] if down * across > 1 else x
-        return F.linear(places.permute(0, 2, 3, 1), kernel.flatten(1), self.bias).permute(0, 3, 1, 2)
+        return F.linear(places.permute(0, 2, 3, 1), kernel.flatten(1), bias).permute(0, 3, 1, 2)
 
 
 @registry.register("Convolution1D")

@@ -19,7 +19,7 @@ from lamella.layers.pooling import MaxPooling1D, MaxPooling2D, MaxPooling3D
 def fused(first: Any, second: Any, place: int | None = None) -> Callable[..., torch.Tensor] | None:
     """A function that computes two layers quicker than one after the other, or None where there is nothing to gain.
 
-    Values and gradients are exactly those of the two. Hooks on the layers are respected: where there is one, the
+    Values and gradients are exactly those of the two, but for a bias that is added after pooling. Hooks on the layers are respected: where there is one, the
     layers run one after the other.
 
     Args:
@@ -85,11 +85,22 @@ class Pair:
 
 
 class ReluAfterPooling(Pair):
-    """relu then max-pooling as max-pooling then relu, which then sees a quarter of the numbers: they commute."""
+    """relu then max-pooling as max-pooling then relu, which then sees a quarter of the numbers: they commute.
+
+    So does adding a bias. In training it is added last, as its gradient then is a sum over a quarter of the numbers,
+    which rounds otherwise.
+    """
 
     def together(self, x: torch.Tensor) -> torch.Tensor:
         first, second = self.first, self.second
+        if self._bias_is_last():
+            return (second.outward(second.pool(first.convolve_without_bias(x))) + first.bias).relu_()
         return second.outward(second.pool(first.convolve(x)).relu_())
+
+    def _bias_is_last(self) -> bool:
+        first = self.first
+        trained = first.bias is not None and first.bias.requires_grad and torch.is_grad_enabled()
+        return trained and first.channels_last and not first._has_tiles  # products of tiles add it for nothing
 
 
 class ReluAfterNormalization(Pair):
