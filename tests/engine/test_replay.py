@@ -114,7 +114,7 @@ def test_moving_averages_are_counted_once(monkeypatch, make):
 
 
 def test_moving_averages_that_a_played_step_leaves_otherwise_are_noticed():
-    average, factors = torch.zeros(4), iter([0.5] * 3 + [0.25] * 9)
+    average, factors = torch.zeros(4), iter([0.5] * 4 + [0.25] * 8)
 
     def predict(x, weight):
         average.lerp_((x @ weight).detach(), next(factors))
@@ -122,7 +122,7 @@ def test_moving_averages_that_a_played_step_leaves_otherwise_are_noticed():
 
     step = Replay(step_of(predict), lambda: None)
     expected = torch.zeros(4)
-    for batch, factor in zip(batches(), [0.5] * 3 + [0.25] * 9, strict=False):
+    for batch, factor in zip(batches(), [0.5] * 4 + [0.25] * 8, strict=False):
         step(*batch)
         expected.lerp_(batch[0].sum(1), factor)
     assert step.played is None
@@ -139,7 +139,7 @@ def test_averages_that_a_failing_step_moved_are_put_back(monkeypatch):
     step = Replay(step_of(predict), lambda: None)
     expected = torch.zeros(4)
     for number, batch in enumerate(batches()):
-        if number == 3:
+        if number == 4:
             played = step.played
 
             def failing(x, y, played=played):
@@ -254,7 +254,7 @@ def step_of(predict):
     return compute
 
 
-def test_played_from_the_fifth_batch_on():
+def test_played_from_the_sixth_batch_on():
     calls = []
 
     def predict(x, weight):
@@ -270,7 +270,7 @@ def test_played_from_the_fifth_batch_on():
         assert loss.tolist() == expected[0].tolist()
         assert predicted.tolist() == expected[1].tolist()
         assert gradient.tolist() == expected[2][0].tolist()
-    assert len(calls) == 4
+    assert len(calls) == 5
 
 
 COUNTER = iter(range(1, 100))

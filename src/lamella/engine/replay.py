@@ -37,7 +37,7 @@ _UNSEEN = (torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape)
 
 
 class Replay:
-    """Computes as `compute` does, from the fifth batch on by playing its operations if that is worth it.
+    """Computes as `compute` does, from the sixth batch on by playing its operations if that is worth it.
 
     Args:
         compute: The step without its update.
@@ -55,7 +55,7 @@ class Replay:
         self._next: Compute | None = self._warm_up
         self._batch: Any = None
         self._known: Any = None
-        self._bookkeeping = 0.0
+        self._seconds = 0.0
         self._changed: Sequence[torch.Tensor] = ()
 
     def new_epoch(self, paused: bool) -> None:
@@ -81,19 +81,22 @@ class Replay:
 
     def _warm_up(self, x: Any, y: Any, weight: Any) -> Computed:
         self._next = self._measure
-        with _Counter() as counter:
-            computed = self.compute(x, y, weight)
-        self._bookkeeping = counter.operations * _BOOKKEEPING
-        return computed
+        return self.compute(x, y, weight)
 
     def _measure(self, x: Any, y: Any, weight: Any) -> Computed:
         start = time.perf_counter()
         computed = self.compute(x, y, weight)
-        seconds = time.perf_counter() - start
-        worth_it = seconds < _SHORT and self._bookkeeping > _WORTH * seconds
+        self._seconds = time.perf_counter() - start
         plain = weight is None and _likeness(x, y) is not None and type(computed[1]) is torch.Tensor
-        recorded = worth_it and plain and masking.get_mask(computed[1]) is None
-        self._next = self._record if recorded else None
+        recorded = self._seconds < _SHORT and plain and masking.get_mask(computed[1]) is None
+        self._next = self._count if recorded else None
+        return computed
+
+    def _count(self, x: Any, y: Any, weight: Any) -> Computed:
+        with _Counter() as counter:
+            computed = self.compute(x, y, weight)
+        worth_it = counter.operations * _BOOKKEEPING > _WORTH * self._seconds
+        self._next = self._record if worth_it else None
         return computed
 
     def _record(self, x: Any, y: Any, weight: Any) -> Computed:

@@ -19,8 +19,8 @@ from lamella.layers.pooling import MaxPooling1D, MaxPooling2D, MaxPooling3D
 def fused(first: Any, second: Any, place: int | None = None) -> Callable[..., torch.Tensor] | None:
     """A function that computes two layers quicker than one after the other, or None where there is nothing to gain.
 
-    Values and gradients are exactly those of the two, but for a bias that is added after pooling. Hooks on the layers are respected: where there is one, the
-    layers run one after the other.
+    Values and gradients are exactly those of the two, but for a bias that is added after pooling. Hooks on the layers
+    are respected: where there is one, the layers run one after the other.
 
     Args:
         first: A layer (or layers that were fused) whose result `second` alone uses.

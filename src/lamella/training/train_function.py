@@ -27,7 +27,7 @@ def make_train_function(model: Any, recorded: bool = True) -> Any:
 
     Args:
         model: A prepared model.
-        recorded: Whether small steps are recorded and played (`model._replay`): it pays after some five batches.
+        recorded: Whether small steps are recorded and played (`model._replay`): it pays after some six batches.
     """
     model._replay = None
     if overridden(model, "train_step") or overridden(model, "compute_metrics"):
