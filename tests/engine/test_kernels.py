@@ -55,6 +55,33 @@ def test_fast_precision_uses_rounding_units_where_there_are_some(setting, monkey
     assert setting.fp32_precision == "none"
 
 
+WIDE = {
+    "a wide layer": (lamella.layers.Dense(4), torch.ones(600, 20000), "bf16"),
+    "a narrow layer": (lamella.layers.Dense(4), torch.ones(600, 200), "none"),
+    "a narrow layer at many places": (lamella.layers.Dense(4), torch.ones(600, 100, 200), "bf16"),
+    "short steps, however many": (lamella.layers.GRU(8), torch.ones(600, 50, 200), "none"),
+    "long steps": (lamella.layers.SimpleRNN(200), torch.ones(600, 2, 3), "bf16"),
+}
+
+
+@pytest.mark.parametrize("case", WIDE)
+def test_seeded_runs_choose_by_size(case, setting, monkeypatch):
+    """A clock would choose otherwise from run to run."""
+    layer, x, chosen = WIDE[case]
+    monkeypatch.setattr(kernels, "is_amd", lambda: True)
+    monkeypatch.setattr(kernels, "onednn_is_accurate", lambda: True)
+    monkeypatch.setattr(kernels, "onednn_is_faster", None)
+    monkeypatch.setattr(kernels.random, "seeded", True)
+    seen = []
+    look = lamella.callbacks.LambdaCallback(on_train_batch_begin=lambda *_: seen.append(setting.fp32_precision))
+    model = lamella.Sequential([lamella.Input(x.shape[1:]), layer])
+    model.compile("sgd", "mse")
+    y = torch.zeros(model.compute_output_shape(x.shape))
+    model.fit(x, y, batch_size=600, callbacks=[look], verbose=0)
+    model.fit(iter([(x, y)]), callbacks=[look], verbose=0)  # of a stream, what comes next is not known
+    assert seen == [chosen, "bf16"]
+
+
 def test_fast_precision_is_asked_for_in_compile(setting, monkeypatch):
     monkeypatch.setattr(kernels, "is_amd", lambda: False)
     monkeypatch.setattr(kernels, "cpu_flags", lambda: frozenset({"amx_bf16"}))

@@ -24,6 +24,9 @@ from lamella.engine import random
 ACCURACY = 2e-6
 """The largest relative error (norm of the difference over the norm) that counts as float32-accurate."""
 
+_SMALL = 10**7
+"""Multiplications in a product from which on oneDNN is no slower than MKL. Of a tenth it takes twice the time."""
+
 
 @cache
 def cpu_flags() -> frozenset[str]:
@@ -95,7 +98,9 @@ def _precision(value: str, settings: Any = None) -> Iterator[None]:
 
 
 @contextmanager
-def best_matmul(device: torch.device, precision: str = "accurate") -> Iterator[None]:
+def best_matmul(
+    device: torch.device, precision: str = "accurate", multiplications: int | None = None
+) -> Iterator[None]:
     """Within it, float32 products run on the device's faster unit; a setting that the user made is left alone.
 
     Args:
@@ -103,8 +108,9 @@ def best_matmul(device: torch.device, precision: str = "accurate") -> Iterator[N
         precision: `"accurate"`: only where float32's accuracy is kept. `"fast"`: also where factors are rounded,
             to TF32 (10 bits after the leading one) on NVIDIA GPUs, and to bfloat16 (7 bits) on CPUs with bf16 units;
             sums stay in float32.
+        multiplications: What the largest product takes, where that is known: by it seeded runs choose.
     """
-    settings, quicker = _quicker(device, precision == "fast")
+    settings, quicker = _quicker(device, precision == "fast", multiplications)
     if settings is None or settings.fp32_precision != "none":
         yield
     else:
@@ -112,15 +118,19 @@ def best_matmul(device: torch.device, precision: str = "accurate") -> Iterator[N
             yield
 
 
-def _quicker(device: torch.device, fast: bool) -> tuple[Any, str]:
+def _quicker(device: torch.device, fast: bool, multiplications: int | None = None) -> tuple[Any, str]:
     if device.type == "cuda" and fast:
         return torch.backends.cuda.matmul, "tf32"
     if device.type != "cpu":
         return None, "none"
     rounds = fast and _has_rounding_units()
-    # Seeded runs are to be bit-equal, so what a clock says has no part in them.
-    if rounds or (is_amd() and onednn_is_accurate() and (random.seeded or onednn_is_faster())):
+    if rounds:
         return _settings(), "bf16"
+    if is_amd() and onednn_is_accurate():
+        # Seeded runs are to be bit-equal, so what a clock says has no part in them.
+        large = multiplications is None or multiplications >= _SMALL
+        if large if random.seeded else onednn_is_faster():
+            return _settings(), "bf16"
     return None, "none"
 
 

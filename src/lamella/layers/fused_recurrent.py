@@ -1,4 +1,4 @@
-"""The way to torch's fused recurrent kernels: oneDNN's and ATen's on the CPU, cuDNN on CUDA.
+"""The way to fused recurrent kernels: oneDNN's and ATen's on the CPU, cuDNN on CUDA, and `recurrent_gradients`.
 
 They compute all steps in one call, and know nothing of masks. Here any mask is brought to the one form that
 they can bear, without looking at its values (which would wait for the device): the real steps of each sample
@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import _VF  # type: ignore[attr-defined]
 
 from lamella import activations
+from lamella.layers import recurrent_gradients
 
 _SURE = 1e4  # sigmoid(1e4) is 1 and sigmoid(-1e4) is 0, to the last bit
 
@@ -103,6 +105,10 @@ def gru(
     Returns:
         The outputs (batch, time, units), and the last state.
     """
+    if recurrent_gradients.pays(x, h, kernel.t(), recurrent_kernel.t()):
+        inward, own = (None, None) if bias is None else bias.unbind()
+        y, last = recurrent_gradients.gru(_projected(x, kernel, inward), h, recurrent_kernel, own)
+        return y.transpose(0, 1), [last]
     weights = [_swapped(kernel.t()), _swapped(recurrent_kernel.t())]
     if bias is not None:
         weights += [_swapped(bias[0]), _swapped(bias[1])]
@@ -120,6 +126,9 @@ def simple(
     relu: bool = False,
 ) -> tuple[torch.Tensor, list[torch.Tensor]]:
     """All steps of a plain recurrent layer with tanh (or ReLU); shapes as for `gru`, with one gate and one bias."""
+    if recurrent_gradients.pays(x, h, kernel.t(), recurrent_kernel.t()):
+        y, last = recurrent_gradients.simple(_projected(x, kernel, bias), h, recurrent_kernel, relu)
+        return y.transpose(0, 1), [last]
     run = _VF.rnn_relu if relu else _VF.rnn_tanh
     weights = [kernel.t(), recurrent_kernel.t()]
     if bias is not None:
@@ -127,6 +136,11 @@ def simple(
     state = h.unsqueeze(0).contiguous()
     y, h = run(x, state, _laid_out(weights), bias is not None, 1, 0.0, _records(), False, True)
     return y, [h.squeeze(0)]
+
+
+def _projected(x: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    """The inputs' share of each step, (time, batch, gates * units)."""
+    return F.linear(x.transpose(0, 1).contiguous(), kernel.t(), bias)
 
 
 def _records() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -46,7 +47,7 @@ def train(
             model._train_function, libraries, getattr(source, "batch_size", None), model._quickest_way
         )
     try:
-        with best_matmul(device, model.precision):
+        with best_matmul(device, model.precision, _largest_product(model, source)):
             fit_epochs(model, source, validation, run, epochs, verbose, validation_freq)
     except Exception as error:
         run.call("on_train_error", error)
@@ -64,6 +65,19 @@ def train(
         elif model._replay is not None:
             model._replay.let_go()
     return history
+
+
+def _largest_product(model: Any, source: Any) -> int | None:
+    """The multiplications of the largest product that a weight may take part in; None where the data stream."""
+    if not source.lasting:
+        return None
+    inputs = [each for each in pytree.tree_leaves(source.peek()[0]) if isinstance(each, torch.Tensor)]
+    rows = [math.prod(each.shape[:-1] if each.is_floating_point() else each.shape) for each in inputs]
+    every_step = [cell.recurrent_kernel.numel() for cell in model.modules() if hasattr(cell, "recurrent_kernel")]
+    if every_step:  # one product of all steps with the inputs' kernel, and one for each step with this one
+        return length(inputs) * max(every_step)
+    sizes = [weight.numel() for weight in model.trainable_weights if weight.ndim == 2]
+    return max(rows, default=0) * max(sizes, default=0)
 
 
 def watched(model: Any, source: Any, callbacks: Any, verbose: Any) -> tuple[CallbackList, Progress]:
