@@ -98,7 +98,10 @@ def stamp(result: dict, command: str, measured_on: str) -> dict:
 
 
 def write(new: dict, device: str = "cpu") -> None:
-    """Merge the rows just measured into results.json and print all rows between the markers of RESULTS.md."""
+    """Merge the rows just measured into results.json and print all rows between the markers of RESULTS.md.
+
+    What the page tells of rows that results.json does not know, measured elsewhere or long ago, stays.
+    """
     page_file, raw = FILES[device]
     results = json.loads(raw.read_text()) if raw.exists() else {}
     results |= new
@@ -106,18 +109,23 @@ def write(new: dict, device: str = "cpu") -> None:
     raw.write_text(json.dumps(results, indent=1) + "\n")
     text = page_file.read_text() if page_file.exists() else f"# Results\n\n{BEGIN}\n{END}\n"
     before, rest = text.split(BEGIN, 1)
-    after = rest.split(END, 1)[1]
-    page_file.write_text(f"{before}{BEGIN}\n\n{page(results)}\n\n{END}{after}")
+    earlier, after = rest.split(END, 1)
+    page_file.write_text(f"{before}{BEGIN}\n\n{page(results, earlier)}\n\n{END}{after}")
 
 
-def page(results: dict) -> str:
+def page(results: dict, earlier: str = "") -> str:
     steps = {name: result for name, result in results.items() if name != "script"}
-    parts = ["Milliseconds per training step, median.", overview(steps)] if steps else []
+    titles = {result["title"] for result in results.values()}
+    others = [part for part in earlier.strip().split("\n### ")[1:] if part.split("\n", 1)[0] not in titles]
+    lines = {line.split(" | ")[0].removeprefix("| "): line for line in earlier.splitlines() if line.startswith("| ")}
+    unmeasured = [lines[title] for title in (part.split("\n", 1)[0] for part in others) if title in lines]
+    table = "\n".join([overview(steps), *unmeasured])
+    parts = ["Milliseconds per training step, median.", table] if steps else []
     for name, result in results.items():
         parts.append(row_table(result, "s" if name == "script" else "ms/step"))
         conditions = f"Measured {result['date']} with `{result['command']}` on {result['machine']}"
         parts.append(f"{conditions}; {used(result)}.")
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, *(f"### {part.strip()}" for part in others)])
 
 
 def used(result: dict) -> str:

@@ -139,8 +139,9 @@ def _product(h: torch.Tensor, kernel: torch.Tensor, noise: torch.Tensor | None) 
 class GRU(RNN):
     """The gated recurrent unit: one gate mixes the old state with a candidate, another resets what the candidate sees.
 
-    With the default activations, `reset_after` and no recurrent dropout, all steps are computed by one kernel of
-    torch's (cuDNN on CUDA), with a mask too; otherwise step by step, to the same result.
+    With the default activations, `reset_after` and no recurrent dropout, all steps are computed by one kernel
+    (torch's; cuDNN on CUDA; in training on the CPU Lamella's own), with a mask too; otherwise step by step, to the same
+    result.
 
     Args:
         units: The number of outputs.
