@@ -39,6 +39,11 @@ def convolutions():
     return lamella.Model(images, layers.Dense(3)(layers.Flatten()(h)))
 
 
+def recurrent():
+    sequences = [layers.GRU(5, return_sequences=True), layers.SimpleRNN(5)]
+    return lamella.Sequential([lamella.Input((6, 4)), *sequences, layers.Dense(3)])
+
+
 def normalized():
     return lamella.Sequential(
         [lamella.Input((6, 4)), layers.Flatten(), layers.Dense(8), layers.BatchNormalization(), layers.Dense(3)]
@@ -83,7 +88,7 @@ def both_ways(monkeypatch, make, callbacks=(), **fit):
     return played._replay
 
 
-@pytest.mark.parametrize("make", [classifier, convolutions])
+@pytest.mark.parametrize("make", [classifier, convolutions, recurrent])
 def test_a_played_training_is_the_same_to_the_bit(monkeypatch, make):
     assert both_ways(monkeypatch, make).played is not None
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.utils import _pytree as pytree
 
-from lamella.engine import cluster
+from lamella.engine import cluster, random
 from lamella.engine.batches import length
 from lamella.engine.device import device_of
 from lamella.engine.kernels import best_matmul, keep_freed_memory, matmul_choices
@@ -47,7 +47,8 @@ def train(
             model._train_function, libraries, getattr(source, "batch_size", None), model._quickest_way
         )
     try:
-        with best_matmul(device, model.precision, _largest_product(model, source)):
+        largest = _largest_product(model, source) if on_cpu and random.seeded else None
+        with best_matmul(device, model.precision, largest):
             fit_epochs(model, source, validation, run, epochs, verbose, validation_freq)
     except Exception as error:
         run.call("on_train_error", error)
