@@ -5,9 +5,9 @@ import torch
 
 from lamella import layers
 from lamella.layers import recurrent_gradients
-from lamella.layers.recurrent_gradients import gru, simple
+from lamella.layers.recurrent_gradients import gru, lstm, simple
 
-STEPS, BATCH, UNITS = 7, 3, 4
+STEPS, BATCH, UNITS = 4, 2, 3
 KINDS = {
     "gru": (3, lambda x, h, kernel, bias: gru(x, h, kernel, bias)),
     "gru without bias": (3, lambda x, h, kernel, bias: gru(x, h, kernel, None)),
@@ -47,7 +47,35 @@ def test_gradients_have_gradients(kind, use):
     assert torch.autograd.gradgradcheck(lambda *given: USES[use](*function(*given)), inputs(gates))
 
 
+def with_noise(x, h, kernel, bias):
+    noise = (torch.rand(4, BATCH, UNITS, generator=torch.Generator().manual_seed(2)) < 0.6) / 0.6
+    return lstm(x + bias, h, h.flip(0), kernel, noise.to(x.dtype))
+
+
+CARRIES = {
+    "all": lambda outputs, last, carry: outputs.sin(),
+    "carry": lambda outputs, last, carry: carry,
+    "both": lambda outputs, last, carry: outputs.cos() + last * carry,
+}
+
+
+@pytest.mark.parametrize("together", [1, 3 * BATCH * UNITS, 2**18])
+@pytest.mark.parametrize("use", CARRIES)
+def test_gradients_of_an_lstm_with_noise_are_those_of_differences(use, together, monkeypatch):
+    monkeypatch.setattr(recurrent_gradients, "_TOGETHER", together)
+    assert torch.autograd.gradcheck(lambda *given: CARRIES[use](*with_noise(*given)), inputs(4))
+
+
+@pytest.mark.parametrize("use", CARRIES)
+def test_gradients_of_an_lstm_with_noise_have_gradients(use):
+    assert torch.autograd.gradgradcheck(lambda *given: CARRIES[use](*with_noise(*given)), inputs(4))
+
+
 LAYERS = {
+    "lstm": lambda **options: layers.LSTM(8, recurrent_dropout=0.4, seed=1, **options),
+    "lstm that drops inputs too": lambda **options: layers.LSTM(
+        8, recurrent_dropout=0.4, dropout=0.3, seed=1, **options
+    ),
     "gru": lambda **options: layers.GRU(8, **options),
     "gru without bias": lambda **options: layers.GRU(8, use_bias=False, **options),
     "tanh": lambda **options: layers.SimpleRNN(8, **options),
@@ -65,13 +93,14 @@ def test_layers_train_as_with_the_kernels_of_torch(kind, options, masked, monkey
     mask = torch.rand(5, 9) < 0.7 if masked else None
 
     def computed():
+        layer.cell._generator = None  # the same noise again
         found = layer(x, mask=mask, training=True)
         found = list(found) if isinstance(found, (list, tuple)) else [found]
         total = sum((each * torch.arange(1.0, each.numel() + 1).view_as(each)).sum() for each in found)
         return [*found, *torch.autograd.grad(total, [x, *layer.trainable_weights])]
 
     taken = []
-    for name in ("gru", "simple"):
+    for name in ("gru", "simple", "lstm"):
         own = getattr(recurrent_gradients, name)
         monkeypatch.setattr(recurrent_gradients, name, lambda *given, own=own: taken.append(1) or own(*given))
     by_hand = computed()

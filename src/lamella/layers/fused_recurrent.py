@@ -72,18 +72,23 @@ def lstm(
         The outputs (batch, time, units), and the last state and carry.
     """
     weights = [kernel.t(), recurrent_kernel.t()]
-    if padding is not None:  # one feature more: where it is 1, the input gate is shut and the forget gate open
-        units = recurrent_kernel.shape[0]
-        row = kernel.new_zeros(1, 4 * units)
-        row[:, :units] = -_SURE
-        row[:, units : 2 * units] = _SURE
+    if padding is not None:  # one feature more, which is 1 there
         x = torch.cat([x, padding.unsqueeze(-1).to(x.dtype)], -1)
-        weights[0] = torch.cat([kernel, row]).t()
+        weights[0] = torch.cat([kernel, gates_that_keep(kernel)]).t()
     if bias is not None:
         weights += [bias, torch.zeros_like(bias)]
     states = (h.unsqueeze(0).contiguous(), c.unsqueeze(0).contiguous())
     y, h, c = _VF.lstm(x, states, _laid_out(weights), bias is not None, 1, 0.0, _records(), False, True)
     return y, [h.squeeze(0), c.squeeze(0)]
+
+
+def gates_that_keep(kernel: torch.Tensor) -> torch.Tensor:
+    """What shuts the input gate of an LSTM and opens the forget gate, so that the carry stays: (1, 4 * units)."""
+    units = kernel.shape[1] // 4
+    row = kernel.new_zeros(1, 4 * units)
+    row[:, :units] = -_SURE
+    row[:, units : 2 * units] = _SURE
+    return row
 
 
 def gru(

@@ -233,8 +233,8 @@ class RecurrentCell(DropoutCell):
         """One step, from the inputs' share of it (batch, gates * units) and the states."""
         raise NotImplementedError
 
-    def can_be_fused(self, training: bool | None) -> bool:
-        """Whether one of torch's kernels computes this cell."""
+    def can_be_fused(self, training: bool | None, x: torch.Tensor | None = None) -> bool:
+        """Whether one kernel computes all steps of this cell, for the inputs `x` at least."""
         return self._is_usual() and not (
             training and (self.recurrent_dropout or (self.dropout and self._noises is not None))
         )
@@ -242,7 +242,7 @@ class RecurrentCell(DropoutCell):
     def fused(
         self, x: torch.Tensor, states: States, training: bool | None, padding: torch.Tensor | None
     ) -> tuple[torch.Tensor, States]:
-        """All steps in one kernel of torch's, where it can be: the outputs and the last states.
+        """All steps in one kernel, where it can be: the outputs and the last states.
 
         Args:
             x: (batch, time, features).

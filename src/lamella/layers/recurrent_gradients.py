@@ -1,9 +1,9 @@
-"""GRU and plain recurrent layers in training on the CPU, with gradients written by hand.
+"""GRU, plain recurrent layers, and LSTM with dropout of its state, in training on the CPU: gradients written by hand.
 
-torch's kernels for them are loops over small operations, whose gradients autograd finds one by one, those of the
-weights in every step anew. Here the loop keeps what the gradient needs. On the way back its factors are computed for
-many steps at once, a step is a product and two small operations, and the gradient of the recurrent kernel is one
-product over all steps.
+torch's kernels are loops over small operations, whose gradients autograd finds one by one, those of the weights in
+every step anew; for a dropped state there is no kernel at all. (For LSTM without that oneDNN's is as quick.) Here the
+loop keeps what the gradient needs. On the way back its factors are computed for many steps at once, a step is a product
+and a few small operations, and the gradient of the recurrent kernel is one product over all steps.
 
 Everything is ordered (time, batch, ...); `projected` is the inputs' share of each step.
 """
@@ -62,6 +62,29 @@ def simple(projected: torch.Tensor, h: torch.Tensor, kernel: torch.Tensor, relu:
         The outputs (time, batch, units), and the last of them.
     """
     found: States = _Simple.apply(projected, h, kernel, relu)
+    return found
+
+
+def lstm(
+    projected: torch.Tensor, h: torch.Tensor, c: torch.Tensor, kernel: torch.Tensor, noise: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """All steps of an LSTM, each of whose gates sees the state through noise of its own, the same in all steps.
+
+    With s_k = (h * noise_k) @ kernel_k for the gates k = i, f, g, o:
+
+        i, f, o = sigmoid(x_i + s_i), ...;  g = tanh(x_g + s_g);  c' = f * c + i * g;  h' = o * tanh(c')
+
+    Args:
+        projected: (time, batch, 4 * units), for i, f, g and o.
+        h: The state at first, (batch, units).
+        c: The carry at first, (batch, units).
+        kernel: (units, 4 * units).
+        noise: (4, batch, units).
+
+    Returns:
+        The outputs (time, batch, units), and the last state and carry.
+    """
+    found: tuple[torch.Tensor, torch.Tensor, torch.Tensor] = _Lstm.apply(projected, h, c, kernel, noise)
     return found
 
 
@@ -175,6 +198,89 @@ def _simple_in_torch(act: Any, projected: torch.Tensor, h: torch.Tensor, kernel:
     return torch.stack(outputs), h
 
 
+class _Lstm(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, projected: torch.Tensor, h: torch.Tensor, c: torch.Tensor, kernel: torch.Tensor, noise: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        steps, batch, _ = projected.shape
+        x = projected.reshape(steps, batch, 4, -1).transpose(1, 2)
+        gates = projected.new_empty(x.shape)  # (time, 4, batch, units)
+        states, carries = _starting_with(h, steps), _starting_with(c, steps)
+        shown = torch.empty_like(carries[1:])
+        kernels = _by_gate(kernel)
+        seen = torch.empty_like(noise)
+        parts = (x, gates, *gates.unbind(1), gates[:, :2], states[:-1], states[1:], carries[:-1], carries[1:], shown)
+        for each, own, i, f, g, o, both, before, after, old_c, new_c, of_c in zip(
+            *map(torch.unbind, parts), strict=True
+        ):
+            torch.mul(before, noise, out=seen)
+            torch.baddbmm(each, seen, kernels, out=own)
+            both.sigmoid_()
+            g.tanh_()
+            o.sigmoid_()
+            torch.mul(f, old_c, out=new_c).addcmul_(i, g)
+            torch.tanh(new_c, out=of_c)
+            torch.mul(o, of_c, out=after)
+        ctx.save_for_backward(projected, h, c, kernel, noise, gates, states, carries, shown)
+        ctx.set_materialize_grads(False)
+        return states[1:], states[-1].clone(), carries[-1].clone()
+
+    @staticmethod
+    def backward(ctx: Any, d_outputs: Any, d_last: Any, d_carry: Any) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
+        *inputs, gates, states, carries, shown = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return _differentiable(_lstm_in_torch, inputs, ctx.needs_input_grad, (d_outputs, d_last, d_carry))
+        kernel, noise = inputs[3:]
+        steps, _, batch, units = gates.shape
+        d = torch.empty_like(gates)
+        back = _by_gate(kernel).transpose(1, 2)
+        dh, dc = _gradient_of_last(shown[0], d_last), _gradient_of_last(shown[0], d_carry)
+        own = torch.empty_like(noise)
+        for part in _parts(steps, dh.numel()):
+            of_carry = _lstm_factors(gates[part], carries[:-1][part], shown[part], d[part])
+            for step in reversed(range(part.start, part.stop)):
+                if d_outputs is not None:
+                    dh += d_outputs[step]
+                dc.addcmul_(dh, of_carry[step - part.start])
+                d[step, 3] *= dh
+                d[step, :3] *= dc
+                dc *= gates[step, 1]
+                torch.bmm(d[step], back, out=own)
+                torch.sum(own.mul_(noise), 0, out=dh)
+        seen = [(states[:-1] * each).view(steps * batch, units) for each in noise]
+        d_kernel = torch.cat([d[:, k].reshape(steps * batch, units).t() @ seen[k] for k in range(4)]).t()
+        return d.transpose(1, 2).reshape(steps, batch, 4 * units), dh, dc, d_kernel, None
+
+
+def _by_gate(kernel: torch.Tensor) -> torch.Tensor:
+    return torch.stack(kernel.chunk(4, 1))
+
+
+def _lstm_factors(gates: torch.Tensor, c: torch.Tensor, shown: torch.Tensor, d: torch.Tensor) -> torch.Tensor:
+    """By what the gradient of a carry is multiplied to give those of i, f and g before their activations, and the
+    gradient of a state to give those of o and, returned, of the carry."""
+    i, f, g, o = gates.unbind(1)
+    of_i, of_f, of_g, of_o = d.unbind(1)
+    for gate, factor, other in ((i, of_i, g), (f, of_f, c), (o, of_o, shown)):
+        torch.addcmul(gate, gate, gate, value=-1.0, out=factor).mul_(other)
+    torch.mul(g, g, out=of_g)
+    torch.addcmul(i, i, of_g, value=-1.0, out=of_g)
+    return torch.addcmul(o, o * shown, shown, value=-1.0)
+
+
+def _lstm_in_torch(
+    projected: torch.Tensor, h: torch.Tensor, c: torch.Tensor, kernel: torch.Tensor, noise: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    kernels, outputs = _by_gate(kernel), []
+    for x in projected.unbind():
+        i, f, g, o = torch.baddbmm(x.unflatten(1, (4, -1)).transpose(0, 1), h * noise, kernels)
+        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+        h = o.sigmoid() * c.tanh()
+        outputs.append(h)
+    return torch.stack(outputs), h, c
+
+
 def _starting_with(h: torch.Tensor, steps: int) -> torch.Tensor:
     """Room for the states before and after each step, of which the first is there."""
     states = h.new_empty(steps + 1, *h.shape)
@@ -193,7 +299,10 @@ def _parts(steps: int, size: int) -> Iterator[slice]:
 
 
 def _differentiable(
-    formula: Callable[..., States], inputs: Sequence[torch.Tensor], needed: Sequence[bool], gradients: Sequence[Any]
+    formula: Callable[..., tuple[torch.Tensor, ...]],
+    inputs: Sequence[torch.Tensor],
+    needed: Sequence[bool],
+    gradients: Sequence[Any],
 ) -> tuple[torch.Tensor | None, ...]:
     """The gradients in a form that has gradients itself: those of the formula, as torch finds them."""
     given = [(output, each) for output, each in zip(formula(*inputs), gradients, strict=True) if each is not None]

@@ -87,7 +87,7 @@ def _run_fused(
     training: bool | None,
     zero_output: bool,
 ) -> Ran | None:
-    if not (cell.can_be_fused(training) and available(x) and fits(x, states, cell.kernel, cell.units)):
+    if not (cell.can_be_fused(training, x) and available(x) and fits(x, states, cell.kernel, cell.units)):
         return None
     if mask is None:
         y, after = cell.fused(x, states, training, None)
