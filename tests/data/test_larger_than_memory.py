@@ -265,6 +265,16 @@ def test_waiting_for_data_is_told(capsys):
     assert "waiting" not in capsys.readouterr().out
 
 
+def test_a_short_pause_is_not_told(capsys):
+    def paused():
+        for _ in range(2):  # the first is drawn before the epoch begins
+            yield X[:16], Y[:16]
+            time.sleep(0.01)
+
+    a_model().fit(paused(), verbose=2)
+    assert "waiting" not in capsys.readouterr().out
+
+
 def test_progress_counts_the_waiting():
     progress = Progress(2, None)
     assert list(progress.timed(iter([1, 2]))) == [1, 2]

@@ -17,6 +17,8 @@ INTERVAL = 0.25
 
 _NOTABLE = 0.2
 """The share of the time spent waiting for data from which on it is told."""
+_FELT = 0.05
+"""Seconds; whoever waited for less in all has nothing to mend, and a pause of the machine is no lack of data."""
 
 
 class Progress:
@@ -125,7 +127,7 @@ class Progress:
 
     def _waiting(self, seconds: float) -> str:
         share = self.waited / max(seconds, 1e-9)
-        return f" - {share:.0%} of the time waiting for data" if share > _NOTABLE else ""
+        return f" - {share:.0%} of the time waiting for data" if share > _NOTABLE and self.waited > _FELT else ""
 
 
 _BAR = "{desc}  {n_fmt}/{total_fmt} {bar} {elapsed}<{remaining}  {postfix}"
