@@ -116,16 +116,16 @@ def write(new: dict, device: str = "cpu") -> None:
 def page(results: dict, earlier: str = "") -> str:
     steps = {name: result for name, result in results.items() if name != "script"}
     titles = {result["title"] for result in results.values()}
-    others = [part for part in earlier.strip().split("\n### ")[1:] if part.split("\n", 1)[0] not in titles]
-    lines = {line.split(" | ")[0].removeprefix("| "): line for line in earlier.splitlines() if line.startswith("| ")}
-    unmeasured = [lines[title] for title in (part.split("\n", 1)[0] for part in others) if title in lines]
-    table = "\n".join([overview(steps), *unmeasured])
-    parts = ["Milliseconds per training step, median.", table] if steps else []
+    head, *told = earlier.strip().split("\n### ")
+    others = {title: part for part in told if (title := part.split("\n", 1)[0]) not in titles}
+    lines = {line.split(" | ")[0].removeprefix("| "): line for line in head.splitlines() if line.startswith("| ")}
+    table = "\n".join([overview(steps), *(lines[title] for title in others if title in lines)])
+    parts = ["Milliseconds per training step, median.", table] if steps else [head.strip()]
     for name, result in results.items():
         parts.append(row_table(result, "s" if name == "script" else "ms/step"))
         conditions = f"Measured {result['date']} with `{result['command']}` on {result['machine']}"
         parts.append(f"{conditions}; {used(result)}.")
-    return "\n\n".join([*parts, *(f"### {part.strip()}" for part in others)])
+    return "\n\n".join([*parts, *(f"### {part.strip()}" for part in others.values())])
 
 
 def used(result: dict) -> str:

@@ -59,6 +59,7 @@ WIDE = {
     "a wide layer": (lamella.layers.Dense(4), torch.ones(600, 20000), "bf16"),
     "a narrow layer": (lamella.layers.Dense(4), torch.ones(600, 200), "none"),
     "a narrow layer at many places": (lamella.layers.Dense(4), torch.ones(600, 100, 200), "bf16"),
+    "convolutions alone": (lamella.layers.Conv1D(4, 3), torch.ones(600, 5, 2), "bf16"),
     "short steps, however many": (lamella.layers.GRU(8), torch.ones(600, 50, 200), "none"),
     "long steps": (lamella.layers.SimpleRNN(200), torch.ones(600, 2, 3), "bf16"),
 }

@@ -116,7 +116,7 @@ class _Gru(torch.autograd.Function):
         steps, batch, units = candidates.shape
         z = gates[..., :units]
         d = gates.new_empty(steps, batch, 4, units)  # of s_n, z, r, n: of what the state adds, and of what x adds
-        back = torch.cat([kernel[:, 2 * units :], kernel[:, : 2 * units]], 1).t()
+        back = kernel.roll(units, 1).t()  # its columns in that order
         dh = _gradient_of_last(candidates[0], d_last)
         for part in _parts(steps, dh.numel()):
             _factors(gates[part], candidates[part], states[:-1][part], d[part])

@@ -69,16 +69,19 @@ def train(
 
 
 def _largest_product(model: Any, source: Any) -> int | None:
-    """The multiplications of the largest product that a weight may take part in; None where the data stream."""
+    """The multiplications of the largest product that a weight may take part in.
+
+    None where the data stream, or where no weight is a matrix.
+    """
     if not source.lasting:
         return None
     inputs = [each for each in pytree.tree_leaves(source.peek()[0]) if isinstance(each, torch.Tensor)]
-    rows = [math.prod(each.shape[:-1] if each.is_floating_point() else each.shape) for each in inputs]
     every_step = [cell.recurrent_kernel.numel() for cell in model.modules() if hasattr(cell, "recurrent_kernel")]
     if every_step:  # one product of all steps with the inputs' kernel, and one for each step with this one
         return length(inputs) * max(every_step)
+    rows = [math.prod(each.shape[:-1] if each.is_floating_point() else each.shape) for each in inputs]
     sizes = [weight.numel() for weight in model.trainable_weights if weight.ndim == 2]
-    return max(rows, default=0) * max(sizes, default=0)
+    return max(rows) * max(sizes) if rows and sizes else None
 
 
 def watched(model: Any, source: Any, callbacks: Any, verbose: Any) -> tuple[CallbackList, Progress]:
