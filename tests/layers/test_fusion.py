@@ -9,6 +9,7 @@ import torch
 import lamella
 from lamella import layers
 from lamella.layers.fusion import ReluAfterNormalization, ReluAfterPooling, ReluAfterSum, fused
+from lamella.layers.unseen import Unseen
 
 
 def residual(relu):
@@ -21,6 +22,11 @@ def residual(relu):
     return lamella.Model(x, layers.Flatten()(h))
 
 
+def kinds_of_steps(model):
+    functions = [step.function for step in model._graph.steps]
+    return [type(each.function if isinstance(each, Unseen) else each).__name__ for each in functions]
+
+
 def trained(model, x):
     y = model(x, training=True)
     grads = torch.autograd.grad(y.square().sum(), [each for each in model.trainable_weights if each.requires_grad])
@@ -31,7 +37,7 @@ def trained(model, x):
 def test_pairs_are_exact(relu, rng, monkeypatch):
     x = torch.from_numpy(rng.normal(size=(6, 8, 8, 4)).astype("float32"))
     one = residual(relu)
-    kinds = [type(step.function).__name__ for step in one._graph.steps]
+    kinds = kinds_of_steps(one)
     assert sorted(kind for kind in kinds if kind.startswith("ReluAfter")) == [
         "ReluAfterNormalization",
         "ReluAfterNormalizedSum",
@@ -83,7 +89,7 @@ def test_sums_onto_normalized_values_are_exact(relu, rng):
     x = torch.from_numpy(rng.normal(size=(6, 8, 8, 4)).astype("float32"))
     inputs = lamella.Input((8, 8, 4))
     one = lamella.Model(inputs, downsampling(downsampling(inputs, relu), relu))
-    kinds = [type(step.function).__name__ for step in one._graph.steps]
+    kinds = kinds_of_steps(one)
     assert kinds.count("ReluAfterNormalizedSum" if relu else "SumWithNormalization") == 2
     assert kinds.count("BatchNormalization") == 2  # the other branch's
     other = copy.deepcopy(one)

@@ -12,12 +12,20 @@ def channels_first(pictures: torch.Tensor) -> torch.Tensor:
 
 
 def channels_last(maps: torch.Tensor) -> torch.Tensor:
-    """The inverse of `channels_first`. A view, that remembers the tensor of which it is one.
-
-    All layers that take it share that tensor. That saves views, and where gradients meet, autograd adds one onto the
-    other in place, which it does not for views of them.
-    """
+    """The inverse of `channels_first`. A view, that remembers the tensor of which it is one, for `pass_by`."""
     pictures = maps.permute(0, 2, 3, 1)
     if not torch.compiler.is_compiling():
-        pictures._channels_first = maps  # type: ignore[attr-defined]
+        pictures._maps = maps  # type: ignore[attr-defined]
     return pictures
+
+
+def pass_by(pictures: torch.Tensor) -> None:
+    """From now on `channels_first` of them is the tensor itself of which they are a view.
+
+    All layers that take it share that tensor. That saves views, and where gradients meet, autograd adds one onto the
+    other in place, which it does not for views of them. But then no gradient comes by the pictures: this is for those
+    that nobody else sees.
+    """
+    maps = getattr(pictures, "_maps", None)
+    if maps is not None:
+        pictures._channels_first = maps  # type: ignore[attr-defined]

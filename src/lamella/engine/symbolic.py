@@ -261,18 +261,25 @@ class Graph:
         outputs: Symbolic tensors in any nesting.
         fuse: Given two functions of which the second alone uses the first's result (and, where the second takes a
             list, the place of that result in it), one that computes both quicker, or None.
+        hide: Given a function whose result is no output, the function that is called for it.
 
     Raises:
         ArgumentError: An output that cannot be computed from the inputs; the message names what is missing.
     """
 
-    def __init__(self, inputs: Any, outputs: Any, fuse: Callable[..., Any] | None = None) -> None:
+    def __init__(
+        self,
+        inputs: Any,
+        outputs: Any,
+        fuse: Callable[..., Any] | None = None,
+        hide: Callable[[Any], Any] | None = None,
+    ) -> None:
         self.inputs = inputs
         self.outputs = outputs
         self.input_list = _all_symbolic(inputs, "inputs")
         self.output_list = _all_symbolic(outputs, "outputs")
         self.nodes = self._sorted_nodes()
-        self._compile(fuse)
+        self._compile(fuse, hide)
 
     def _sorted_nodes(self) -> list[Node]:
         given = {id(tensor) for tensor in self.input_list}
@@ -320,7 +327,7 @@ class Graph:
         every = {id(node): node for node in (*inputs, *self.nodes)}
         return sorted(every.values(), key=lambda node: (-depth.get(id(node), 0), met.get(id(node), len(met))))
 
-    def _compile(self, fuse: Callable[..., Any] | None) -> None:
+    def _compile(self, fuse: Callable[..., Any] | None, hide: Callable[[Any], Any] | None) -> None:
         """Gives each symbolic tensor a slot in a list, and each node the plan of its call."""
         slots = {id(tensor): slot for slot, tensor in enumerate(self.input_list)}
         steps: dict[int, Step] = {}
@@ -332,6 +339,10 @@ class Graph:
         self.steps = list(steps.values())
         self.size = len(slots)
         self.output_slots = _with_slots(self.outputs, slots)
+        seen = {slots[id(tensor)] for tensor in self.output_list}
+        for step in self.steps:
+            if hide is not None and step.single and step.out not in seen:
+                step.function = hide(step.function)
 
     def _fuse(self, steps: dict[int, Step], fuse: Callable[..., Any]) -> None:
         uses = Counter(id(tensor) for node in self.nodes for tensor in node.inputs)

@@ -71,6 +71,10 @@ class Pair:
                 return self.separately(x)
         return self.together(x)
 
+    def direct(self, x: Any) -> torch.Tensor:
+        """As a layer's `direct`: it is one already."""
+        return self(x)
+
     def takes(self, x: Any) -> bool:
         """Whether `together` can be computed for this input."""
         return type(x) is torch.Tensor and x.dtype is self.first._float

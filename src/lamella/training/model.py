@@ -19,6 +19,7 @@ from lamella.errors import ArgumentError, NotBuiltError, ShapeError, nearest
 from lamella.layers.added_losses import pop_added_losses
 from lamella.layers.base import Layer, marks_itself, registry
 from lamella.layers.fusion import fused
+from lamella.layers.unseen import unseen
 from lamella.training.functional_config import graph_config, graph_from_config
 from lamella.training.summary import print_summary
 from lamella.training.trainer import Trainer
@@ -57,7 +58,7 @@ class Model(Trainer, Layer):
         self._graph: Graph | None = None
         self.supports_masking = True
         if inputs is not None:
-            self._set_graph(Graph(inputs, outputs, fused))
+            self._set_graph(Graph(inputs, outputs, fused, unseen))
 
     # -- the functional form ------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from lamella.layers.base import Layer, marks_itself, registry
 from lamella.layers.fusion import fused
 from lamella.layers.input_layer import Input, InputLayer
 from lamella.layers.torch_module import TorchModule
+from lamella.layers.unseen import unseen
 from lamella.training.model import Model
 
 
@@ -96,8 +97,8 @@ class Sequential(Model):
         self._modules[key] = layer
 
     def _rebuild(self) -> None:
-        self._plan = _with_fused_pairs(self._chain)
-        self._direct = [layer.direct if isinstance(layer, Layer) else layer for layer in self._plan]
+        self._plan = _planned(self._chain)
+        self._direct = [each.direct for each in self._plan]
         if self._start is not None and self._chain:
             self._trace(self._start)
 
@@ -185,7 +186,8 @@ class Sequential(Model):
         return x
 
 
-def _with_fused_pairs(layers: list[Layer]) -> list[Any]:
+def _planned(layers: list[Layer]) -> list[Any]:
+    """What is called one after the other: layers, those that can be one as one, and what only layers see as unseen."""
     plan: list[Any] = []
     for layer in layers:
         pair = fused(plan[-1], layer) if plan and isinstance(plan[-1], Layer) else None
@@ -193,4 +195,4 @@ def _with_fused_pairs(layers: list[Layer]) -> list[Any]:
             plan[-1] = pair
         else:
             plan.append(layer)
-    return plan
+    return [*map(unseen, plan[:-1]), *plan[-1:]]
