@@ -37,7 +37,7 @@ def functional():
     inputs = lamella.Input((8, 8, 3))
     first = x = layers.Conv2D(8, 3, padding="same")(inputs)
     for _ in range(4):
-        h = layers.BatchNormalization()(x)
+        h = layers.ReLU()(layers.BatchNormalization()(x))  # one function in the model
         h = layers.Conv2D(8, 3, padding="same", activation="relu")(h)
         x = x + layers.Dropout(0.1)(h)
     x = layers.Concatenate()([x, first])

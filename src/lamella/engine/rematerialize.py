@@ -58,7 +58,7 @@ def _run_again(steps: Sequence[Step], values: dict[int, Any], kept: set[int]) ->
     def run() -> list[Any]:
         own = dict(given)
         for step in steps:
-            step.run(own)
+            step.run(own, step.function)
         return [own[slot] for slot in wanted]
 
     modules = [part for step in steps for part in _modules_of(step.function)]
@@ -68,7 +68,7 @@ def _run_again(steps: Sequence[Step], values: dict[int, Any], kept: set[int]) ->
 def _modules_of(function: Any) -> list[nn.Module]:
     if isinstance(function, nn.Module):
         return [function]
-    return [part for part in getattr(function, "__dict__", {}).values() if isinstance(part, nn.Module)]  # a fused pair
+    return list(getattr(function, "layers", ()))  # of several that are one
 
 
 class _Again:

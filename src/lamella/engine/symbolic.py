@@ -18,9 +18,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch.nn.modules.module import _has_any_global_hook
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
+from lamella.engine import masking
 from lamella.engine.dtypes import torch_dtype
 from lamella.engine.naming import auto_name
 from lamella.errors import ArgumentError, ShapeError
@@ -343,6 +345,7 @@ class Graph:
         for step in self.steps:
             if hide is not None and step.single and step.out not in seen:
                 step.function = hide(step.function)
+            step.direct = getattr(step.function, "direct", step.function) if step.alone else step.function
 
     def _fuse(self, steps: dict[int, Step], fuse: Callable[..., Any]) -> None:
         uses = Counter(id(tensor) for node in self.nodes for tensor in node.inputs)
@@ -365,8 +368,16 @@ class Graph:
         """Computes the outputs (nested as they were given) for a flat list of input tensors."""
         values: list[Any] = [None] * self.size
         values[: len(input_list)] = input_list
-        for step in self.steps:
-            step.run(values)
+        if masking.in_use or _has_any_global_hook():
+            for step in self.steps:
+                step.run(values, step.function)
+            return filled(self.output_slots, values)
+        try:
+            for step in self.steps:
+                step.run(values, step.direct)
+        except Exception:
+            step.run(values, step.function)  # the same error, with the name of the layer
+            raise
         return filled(self.output_slots, values)
 
 
@@ -394,7 +405,7 @@ class Step:
     """How one node is computed from the list of values: the common case, one tensor in and one out, is quick."""
 
     def __init__(self, node: Node, slots: dict[int, int], out_slots: list[int]) -> None:
-        self.function = node.function
+        self.function = self.direct = node.function
         self.out_slots = out_slots
         self.out = out_slots[0]
         self.alone = len(node.args) == 1 and not node.kwargs
@@ -419,11 +430,11 @@ class Step:
             return {self.source}
         return {slot for slot in pytree.tree_leaves((self.args, self.kwargs)) if isinstance(slot, Slot)}
 
-    def run(self, values: Any) -> None:
+    def run(self, values: Any, function: Callable[..., Any]) -> None:
         if self.source >= 0:
-            result = self.function(values[self.source])
+            result = function(values[self.source])
         else:
-            result = self.function(*filled(self.args, values), **filled(self.kwargs, values))
+            result = function(*filled(self.args, values), **filled(self.kwargs, values))
         if self.single:
             values[self.out] = result
         else:

@@ -305,21 +305,30 @@ class Layer(nn.Module):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """`call`, with everything around it. `layer(x)` comes here by way of `torch.nn.Module`."""
-        if self._quick and len(args) == 1 and not kwargs and not masking.in_use:
+        if self._quick and len(args) == 1 and not kwargs and not masking.in_use and self._is_ready(args[0]):
             x = args[0]
-            if type(x) is torch.Tensor and (x.dtype is self._float or not x.is_floating_point()):
-                try:
-                    return self.call(x, training=self.training) if self._pass_training else self.call(x)
-                except (RuntimeError, IndexError, ValueError, TypeError) as error:
-                    raise self._explained(error, args, kwargs) from None
+            try:
+                return self.call(x, training=self.training) if self._pass_training else self.call(x)
+            except (RuntimeError, IndexError, ValueError, TypeError) as error:
+                raise self._explained(error, args, kwargs) from None
         return self._forward(args, kwargs)
+
+    def _is_ready(self, x: Any) -> bool:
+        """Whether it is a tensor, or a list of tensors, that needs no conversion."""
+        if type(x) is torch.Tensor:
+            return x.dtype is self._float or not x.is_floating_point()
+        return (
+            type(x) is list
+            and len(x) > 0
+            and not masking.in_use
+            and all(type(each) is torch.Tensor and self._is_ready(each) for each in x)
+        )
 
     def direct(self, x: Any) -> Any:
         """`self(x)`, straight to `call` where nothing else has to happen: no hook, no mask, nothing to build."""
         if (
             self._quick
-            and type(x) is torch.Tensor
-            and (x.dtype is self._float or not x.is_floating_point())
+            and self._is_ready(x)
             and not (self._forward_hooks or self._forward_pre_hooks or self._backward_hooks or self._backward_pre_hooks)
         ):
             return self.call(x, training=self.training) if self._pass_training else self.call(x)

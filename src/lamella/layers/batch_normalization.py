@@ -184,7 +184,7 @@ class BatchNormalization(Layer):
         y, mean, inverse_deviation = torch.native_batch_norm(
             x, self.gamma, self.beta, None, None, True, 0.0, self.epsilon
         )
-        self._follow(mean.detach(), inverse_deviation.detach().square().reciprocal() - self.epsilon)
+        self._follow(mean, inverse_deviation.pow(-2).sub_(self.epsilon))
         return y
 
     def inward(self, inputs: torch.Tensor) -> torch.Tensor:
@@ -202,9 +202,8 @@ class BatchNormalization(Layer):
 
     def _follow(self, mean: torch.Tensor, variance: torch.Tensor) -> None:
         """Moves the moving averages towards the batch's (its variance divided by n, as Keras has it)."""
-        with torch.no_grad():
-            self.moving_mean.lerp_(mean, 1.0 - self.momentum)
-            self.moving_variance.lerp_(variance, 1.0 - self.momentum)
+        self.moving_mean.lerp_(mean, 1.0 - self.momentum)
+        self.moving_variance.lerp_(variance, 1.0 - self.momentum)
 
     def _by_moments(self, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         """The formula step by step, for what torch's fused one cannot do: a mask, or renorm."""

@@ -46,6 +46,9 @@ class Merge(Layer):
             return None
         return reduce(torch.logical_and, masks)
 
+    def _can_be_quick(self) -> bool:
+        return self.activity_regularizer is None  # where there are no masks it makes none
+
 
 def _expanded(x: torch.Tensor, rank: int) -> torch.Tensor:
     return x if x.ndim == rank else x.reshape(x.shape[0], *(1,) * (rank - x.ndim), *x.shape[1:])

@@ -19,10 +19,10 @@ def unseen(function: Any) -> Any:
     Args:
         function: A layer of a model, or two as one, whose result the model's user does not get.
     """
-    last = function.layers[-1] if isinstance(function, Pair) else function
+    layers = function.layers if isinstance(function, Pair) else (function,)
     pictures = isinstance(function, (SpatialLayer, BatchNormalization, Pair))
-    ours = type(last).__module__.startswith("lamella.")  # a user's own layer may keep what it computes
-    return Unseen(function, last) if pictures and ours else function
+    ours = type(layers[-1]).__module__.startswith("lamella.")  # a user's own layer may keep what it computes
+    return Unseen(function, layers) if pictures and ours else function
 
 
 class Unseen:
@@ -30,12 +30,12 @@ class Unseen:
 
     Args:
         function: What is called.
-        last: The layer of it that gives the result.
+        layers: The layers that it is made of; the last one gives the result.
     """
 
-    def __init__(self, function: Any, last: Layer) -> None:
+    def __init__(self, function: Any, layers: tuple[Layer, ...]) -> None:
         self.function = function
-        self.last = last
+        self.layers = layers
 
     def __call__(self, x: Any) -> Any:
         return self._hidden(self.function(x))
@@ -45,6 +45,6 @@ class Unseen:
         return self._hidden(self.function.direct(x))
 
     def _hidden(self, y: Any) -> Any:
-        if not (self.last._forward_hooks or module._global_forward_hooks):
+        if not (self.layers[-1]._forward_hooks or module._global_forward_hooks):
             pass_by(y)
         return y
