@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 
 import torch
 from torch import nn
@@ -44,6 +45,6 @@ def device(name: str | torch.device) -> Iterator[torch.device]:
 
 def device_of(module: nn.Module) -> torch.device:
     """The device of a module's first weight; the default device where it has none."""
-    for tensor in (*module.parameters(), *module.buffers()):
+    for tensor in chain(module.parameters(), module.buffers()):
         return tensor.device
     return default_device()

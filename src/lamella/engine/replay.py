@@ -6,7 +6,8 @@ autograd, and later batches of the same shape go through that list. The next bat
 every bit of loss, predictions, gradients and moving averages agrees (and the random generator is left in the same
 state) the step stays as it was.
 
-Only steps whose Python has no say in the numbers may be recorded; the caller knows which those are.
+Only steps whose Python has no say in the numbers may be recorded; the caller knows which those are, and is asked when
+a step turns out to be short.
 """
 
 from __future__ import annotations
@@ -42,11 +43,15 @@ class Replay:
     Args:
         compute: The step without its update.
         settings: The numbers that the layers compute with (rates, ...); a recording holds while they stay equal.
+        may_be_recorded: Whether Python has no say in the step's numbers.
     """
 
-    def __init__(self, compute: Compute, settings: Callable[[], Any]) -> None:
+    def __init__(
+        self, compute: Compute, settings: Callable[[], Any], may_be_recorded: Callable[[], bool] = lambda: True
+    ) -> None:
         self.compute = compute
         self.settings = settings
+        self.may_be_recorded = may_be_recorded
         self.paused = False
         self._restart()
 
@@ -88,8 +93,8 @@ class Replay:
         computed = self.compute(x, y, weight)
         self._seconds = time.perf_counter() - start
         plain = weight is None and _likeness(x, y) is not None and type(computed[1]) is torch.Tensor
-        recorded = self._seconds < _SHORT and plain and masking.get_mask(computed[1]) is None
-        self._next = self._count if recorded else None
+        short = self._seconds < _SHORT and plain and masking.get_mask(computed[1]) is None
+        self._next = self._count if short and self.may_be_recorded() else None
         return computed
 
     def _count(self, x: Any, y: Any, weight: Any) -> Computed:

@@ -61,11 +61,10 @@ def make_test_function(model: Any) -> Any:
 
 
 def may_be_replayed(model: Any) -> bool:
-    """Whether nothing in the step but torch's operations has a say in its numbers: see `lamella.engine.replay`."""
+    """Whether the step is of the kind that `lamella.engine.replay` records, if the model is plain."""
     loss = model._compiled_loss
     single = loss is not None and loss.single is not None and not overridden(model, "compute_loss")
-    known = device_of(model).type in ("cpu", "cuda")
-    return single and known and not model.jit_compile and plain.is_plain(model, loss)
+    return single and not model.jit_compile and device_of(model).type in ("cpu", "cuda")
 
 
 def _played(model: Any, compute: Compute) -> Replay | Captured | None:
@@ -76,9 +75,9 @@ def _played(model: Any, compute: Compute) -> Replay | Captured | None:
         return plain.settings(model, loss), [each.trainable for each in layers]
 
     if graphs is None:
-        return Replay(compute, settings)
-    if not type(model.optimizer).__module__.startswith("lamella."):
-        return None  # it may keep gradients, and the next batch comes to lie in the same memory
+        return Replay(compute, settings, lambda: plain.is_plain(model, loss))
+    if not plain.is_plain(model, loss) or not type(model.optimizer).__module__.startswith("lamella."):
+        return None  # another optimizer may keep gradients, and the next batch comes to lie in the same memory
     rounds = model.precision == "fast" or any(each.compute_dtype in ("float16", "bfloat16") for each in layers)
     return Captured(compute, settings, lambda: _state(model), graphs, 2e-2 if rounds else TOLERANCE)
 
