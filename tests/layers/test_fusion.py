@@ -8,6 +8,7 @@ import torch
 
 import lamella
 from lamella import layers
+from lamella.errors import ShapeError
 from lamella.layers.fusion import ReluAfterNormalization, ReluAfterPooling, ReluAfterSum, fused
 from lamella.layers.unseen import Unseen
 
@@ -156,3 +157,10 @@ def test_a_sum_of_one_does_not_overwrite_its_input(rng):
     relu, kept = model(torch.tensor([[-1.0, 0.0, 2.0]]))
     assert kept.tolist() == [[-1.0, 0.0, 2.0]]
     assert relu.tolist() == [[0.0, 0.0, 2.0]]
+
+
+def test_an_error_of_a_pair_names_its_layer():
+    first, second = layers.Conv2D(4, 3, activation="relu", name="narrow"), layers.MaxPooling2D()
+    second(first(torch.ones(1, 8, 8, 3)))
+    with pytest.raises(ShapeError, match="narrow"):
+        fused(first, second)(torch.ones(1, 8, 8, 5))

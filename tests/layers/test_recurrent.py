@@ -566,7 +566,7 @@ def test_a_small_stateful_step_is_never_played_from_a_recording(rng):
     )
     model.compile("sgd", "mse")
     model.fit(x, np.ones((40, 1)), batch_size=1, shuffle=False, verbose=0)
-    assert model._replay is None
+    assert model._replay.played is None
 
 
 def test_states_of_a_stateful_layer_are_not_in_the_gradient_of_the_next_batch(rng):

@@ -123,3 +123,22 @@ def test_what_only_layers_see_is_passed_by(chain):
     for part in parts:
         by_hand = part(by_hand)
     assert names_before(by_hand.grad_fn).count("PermuteBackward0") > 4
+
+
+@pytest.mark.parametrize("chain", [False, True])
+def test_a_layer_that_fails_is_called_once_and_named(chain):
+    calls = []
+
+    class Failing(Layer):
+        def call(self, inputs):
+            if not inputs.is_meta:
+                calls.append(inputs)
+                raise ValueError("no")
+            return inputs
+
+    parts = [Conv2D(4, 3), Failing(name="failing"), Dense(2)]
+    start, between = functional(parts)
+    model = lamella.Sequential([lamella.Input((8, 8, 3)), *parts]) if chain else lamella.Model(start, between[-1])
+    with pytest.raises(ValueError, match="no") as raised:
+        model(pictures())
+    assert len(calls) == 1 and "failing" in raised.value.__notes__[0]

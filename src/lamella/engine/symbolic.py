@@ -368,16 +368,9 @@ class Graph:
         """Computes the outputs (nested as they were given) for a flat list of input tensors."""
         values: list[Any] = [None] * self.size
         values[: len(input_list)] = input_list
-        if masking.in_use or _has_any_global_hook():
-            for step in self.steps:
-                step.run(values, step.function)
-            return filled(self.output_slots, values)
-        try:
-            for step in self.steps:
-                step.run(values, step.direct)
-        except Exception:
-            step.run(values, step.function)  # the same error, with the name of the layer
-            raise
+        with_all = masking.in_use or _has_any_global_hook()
+        for step in self.steps:
+            step.run(values, step.function if with_all else step.direct)
         return filled(self.output_slots, values)
 
 

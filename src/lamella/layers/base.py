@@ -306,12 +306,14 @@ class Layer(nn.Module):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """`call`, with everything around it. `layer(x)` comes here by way of `torch.nn.Module`."""
         if self._quick and len(args) == 1 and not kwargs and not masking.in_use and self._is_ready(args[0]):
-            x = args[0]
-            try:
-                return self.call(x, training=self.training) if self._pass_training else self.call(x)
-            except (RuntimeError, IndexError, ValueError, TypeError) as error:
-                raise self._explained(error, args, kwargs) from None
+            return self._quickly(args[0])
         return self._forward(args, kwargs)
+
+    def _quickly(self, x: Any) -> Any:
+        try:
+            return self.call(x, training=self.training) if self._pass_training else self.call(x)
+        except (RuntimeError, IndexError, ValueError, TypeError) as error:
+            raise self._explained(error, (x,), {}) from None
 
     def _is_ready(self, x: Any) -> bool:
         """Whether it is a tensor, or a list of tensors, that needs no conversion."""
@@ -326,13 +328,8 @@ class Layer(nn.Module):
 
     def direct(self, x: Any) -> Any:
         """`self(x)`, straight to `call` where nothing else has to happen: no hook, no mask, nothing to build."""
-        if (
-            self._quick
-            and self._is_ready(x)
-            and not (self._forward_hooks or self._forward_pre_hooks or self._backward_hooks or self._backward_pre_hooks)
-        ):
-            return self.call(x, training=self.training) if self._pass_training else self.call(x)
-        return self(x)
+        hooks = self._forward_hooks or self._forward_pre_hooks or self._backward_hooks or self._backward_pre_hooks
+        return self._quickly(x) if self._quick and not hooks and self._is_ready(x) else self(x)
 
     def _forward(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         args = tuple(pytree.tree_map(self._to_tensor, arg, is_leaf=is_number_list) for arg in args)

@@ -69,7 +69,11 @@ class Pair:
             )
             if hooks or not (layer._quick or (isinstance(layer, Add) and layer.built)):  # a sum may have masks
                 return self.separately(x)
-        return self.together(x)
+        try:
+            return self.together(x)
+        except RuntimeError:
+            self.separately(x)  # the same error, with the name of the layer
+            raise
 
     def direct(self, x: Any) -> torch.Tensor:
         """As a layer's `direct`: it is one already."""

@@ -169,20 +169,10 @@ class Sequential(Model):
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         if self._in_segments and self.training and self._graph is not None:
             return super().call(inputs)
-        x = first = self._as_input_list(inputs)[0] if self._graph is not None else inputs
-        if masking.in_use or _has_any_global_hook():
-            return self._one_by_one(x)
-        try:
-            for run in self._direct:
-                x = run(x)
-        except Exception:
-            self._one_by_one(first)  # the same error, with the name of the layer
-            raise
-        return x
-
-    def _one_by_one(self, x: Any) -> Any:
-        for layer in self._plan:
-            x = layer(x)
+        x = self._as_input_list(inputs)[0] if self._graph is not None else inputs
+        with_all = masking.in_use or _has_any_global_hook()
+        for run in self._plan if with_all else self._direct:
+            x = run(x)
         return x
 
 
