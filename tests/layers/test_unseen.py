@@ -109,6 +109,42 @@ def test_a_layer_of_the_users_own_may_keep_what_it_gives():
         assert torch.autograd.grad(loss, part.given, retain_graph=True)[0].abs().sum() > 0
 
 
+@pytest.mark.parametrize("before", [False, True])
+@pytest.mark.parametrize("chain", [False, True])
+@pytest.mark.parametrize("place", [1, 3, 4])
+def test_what_a_hook_of_the_layer_that_takes_it_keeps_has_its_gradient(place, chain, before):
+    parts = layers()
+    model = lamella.Sequential([lamella.Input((8, 8, 3)), *parts]) if chain else None
+    if model is None:
+        start, between = functional(parts)
+        model = lamella.Model(start, between[-1])
+    kept = []
+    if before:
+        parts[place].register_forward_pre_hook(lambda layer, given: kept.append(given[0]))
+    else:
+        parts[place].register_forward_hook(lambda layer, given, result: kept.append(given[0]))
+    loss = model(pictures()).square().sum()
+    assert torch.autograd.grad(loss, kept)[0].abs().sum() > 0
+
+
+@pytest.mark.parametrize("chain", [False, True])
+def test_a_layer_of_the_users_own_may_keep_what_it_takes(chain):
+    class Taking(Layer):
+        def __init__(self):
+            super().__init__()
+            self.inner = Conv2D(4, 3)
+
+        def call(self, inputs):
+            self.taken = inputs
+            return self.inner(inputs)
+
+    parts = [Conv2D(4, 3), Taking(), Conv2D(2, 1)]
+    start, between = functional(parts)
+    model = lamella.Sequential([lamella.Input((8, 8, 3)), *parts]) if chain else lamella.Model(start, between[-1])
+    loss = model(pictures()).square().sum()
+    assert torch.autograd.grad(loss, parts[1].taken)[0].abs().sum() > 0
+
+
 @pytest.mark.parametrize("chain", [False, True])
 def test_what_only_layers_see_is_passed_by(chain):
     parts = [Conv2D(4, 3), Conv2D(4, 3), MaxPooling2D(2), Conv2D(4, 2)]

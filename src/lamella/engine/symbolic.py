@@ -263,7 +263,7 @@ class Graph:
         outputs: Symbolic tensors in any nesting.
         fuse: Given two functions of which the second alone uses the first's result (and, where the second takes a
             list, the place of that result in it), one that computes both quicker, or None.
-        hide: Given a function whose result is no output, the function that is called for it.
+        hide: Given a function whose result is no output, and those that take it, the function that is called for it.
 
     Raises:
         ArgumentError: An output that cannot be computed from the inputs; the message names what is missing.
@@ -274,7 +274,7 @@ class Graph:
         inputs: Any,
         outputs: Any,
         fuse: Callable[..., Any] | None = None,
-        hide: Callable[[Any], Any] | None = None,
+        hide: Callable[..., Any] | None = None,
     ) -> None:
         self.inputs = inputs
         self.outputs = outputs
@@ -329,7 +329,7 @@ class Graph:
         every = {id(node): node for node in (*inputs, *self.nodes)}
         return sorted(every.values(), key=lambda node: (-depth.get(id(node), 0), met.get(id(node), len(met))))
 
-    def _compile(self, fuse: Callable[..., Any] | None, hide: Callable[[Any], Any] | None) -> None:
+    def _compile(self, fuse: Callable[..., Any] | None, hide: Callable[..., Any] | None) -> None:
         """Gives each symbolic tensor a slot in a list, and each node the plan of its call."""
         slots = {id(tensor): slot for slot, tensor in enumerate(self.input_list)}
         steps: dict[int, Step] = {}
@@ -341,10 +341,9 @@ class Graph:
         self.steps = list(steps.values())
         self.size = len(slots)
         self.output_slots = _with_slots(self.outputs, slots)
-        seen = {slots[id(tensor)] for tensor in self.output_list}
+        if hide is not None:
+            self._hide({slots[id(tensor)] for tensor in self.output_list}, hide)
         for step in self.steps:
-            if hide is not None and step.single and step.out not in seen:
-                step.function = hide(step.function)
             step.direct = getattr(step.function, "direct", step.function) if step.alone else step.function
 
     def _fuse(self, steps: dict[int, Step], fuse: Callable[..., Any]) -> None:
@@ -363,6 +362,15 @@ class Graph:
                     step.take_over(first, together, place)
                     del steps[id(tensor.node)]
                     break
+
+    def _hide(self, seen: set[int], hide: Callable[..., Any]) -> None:
+        takers: dict[int, list[Any]] = {}
+        for step in self.steps:
+            for slot in step.reads:
+                takers.setdefault(slot, []).append(step.function)
+        for step in self.steps:
+            if step.single and step.out not in seen:
+                step.function = hide(step.function, takers.get(step.out, ()))
 
     def __call__(self, input_list: Sequence[torch.Tensor]) -> Any:
         """Computes the outputs (nested as they were given) for a flat list of input tensors."""

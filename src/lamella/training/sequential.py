@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -185,4 +186,4 @@ def _planned(layers: list[Layer]) -> list[Any]:
             plan[-1] = pair
         else:
             plan.append(layer)
-    return [*map(unseen, plan[:-1]), *plan[-1:]]
+    return [*(unseen(each, [after]) for each, after in pairwise(plan)), *plan[-1:]]
