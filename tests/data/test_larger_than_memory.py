@@ -1,6 +1,7 @@
 """Data that stay on the disk: mapped arrays, tables, shards; workers that fail; the time spent waiting."""
 
 import contextlib
+import gc
 import io
 import multiprocessing
 import os
@@ -279,6 +280,38 @@ def test_progress_counts_the_waiting():
     progress = Progress(2, None)
     assert list(progress.timed(iter([1, 2]))) == [1, 2]
     assert 0 < progress.waited < 0.1
+
+
+class HasThreads:
+    """Garbage that only the process that made it can clear away."""
+
+    def __init__(self):
+        self.itself, self.made_in = self, os.getpid()
+
+    def __del__(self):
+        if os.getpid() != self.made_in:
+            os._exit(7)
+
+
+class Clearing(torch.utils.data.Dataset):
+    def __len__(self):
+        return len(X)
+
+    def __getitem__(self, place):
+        gc.collect()
+        return X[place].astype("float32"), Y[place]
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_worker_leaves_alone_what_it_inherits():
+    gc.disable()
+    try:
+        HasThreads()
+        model = a_model()
+        model.fit(torch.utils.data.DataLoader(Clearing(), batch_size=250, num_workers=1), verbose=0)
+    finally:
+        gc.enable()
+    assert int(model.optimizer.iterations) == 2
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")

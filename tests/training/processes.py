@@ -1,5 +1,6 @@
 """Work in several processes that find each other as those of torchrun do."""
 
+import gc
 import multiprocessing
 import os
 import socket
@@ -26,6 +27,7 @@ def start(count, work, *arguments):
         address = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "MASTER_PORT": port}
 
         def begin(address=address):
+            gc.freeze()  # what other tests left may have threads, which stayed behind: it would wait for them
             os.environ |= {name: str(value) for name, value in address.items()} | {"MASTER_ADDR": "127.0.0.1"}
             torch.set_num_threads(1)
             work(*arguments)

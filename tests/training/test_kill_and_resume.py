@@ -1,5 +1,6 @@
 """A training that is killed (SIGKILL) at a random moment and started again ends as one that never was: to the bit."""
 
+import gc
 import json
 import multiprocessing
 import os
@@ -46,6 +47,7 @@ def train(folder, out):
 
 
 def start(*arguments):
+    gc.collect()  # what has threads cannot be cleared away in a forked process: it would wait for them
     process = multiprocessing.get_context("fork").Process(target=train, args=arguments)
     process.start()
     return process

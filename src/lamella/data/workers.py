@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import signal
@@ -51,12 +52,14 @@ def start(worker_id: int, then: Callable[[int], Any] | None = None) -> None:
     """Called in a worker process before its first batch: the `worker_init_fn` of torch's `DataLoader`.
 
     What cannot be pickled would be lost on its way to the main process, which then waits for it for ever: an error of a
-    class that was made within a function, or such a batch.
+    class that was made within a function, or such a batch. And what a forked process inherits is not its to clear away:
+    an object with threads (a session of another library, say) waits for ever for threads that stayed behind.
 
     Args:
         worker_id: The worker's number.
         then: What the user's own `worker_init_fn` is.
     """
+    gc.freeze()
     torch_worker.ExceptionWrapper = _Failure  # type: ignore[attr-defined, misc]
     Queue._on_queue_feeder_error = staticmethod(_end)  # type: ignore[attr-defined]
     if then is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 from collections.abc import Sequence
@@ -55,6 +56,7 @@ def train_in_pool(jobs: Sequence[Job], data: Data, processes: int | None) -> lis
 def _begin(jobs: Sequence[Job], data: Data) -> None:
     global _work
     _work = jobs, data
+    gc.freeze()  # what a forked process inherits may have threads, which stayed behind: it would wait for them
     torch.set_num_threads(1)
 
 
