@@ -21,6 +21,7 @@ CLASSES = np.random.default_rng(1).integers(0, 4, 160)
 
 
 def train(folder, out):
+    gc.freeze()  # what other tests left may have threads, which stayed behind: it would wait for them
     """Dropout, augmentation, moving averages, a schedule, momentum, shuffling, validation and early stopping."""
     lamella.utils.set_random_seed(5)
     model = lamella.Sequential(
@@ -47,7 +48,6 @@ def train(folder, out):
 
 
 def start(*arguments):
-    gc.collect()  # what has threads cannot be cleared away in a forked process: it would wait for them
     process = multiprocessing.get_context("fork").Process(target=train, args=arguments)
     process.start()
     return process
