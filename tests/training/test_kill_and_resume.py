@@ -21,8 +21,8 @@ CLASSES = np.random.default_rng(1).integers(0, 4, 160)
 
 
 def train(folder, out):
-    gc.freeze()  # what other tests left may have threads, which stayed behind: it would wait for them
     """Dropout, augmentation, moving averages, a schedule, momentum, shuffling, validation and early stopping."""
+    gc.freeze()  # what other tests left may have threads, which stayed behind: it would wait for them
     lamella.utils.set_random_seed(5)
     model = lamella.Sequential(
         [
