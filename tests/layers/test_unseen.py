@@ -29,6 +29,13 @@ def functional(chain):
     return start, between
 
 
+def model_of(parts, chain):
+    if chain:
+        return lamella.Sequential([lamella.Input((8, 8, 3)), *parts])
+    start, between = functional(parts)
+    return lamella.Model(start, between[-1])
+
+
 def names_before(gradient):
     """The names of all operations of a graph."""
     names, stack, seen = [], [gradient], set()
@@ -55,10 +62,7 @@ def test_an_output_between_has_its_gradient(place):
 @pytest.mark.parametrize("place", [0, 1, 3, 4])
 def test_what_a_hook_keeps_has_its_gradient(place, chain):
     parts = layers()
-    model = lamella.Sequential([lamella.Input((8, 8, 3)), *parts]) if chain else None
-    if model is None:
-        start, between = functional(parts)
-        model = lamella.Model(start, between[-1])
+    model = model_of(parts, chain)
     kept = []
     parts[place].register_forward_hook(lambda layer, given, result: kept.append(result))
     loss = model(pictures()).square().sum()
@@ -67,8 +71,7 @@ def test_what_a_hook_keeps_has_its_gradient(place, chain):
 
 
 def test_what_a_hook_on_every_module_keeps_has_its_gradient():
-    start, between = functional(layers())
-    model, kept = lamella.Model(start, between[-1]), {}
+    model, kept = model_of(layers(), chain=False), {}
     handle = torch.nn.modules.module.register_module_forward_hook(lambda layer, given, y: kept.update({layer: y}))
     try:
         loss = model(pictures()).square().sum()
@@ -103,8 +106,7 @@ def test_a_layer_of_the_users_own_may_keep_what_it_gives():
             return self.second(self.given)
 
     parts = [Keeping(4, 3), Composed(), Conv2D(2, 1)]
-    start, between = functional(parts)
-    loss = lamella.Model(start, between[-1])(pictures()).square().sum()
+    loss = model_of(parts, chain=False)(pictures()).square().sum()
     for part in parts[:2]:
         assert torch.autograd.grad(loss, part.given, retain_graph=True)[0].abs().sum() > 0
 
@@ -114,10 +116,7 @@ def test_a_layer_of_the_users_own_may_keep_what_it_gives():
 @pytest.mark.parametrize("place", [1, 3, 4])
 def test_what_a_hook_of_the_layer_that_takes_it_keeps_has_its_gradient(place, chain, before):
     parts = layers()
-    model = lamella.Sequential([lamella.Input((8, 8, 3)), *parts]) if chain else None
-    if model is None:
-        start, between = functional(parts)
-        model = lamella.Model(start, between[-1])
+    model = model_of(parts, chain)
     kept = []
     if before:
         parts[place].register_forward_pre_hook(lambda layer, given: kept.append(given[0]))
@@ -139,8 +138,7 @@ def test_a_layer_of_the_users_own_may_keep_what_it_takes(chain):
             return self.inner(inputs)
 
     parts = [Conv2D(4, 3), Taking(), Conv2D(2, 1)]
-    start, between = functional(parts)
-    model = lamella.Sequential([lamella.Input((8, 8, 3)), *parts]) if chain else lamella.Model(start, between[-1])
+    model = model_of(parts, chain)
     loss = model(pictures()).square().sum()
     assert torch.autograd.grad(loss, parts[1].taken)[0].abs().sum() > 0
 
@@ -148,11 +146,7 @@ def test_a_layer_of_the_users_own_may_keep_what_it_takes(chain):
 @pytest.mark.parametrize("chain", [False, True])
 def test_what_only_layers_see_is_passed_by(chain):
     parts = [Conv2D(4, 3), Conv2D(4, 3), MaxPooling2D(2), Conv2D(4, 2)]
-    if chain:
-        model = lamella.Sequential([lamella.Input((8, 8, 3)), *parts])
-    else:
-        start, between = functional(parts)
-        model = lamella.Model(start, between[-1])
+    model = model_of(parts, chain)
     by_hand = pictures()
     names = names_before(model(by_hand).grad_fn)
     assert names.count("PermuteBackward0") == 1 + 3  # the result's own, and those of the kernels
@@ -173,8 +167,7 @@ def test_a_layer_that_fails_is_called_once_and_named(chain):
             return inputs
 
     parts = [Conv2D(4, 3), Failing(name="failing"), Dense(2)]
-    start, between = functional(parts)
-    model = lamella.Sequential([lamella.Input((8, 8, 3)), *parts]) if chain else lamella.Model(start, between[-1])
+    model = model_of(parts, chain)
     with pytest.raises(ValueError, match="no") as raised:
         model(pictures())
     assert len(calls) == 1 and "failing" in raised.value.__notes__[0]

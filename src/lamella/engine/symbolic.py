@@ -376,10 +376,15 @@ class Graph:
         """Computes the outputs (nested as they were given) for a flat list of input tensors."""
         values: list[Any] = [None] * self.size
         values[: len(input_list)] = input_list
-        with_all = masking.in_use or _has_any_global_hook()
+        direct = calls_can_be_direct()
         for step in self.steps:
-            step.run(values, step.function if with_all else step.direct)
+            step.run(values, step.direct if direct else step.function)
         return filled(self.output_slots, values)
+
+
+def calls_can_be_direct() -> bool:
+    """Whether a model may go straight to its layers' `call`: no mask is on its way, no hook is on every module."""
+    return not (masking.in_use or _has_any_global_hook())
 
 
 class Slot(int):

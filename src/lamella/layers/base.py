@@ -328,8 +328,11 @@ class Layer(nn.Module):
 
     def direct(self, x: Any) -> Any:
         """`self(x)`, straight to `call` where nothing else has to happen: no hook, no mask, nothing to build."""
-        hooks = self._forward_hooks or self._forward_pre_hooks or self._backward_hooks or self._backward_pre_hooks
-        return self._quickly(x) if self._quick and not hooks and self._is_ready(x) else self(x)
+        return self._quickly(x) if self._quick and not self._has_hooks() and self._is_ready(x) else self(x)
+
+    def _has_hooks(self) -> bool:
+        forward = self._forward_hooks or self._forward_pre_hooks
+        return bool(forward or self._backward_hooks or self._backward_pre_hooks)
 
     def _forward(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         args = tuple(pytree.tree_map(self._to_tensor, arg, is_leaf=is_number_list) for arg in args)

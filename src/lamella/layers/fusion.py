@@ -64,10 +64,7 @@ class Pair:
         if masking.in_use or not self.takes(x):
             return self.separately(x)
         for layer in self.layers:
-            hooks = (
-                layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks
-            )
-            if hooks or not (layer._quick or (isinstance(layer, Add) and layer.built)):  # a sum may have masks
+            if not layer._quick or layer._has_hooks():
                 return self.separately(x)
         try:
             return self.together(x)

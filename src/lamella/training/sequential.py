@@ -8,11 +8,9 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules.module import _has_any_global_hook
 
-from lamella.engine import masking
 from lamella.engine.registry import deserialize, serialize
-from lamella.engine.symbolic import Graph, SymbolicTensor, off_meta
+from lamella.engine.symbolic import Graph, SymbolicTensor, calls_can_be_direct, off_meta
 from lamella.errors import ArgumentError
 from lamella.layers.base import Layer, marks_itself, registry
 from lamella.layers.fusion import fused
@@ -171,8 +169,7 @@ class Sequential(Model):
         if self._in_segments and self.training and self._graph is not None:
             return super().call(inputs)
         x = self._as_input_list(inputs)[0] if self._graph is not None else inputs
-        with_all = masking.in_use or _has_any_global_hook()
-        for run in self._plan if with_all else self._direct:
+        for run in self._direct if calls_can_be_direct() else self._plan:
             x = run(x)
         return x
 
