@@ -149,6 +149,20 @@ def test_a_script_that_is_not_there(tmp_path, capsys):
     assert "there is no file" in capsys.readouterr().err
 
 
+def test_tensorboard_writes_without_tensorflow(tmp_path):
+    pytest.importorskip("tensorboard")
+    code = f"""
+        import numpy as np, keras
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        board = keras.callbacks.TensorBoard({str(tmp_path / "board")!r})
+        model.fit(np.ones((8, 2)), np.ones((8, 1)), verbose=0, callbacks=[board])
+        """
+    done = run(code=code, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert list((tmp_path / "board" / "train").glob("events*"))
+
+
 def test_a_keras_script_trains(tmp_path):
     code = """
         import numpy as np

@@ -39,6 +39,8 @@ def install() -> None:
         if name.split(".")[0] in ("keras", "tensorflow", "tf_keras"):
             del sys.modules[name]
     sys.meta_path.insert(0, _Finder())
+    # TensorBoard writes its files through TensorFlow where it finds one; this module is its own way to be told of none.
+    sys.modules.setdefault("tensorboard.compat.notf", types.ModuleType("tensorboard.compat.notf"))
     _let_results_be_read()
 
 

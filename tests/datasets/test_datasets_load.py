@@ -18,7 +18,7 @@ from lamella import datasets
 from lamella.errors import ArgumentError, DataError, DownloadError
 
 RNG = np.random.default_rng(0)
-NAMES = ("mnist", "fashion_mnist", "cifar10", "imdb", "california_housing")
+NAMES = ("mnist", "fashion_mnist", "cifar10", "cifar100", "imdb", "reuters", "boston_housing", "california_housing")
 
 
 def shapes(pairs):
@@ -79,7 +79,9 @@ def asked_for(module, act, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("name", "function"), [*((name, "load_data") for name in NAMES), ("imdb", "get_word_index")], ids=str
+    ("name", "function"),
+    [*((name, "load_data") for name in NAMES), ("imdb", "get_word_index"), ("reuters", "get_word_index")],
+    ids=str,
 )
 def test_addresses_and_checksums_are_those_of_keras(name, function, monkeypatch):
     theirs = pytest.importorskip(f"keras.src.datasets.{name}")
@@ -216,7 +218,7 @@ def test_a_damaged_file_of_the_cache_is_deleted(cache):
 # CIFAR-10
 
 
-def python_2_batch(data, labels):
+def python_2_batch(data, labels, key=b"labels"):
     """The bytes that Python 2's pickle writes for a batch, as in the original archive."""
 
     def text(value):
@@ -234,7 +236,7 @@ def python_2_batch(data, labels):
         + (b"\x89" + b"T" + struct.pack("<i", data.size) + data.tobytes() + b"tb")
     )
     numbers = b"](" + b"".join(b"K" + bytes([label]) for label in labels) + b"e"
-    return b"\x80\x02}(" + text(b"data") + array + text(b"labels") + numbers + b"u."
+    return b"\x80\x02}(" + text(b"data") + array + text(key) + numbers + b"u."
 
 
 def write_cifar10(path, batches):
@@ -264,6 +266,29 @@ def test_cifar10(data_folder, write, where):
     expected = images.reshape(12, 3, 32, 32).transpose(0, 2, 3, 1), labels.reshape(12, 1).astype("uint8")
     found = datasets.cifar10.load_data()
     assert_same(found, ((expected[0][:10], expected[1][:10]), (expected[0][10:], expected[1][10:])))
+
+
+@pytest.mark.parametrize("label_mode", ["fine", "coarse"])
+def test_cifar100_like_keras(data_folder, tmp_path, monkeypatch, label_mode):
+    theirs = pytest.importorskip("keras.src.datasets.cifar100")
+    folder = tmp_path / "cifar-100-python"
+    folder.mkdir()
+    for part, samples in (("train", 4), ("test", 2)):
+        data, labels = RNG.integers(0, 256, (samples, 3072), "uint8"), RNG.integers(0, 20, samples)
+        (folder / part).write_bytes(python_2_batch(data, labels, f"{label_mode}_labels".encode()))
+    with tarfile.open(data_folder / "cifar-100-python.tar.gz", "w:gz") as archive:
+        archive.add(folder, "cifar-100-python")
+    monkeypatch.setattr(theirs, "get_file", lambda **_: str(tmp_path))
+    found, expected = datasets.cifar100.load_data(label_mode), theirs.load_data(label_mode)
+    for pair, expected_pair in zip(found, expected, strict=True):
+        assert pair[1].dtype == np.uint8
+        for part, expected_part in zip(pair, expected_pair, strict=True):
+            np.testing.assert_array_equal(part, expected_part)
+
+
+def test_cifar100_refuses_other_labels():
+    with pytest.raises(ArgumentError, match="'fine' or 'coarse'; got 'all'"):
+        datasets.cifar100.load_data("all")
 
 
 def test_the_python_2_batch_is_what_pickle_reads():
@@ -331,6 +356,51 @@ def test_imdb_refuses_a_length_that_leaves_nothing(data_folder):
 def test_the_word_index(data_folder):
     (data_folder / "imdb_word_index.json").write_text(json.dumps({"the": 1, "café": 2}), encoding="utf-8")
     assert datasets.imdb.get_word_index() == {"the": 1, "café": 2}
+
+
+# Reuters
+
+
+@pytest.mark.parametrize("kwargs", [*IMDB_ARGUMENTS, {"test_split": 0.35}, {"test_split": 0}], ids=str)
+def test_reuters_like_keras(data_folder, monkeypatch, kwargs):
+    theirs = pytest.importorskip("keras.src.datasets.reuters")
+    texts = np.empty(40, object)
+    for i in range(40):
+        texts[i] = RNG.integers(1, 60, 3 + RNG.integers(0, 20)).tolist()
+    path = data_folder / "reuters.npz"
+    np.savez(path, x=texts, y=RNG.integers(0, 46, 40))
+    monkeypatch.setattr(theirs, "get_file", lambda **_: str(path))
+    assert_same(datasets.reuters.load_data(**kwargs), theirs.load_data(**kwargs))
+    with pytest.raises(ArgumentError, match="No newswire is shorter than maxlen=2"):
+        datasets.reuters.load_data(maxlen=2)
+
+
+def test_the_topics_of_reuters():
+    theirs = pytest.importorskip("keras.src.datasets.reuters")
+    assert datasets.reuters.get_label_names() == theirs.get_label_names()
+
+
+def test_the_word_index_of_reuters(data_folder):
+    (data_folder / "reuters_word_index.json").write_text(json.dumps({"mln": 1}), encoding="utf-8")
+    assert datasets.reuters.get_word_index() == {"mln": 1}
+
+
+# Boston housing
+
+
+@pytest.mark.parametrize("kwargs", [{}, {"test_split": 0.35}, {"test_split": 0}, {"seed": 4}], ids=str)
+def test_boston_housing_like_keras(data_folder, monkeypatch, kwargs):
+    theirs = pytest.importorskip("keras.src.datasets.boston_housing")
+    np.savez(data_folder / "boston_housing.npz", x=RNG.normal(size=(60, 13)), y=RNG.random(60))
+    monkeypatch.setattr(theirs, "get_file", lambda *_, **__: str(data_folder / "boston_housing.npz"))
+    assert_same(datasets.boston_housing.load_data(**kwargs), theirs.load_data(**kwargs))
+
+
+@pytest.mark.parametrize("name", ["boston_housing", "reuters"])
+@pytest.mark.parametrize("test_split", [1, -1])
+def test_a_split_that_leaves_nothing_is_refused(name, test_split):
+    with pytest.raises(ArgumentError, match=f"below 1; got {test_split}"):
+        getattr(datasets, name).load_data(test_split=test_split)
 
 
 # California housing

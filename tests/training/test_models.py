@@ -13,6 +13,7 @@ import torch
 import lamella
 from lamella import layers
 from lamella.datasets import digits
+from lamella.errors import ShapeError
 
 X = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
 Y = (X.sum(axis=1, keepdims=True) > 0).astype("float32")
@@ -99,6 +100,14 @@ def test_operators_and_torch_functions_in_a_functional_model():
     torch.testing.assert_close(model(x), expected)
 
 
+def test_comparing_with_a_number_is_part_of_the_model():
+    inputs = lamella.Input((None,), dtype="int64")
+    mask = inputs != 0
+    assert mask.shape == (None, None) and mask.dtype is torch.bool
+    model = lamella.Model(inputs, layers.Lambda(lambda x: x.sum(-1))(mask))
+    assert model(torch.tensor([[1, 0, 2], [0, 0, 3]])).tolist() == [2, 1]
+
+
 @pytest.mark.parametrize("time", [5, 9])
 def test_unknown_dimensions(time):
     inputs = lamella.Input((None, 3))
@@ -126,6 +135,26 @@ def test_dict_outputs_and_targets():
     history = model.fit(X, {"p": Y, "q": np.hstack([Y, Y])}, verbose=0, epochs=2)
     assert set(history.history) == {"loss", "p_loss", "q_loss"}
     assert set(model.predict(X, verbose=0)) == {"p", "q"}
+
+
+@pytest.mark.parametrize("kind", [tuple, list])
+def test_a_subclassed_model_with_two_outputs(kind):
+    class Two(lamella.Model):
+        def __init__(self):
+            super().__init__()
+            self.number, self.classes = layers.Dense(1), layers.Dense(3, activation="softmax")
+
+        def call(self, inputs):
+            return kind([self.number(inputs), self.classes(inputs)])
+
+    model, numbers = Two(), np.arange(len(X)) % 3
+    model.compile("sgd", ["mse", "sparse_categorical_crossentropy"], metrics=[["mae"], ["accuracy"]])
+    history = model.fit(X, [Y, numbers], validation_data=(X, [Y, numbers]), verbose=0).history
+    assert history["loss"][0] == pytest.approx(history["output_0_loss"][0] + history["output_1_loss"][0], rel=1e-5)
+    assert len(model.evaluate(X, [Y, numbers], verbose=0)) == 5
+    assert [part.shape for part in model.predict(X, verbose=0)] == [(len(X), 1), (len(X), 3)]
+    with pytest.raises(ShapeError, match="sparse_categorical_crossentropy"):
+        model.fit(X, [Y, np.zeros((len(X), 4))], verbose=0)
 
 
 def test_features_of_an_inner_layer():

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lamella.datasets.files import SafeUnpickler, find, present, reading
-from lamella.errors import DataError
+from lamella.datasets.cifar import read_batch
+from lamella.datasets.files import find, present, reading
 
 Pair = tuple[np.ndarray, np.ndarray]
 _ORIGIN = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
@@ -40,21 +40,11 @@ def load_data() -> tuple[Pair, Pair]:
 
 
 def _from_batches(path: Path) -> tuple[Pair, Pair]:
-    parts: dict[str, list[Pair]] = {"train": [], "test": []}
     with reading(path), tarfile.open(path) as archive:
-        for i in (1, 2, 3, 4, 5, 0):
-            name = f"cifar-10-batches-py/data_batch_{i}" if i else "cifar-10-batches-py/test_batch"
-            file = archive.extractfile(name)
-            if file is None:
-                raise DataError(f"{path} lacks {name}.")
-            batch = SafeUnpickler(io.BytesIO(file.read()), encoding="bytes").load()
-            images = np.asarray(batch[b"data"], np.uint8).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-            parts["train" if i else "test"].append((images, np.asarray(batch[b"labels"], np.uint8).reshape(-1, 1)))
-    joined = [
-        tuple(np.ascontiguousarray(np.concatenate(column)) for column in zip(*part, strict=True))
-        for part in parts.values()
-    ]
-    return joined[0], joined[1]  # type: ignore[return-value]
+        parts = [read_batch(archive, f"cifar-10-batches-py/data_batch_{i}", "labels") for i in range(1, 6)]
+        test = read_batch(archive, "cifar-10-batches-py/test_batch", "labels")
+    images, labels = zip(*parts, strict=True)
+    return (np.concatenate(images), np.concatenate(labels)), test
 
 
 def _from_jpegs(path: Path) -> tuple[Pair, Pair]:

@@ -7,7 +7,7 @@ import json
 import numpy as np
 
 from lamella.datasets.files import STORE, find, read_npz
-from lamella.errors import ArgumentError
+from lamella.datasets.word_numbers import filtered, numbered, shorter
 
 Pair = tuple[np.ndarray, np.ndarray]
 _SHA256 = "69664113be75683a8fe16e3ed0ab59fda8886cb3cd7ada244f7d9544e4676b9f"
@@ -51,25 +51,10 @@ def load_data(
         reviews, labels = arrays[f"x_{name}"], arrays[f"y_{name}"]
         indices = np.arange(len(reviews))
         order.shuffle(indices)
-        start = [] if start_char is None else [start_char]
-        shift = index_from if start_char is not None or index_from else 0
-        rows = [start + [word + shift for word in reviews[i]] for i in indices]
-        kept = [i for i, row in enumerate(rows) if not maxlen or len(row) < maxlen]
-        if not kept:
-            raise ArgumentError(f"No review is shorter than maxlen={maxlen}.")
-        parts.append(([rows[i] for i in kept], labels[indices][kept]))
+        rows = numbered(reviews[indices], start_char, index_from)
+        parts.append(shorter(rows, labels[indices], maxlen, "review"))
     limit = num_words or max(max(row) for rows, _ in parts for row in rows)
-    return tuple((_filtered(rows, skip_top, limit, oov_char), labels) for rows, labels in parts)  # type: ignore[return-value]
-
-
-def _filtered(rows: list[list[int]], low: int, high: int, oov_char: int | None) -> np.ndarray:
-    result = np.empty(len(rows), dtype=object)
-    for i, row in enumerate(rows):
-        if oov_char is None:
-            result[i] = [word for word in row if low <= word < high]
-        else:
-            result[i] = [word if low <= word < high else oov_char for word in row]
-    return result
+    return tuple((filtered(rows, skip_top, limit, oov_char), labels) for rows, labels in parts)  # type: ignore[return-value]
 
 
 def get_word_index(path: str = "imdb_word_index.json") -> dict[str, int]:

@@ -159,7 +159,7 @@ class SymbolicTensor:
     def __iter__(self) -> Iterator[SymbolicTensor]:
         return (record(operator.getitem, (self, i), {}) for i in range(len(self)))
 
-    # == and != stay Python's: symbolic tensors are compared by identity and used as dictionary keys.
+    # == stays Python's, as in Keras: symbolic tensors are compared by identity and used as dictionary keys.
 
 
 def _operator(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -174,7 +174,7 @@ for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"
     _dunder = _name.rstrip("_")
     setattr(SymbolicTensor, f"__{_dunder}__", _operator(getattr(operator, _name)))
     setattr(SymbolicTensor, f"__r{_dunder}__", _reflected(getattr(operator, _name)))
-for _name in ("neg", "abs", "invert", "lt", "le", "gt", "ge", "getitem"):
+for _name in ("neg", "abs", "invert", "ne", "lt", "le", "gt", "ge", "getitem"):
     setattr(SymbolicTensor, f"__{_name}__", _operator(getattr(operator, _name)))
 
 

@@ -95,11 +95,10 @@ class CompiledLoss:
             return [sample_weight] * len(self.names)
         return as_list(sample_weight, self.names, "sample_weight")
 
-    def check_targets(self, y: Any, output_shapes: Any) -> None:
-        """Refuses targets that cannot be right: see `Loss.check_targets`."""
-        targets = as_list(y, self.names, "y")
-        shapes = output_shapes if isinstance(output_shapes, list) else [output_shapes]
-        for name, loss, target, shape in zip(self.names, self.losses, targets, shapes, strict=True):
+    def check_targets(self, y: Any, y_pred: Any) -> None:
+        """Refuses targets that cannot be right for outputs like these: see `Loss.check_targets`."""
+        targets, outputs = as_list(y, self.names, "y"), as_list(y_pred, self.names, "the output")
+        for name, loss, target, output in zip(self.names, self.losses, targets, outputs, strict=True):
             if loss is None:
                 continue
             if target is None:
@@ -107,7 +106,7 @@ class CompiledLoss:
                     f"There are no targets for output {name!r}, which has a loss. "
                     f"Pass y to fit(), or set its loss to None."
                 )
-            loss.check_targets(target, shape)
+            loss.check_targets(target, (None, *output.shape[1:]))
 
 
 class CompiledMetrics:

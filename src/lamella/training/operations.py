@@ -30,6 +30,7 @@ _OPERATORS: dict[Any, str] = {
     operator.matmul: "Matmul",
     operator.neg: "Negative",
     operator.abs: "Absolute",
+    operator.ne: "NotEqual",
     operator.lt: "Less",
     operator.le: "LessEqual",
     operator.gt: "Greater",

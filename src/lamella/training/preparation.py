@@ -84,9 +84,7 @@ def check_data(model: Any, source: Source) -> None:
     if y is None:
         return
     if model.loss is not None:
-        shapes = pytree.tree_map_only(torch.Tensor, lambda t: (None, *t.shape[1:]), y_pred)
-        shapes = list(shapes.values()) if isinstance(shapes, dict) else shapes
-        model._losses(y_pred).check_targets(source.targets(), shapes)
+        model._losses(y_pred).check_targets(source.targets(), y_pred)
     model._metrics(y, y_pred)
 
 

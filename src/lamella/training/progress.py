@@ -99,7 +99,7 @@ class Progress:
             if quiet:
                 print(f"{self._prefix()}{self._line(seconds)} - {self._text(logs)}", flush=True)
         elif self.verbose == 2:
-            print(f"{self._line(seconds)} - {_metrics(logs)}{self._waiting(seconds)}", flush=True)
+            print(f"{_joined(self._line(seconds), _metrics(logs))}{self._waiting(seconds)}", flush=True)
 
     def close(self) -> None:
         """Puts the bar away, as when training was interrupted."""
@@ -123,7 +123,7 @@ class Progress:
 
     def _text(self, logs: Mapping[str, float]) -> str:
         seconds = max(time.perf_counter() - self.start, 1e-9)
-        return f"{_metrics(logs)} - {self.samples / seconds:,.0f} samples/s{self._waiting(seconds)}"
+        return f"{_joined(_metrics(logs), f'{self.samples / seconds:,.0f} samples/s')}{self._waiting(seconds)}"
 
     def _waiting(self, seconds: float) -> str:
         share = self.waited / max(seconds, 1e-9)
@@ -135,7 +135,11 @@ _COUNT = "{desc}  {n_fmt} {elapsed}  {postfix}"
 
 
 def _metrics(logs: Mapping[str, float]) -> str:
-    return " - ".join(f"{name}: {_number(value)}" for name, value in logs.items())
+    return _joined(*(f"{name}: {_number(value)}" for name, value in logs.items()))
+
+
+def _joined(*parts: str) -> str:
+    return " - ".join(part for part in parts if part)
 
 
 def _number(value: Any) -> str:
