@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 
 import numpy as np
@@ -24,7 +25,7 @@ def read_batch(archive: tarfile.TarFile, name: str, labels: str) -> tuple[np.nda
     """
     file = archive.extractfile(name)
     if file is None:
-        raise DataError(f"{archive.name} lacks {name}.")
+        raise DataError(f"{os.fsdecode(archive.name or b'')} lacks {name}.")
     batch = SafeUnpickler(io.BytesIO(file.read()), encoding="bytes").load()
     images = np.asarray(batch[b"data"], np.uint8).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     return np.ascontiguousarray(images), np.asarray(batch[labels.encode()], np.uint8).reshape(-1, 1)
