@@ -1,4 +1,5 @@
-"""The way to fused recurrent kernels: oneDNN's and ATen's on the CPU, cuDNN on CUDA, and `recurrent_gradients`.
+"""The way to fused recurrent kernels: oneDNN's and ATen's on the CPU, cuDNN on CUDA, and those with
+`recurrent_gradients`.
 
 They compute all steps in one call, and know nothing of masks. Here any mask is brought to the one form that
 they can bear, without looking at its values (which would wait for the device): the real steps of each sample
@@ -14,7 +15,7 @@ import torch.nn.functional as F
 from torch import _VF  # type: ignore[attr-defined]
 
 from lamella import activations
-from lamella.layers import recurrent_gradients
+from lamella.layers import gru_gradients, recurrent_gradients, simple_rnn_gradients
 
 _SURE = 1e4  # sigmoid(1e4) is 1 and sigmoid(-1e4) is 0, to the last bit
 
@@ -112,7 +113,7 @@ def gru(
     """
     if recurrent_gradients.pays(x, h, kernel.t(), recurrent_kernel.t()):
         inward, own = (None, None) if bias is None else bias.unbind()
-        y, last = recurrent_gradients.gru(_projected(x, kernel, inward), h, recurrent_kernel, own)
+        y, last = gru_gradients.gru(_projected(x, kernel, inward), h, recurrent_kernel, own)
         return y.transpose(0, 1), [last]
     weights = [_swapped(kernel.t()), _swapped(recurrent_kernel.t())]
     if bias is not None:
@@ -129,10 +130,19 @@ def simple(
     recurrent_kernel: torch.Tensor,
     bias: torch.Tensor | None,
     relu: bool = False,
+    noise: torch.Tensor | None = None,
+    padding: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """All steps of a plain recurrent layer with tanh (or ReLU); shapes as for `gru`, with one gate and one bias."""
-    if recurrent_gradients.pays(x, h, kernel.t(), recurrent_kernel.t()):
-        y, last = recurrent_gradients.simple(_projected(x, kernel, bias), h, recurrent_kernel, relu)
+    """All steps of a plain recurrent layer with tanh (or ReLU); shapes as for `gru`, with one gate and one bias.
+
+    On the CPU only: `noise` (batch, units), by which the state is multiplied before each product. `padding`
+    (batch, time) is True where the outputs do not count.
+    """
+    if noise is not None or recurrent_gradients.pays(x, h, kernel.t(), recurrent_kernel.t()):
+        inputs = _projected(x, kernel, bias)
+        if relu and padding is not None:  # whose states could grow until 0 times them is no number
+            inputs = inputs.masked_fill(padding.t().unsqueeze(-1), -torch.inf)
+        y, last = simple_rnn_gradients.simple(inputs, h, recurrent_kernel, relu, noise)
         return y.transpose(0, 1), [last]
     run = _VF.rnn_relu if relu else _VF.rnn_tanh
     weights = [kernel.t(), recurrent_kernel.t()]
@@ -144,7 +154,7 @@ def simple(
 
 
 def _projected(x: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-    """The inputs' share of each step, (time, batch, gates * units)."""
+    """The inputs' share of each step: (batch, time, features) -> (time, batch, gates * units)."""
     return F.linear(x.transpose(0, 1).contiguous(), kernel.t(), bias)
 
 

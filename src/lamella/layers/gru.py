@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from lamella import activations
-from lamella.layers import fused_recurrent
+from lamella.layers import fused_recurrent, gru_gradients, reset_before_gradients
 from lamella.layers.base import InputSpec, registry
 from lamella.layers.recurrent import RNN, check_use_cudnn
 from lamella.layers.recurrent_cell import RecurrentCell, States, shows
@@ -120,14 +120,26 @@ class GRUCell(RecurrentCell):
         return h, [h]
 
     def _is_usual(self) -> bool:
-        usual = fused_recurrent.is_tanh(self.activation) and fused_recurrent.is_sigmoid(self.recurrent_activation)
-        return usual and self.reset_after
+        return fused_recurrent.is_tanh(self.activation) and fused_recurrent.is_sigmoid(self.recurrent_activation)
+
+    def _is_torchs(self, training: bool | None) -> bool:
+        return self.reset_after and super()._is_torchs(training)
 
     def fused(
         self, x: torch.Tensor, states: States, training: bool | None, padding: torch.Tensor | None
     ) -> tuple[torch.Tensor, States]:
-        x = self._dropped(x, training)
-        return fused_recurrent.gru(x, states[0], self.kernel, self.recurrent_kernel, self.bias)
+        if self._is_torchs(training):
+            x = self._dropped(x, training)
+            return fused_recurrent.gru(x, states[0], self.kernel, self.recurrent_kernel, self.bias)
+        noise = self.get_dropout_mask(x[:, 0]) if training else None
+        own_noise = self.get_recurrent_dropout_mask(states[0]) if training else None
+        projected = self._projected(x.transpose(0, 1), noise)
+        if self.reset_after:
+            own_bias = None if self.bias is None else self.bias[1]
+            y, h = gru_gradients.gru(projected, states[0], self.recurrent_kernel, own_bias, own_noise)
+        else:
+            y, h = reset_before_gradients.gru_reset_before(projected, states[0], self.recurrent_kernel, own_noise)
+        return y.transpose(0, 1), [h]
 
 
 def _product(h: torch.Tensor, kernel: torch.Tensor, noise: torch.Tensor | None) -> torch.Tensor:
@@ -139,9 +151,9 @@ def _product(h: torch.Tensor, kernel: torch.Tensor, noise: torch.Tensor | None) 
 class GRU(RNN):
     """The gated recurrent unit: one gate mixes the old state with a candidate, another resets what the candidate sees.
 
-    With the default activations, `reset_after` and no recurrent dropout, all steps are computed by one kernel
-    (torch's; cuDNN on CUDA; in training on the CPU Lamella's own), with a mask too; otherwise step by step, to the same
-    result.
+    With the default activations, all steps are computed by one kernel, with a mask too: with `reset_after` and no
+    recurrent dropout torch's (cuDNN on CUDA; in training on the CPU Lamella's own), else, on the CPU, Lamella's own.
+    Otherwise step by step, to the same result.
 
     Args:
         units: The number of outputs.

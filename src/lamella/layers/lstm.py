@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from lamella import activations, initializers
-from lamella.layers import fused_recurrent, recurrent_gradients
+from lamella.layers import fused_recurrent, lstm_gradients
 from lamella.layers.base import InputSpec, registry
 from lamella.layers.recurrent import RNN, check_use_cudnn
 from lamella.layers.recurrent_cell import RecurrentCell, States, shows
@@ -122,26 +122,24 @@ class LSTMCell(RecurrentCell):
         return lstm_step(z, states[1], self.activation, self.recurrent_activation, 1)
 
     def _is_usual(self) -> bool:
-        usual = fused_recurrent.is_tanh(self.activation) and fused_recurrent.is_sigmoid(self.recurrent_activation)
-        return usual
+        return fused_recurrent.is_tanh(self.activation) and fused_recurrent.is_sigmoid(self.recurrent_activation)
 
     def can_be_fused(self, training: bool | None, x: torch.Tensor | None = None) -> bool:
-        if not (training and self.recurrent_dropout and self._is_usual() and x is not None):
-            return super().can_be_fused(training)
-        return recurrent_gradients.pays(x, self.kernel.t(), self.recurrent_kernel.t())
+        # With noise for each gate on the inputs alone, step by step is as quick.
+        return super().can_be_fused(training, x if self.recurrent_dropout else None)
 
     def fused(
         self, x: torch.Tensor, states: States, training: bool | None, padding: torch.Tensor | None
     ) -> tuple[torch.Tensor, States]:
         noise = self.get_dropout_mask(x[:, 0]) if training else None
-        recurrent_noise = self.get_recurrent_dropout_mask(states[0]) if training else None
-        if recurrent_noise is None:
+        own_noise = self.get_recurrent_dropout_mask(states[0]) if training else None
+        if own_noise is None:
             x = self._dropped(x, training)
             return fused_recurrent.lstm(x, states[0], states[1], self.kernel, self.recurrent_kernel, self.bias, padding)
         projected = self._projected(x.transpose(0, 1), noise)
         if padding is not None:
             projected = projected + padding.t().unsqueeze(-1) * fused_recurrent.gates_that_keep(self.kernel)
-        y, h, c = recurrent_gradients.lstm(projected, states[0], states[1], self.recurrent_kernel, recurrent_noise)
+        y, h, c = lstm_gradients.lstm(projected, states[0], states[1], self.recurrent_kernel, own_noise)
         return y.transpose(0, 1), [h, c]
 
 

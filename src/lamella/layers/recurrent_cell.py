@@ -8,8 +8,10 @@ from operator import attrgetter
 from typing import Any, TypeVar
 
 import torch
+import torch.nn.functional as F
 
 from lamella import activations, constraints, initializers, regularizers
+from lamella.engine.eager import are_plain
 from lamella.engine.random import generator
 from lamella.errors import ArgumentError
 from lamella.layers.base import Layer
@@ -207,12 +209,12 @@ class RecurrentCell(DropoutCell):
         return projected.unbind(0), lambda each, before: self.step(each, before, recurrent_noise)
 
     def _projected(self, x: torch.Tensor, noise: torch.Tensor | None) -> torch.Tensor:
-        if noise is not None and self._noises is not None:
-            y = (x * noise.unsqueeze(1)).flatten(1, 2) @ self._by_gate(self.kernel)
-            y = y.movedim(0, 1).reshape(*x.shape[:2], -1)
-        else:
-            y = (x if noise is None else x * noise) @ self.kernel
         bias = self._input_bias()
+        if noise is None or self._noises is None:
+            x = x if noise is None else x * noise
+            return F.linear(x.contiguous(), self.kernel.t(), bias)
+        y = (x * noise.unsqueeze(1)).flatten(1, 2) @ self._by_gate(self.kernel)
+        y = y.movedim(0, 1).reshape(*x.shape[:2], -1)
         return y if bias is None else y + bias
 
     def _input_bias(self) -> torch.Tensor | None:
@@ -235,9 +237,11 @@ class RecurrentCell(DropoutCell):
 
     def can_be_fused(self, training: bool | None, x: torch.Tensor | None = None) -> bool:
         """Whether one kernel computes all steps of this cell, for the inputs `x` at least."""
-        return self._is_usual() and not (
-            training and (self.recurrent_dropout or (self.dropout and self._noises is not None))
-        )
+        if not self._is_usual():
+            return False
+        if self._is_torchs(training):
+            return True
+        return x is not None and are_plain(x, self.kernel.t(), self.recurrent_kernel.t())
 
     def fused(
         self, x: torch.Tensor, states: States, training: bool | None, padding: torch.Tensor | None
@@ -253,8 +257,12 @@ class RecurrentCell(DropoutCell):
         raise NotImplementedError
 
     def _is_usual(self) -> bool:
-        """Whether the activations are those that torch's kernel has."""
+        """Whether the activations are those that the kernels have."""
         return False
+
+    def _is_torchs(self, training: bool | None) -> bool:
+        """Whether torch has a kernel for a usual cell: none has noise for each gate, or on the state."""
+        return not (training and (self.recurrent_dropout or (self.dropout and self._noises is not None)))
 
     def _dropped(self, x: torch.Tensor, training: bool | None) -> torch.Tensor:
         noise = self.get_dropout_mask(x[:, 0]) if training else None

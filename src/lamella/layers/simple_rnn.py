@@ -57,13 +57,17 @@ class SimpleRNNCell(RecurrentCell):
     ) -> tuple[torch.Tensor, States]:
         relu = fused_recurrent.is_relu(self.activation)
         x = self._dropped(x, training)
-        return fused_recurrent.simple(x, states[0], self.kernel, self.recurrent_kernel, self.bias, relu)
+        noise = self.get_recurrent_dropout_mask(states[0]) if training else None
+        return fused_recurrent.simple(x, states[0], self.kernel, self.recurrent_kernel, self.bias, relu, noise, padding)
 
 
 @registry.register()
 @shows(SimpleRNNCell)
 class SimpleRNN(RNN):
     """The plain recurrent layer: h[t] = activation(x[t] @ kernel + h[t-1] @ recurrent_kernel + bias).
+
+    With tanh or relu all steps are computed by one kernel, with a mask too: torch's (cuDNN on CUDA), or in training on
+    the CPU Lamella's own, with recurrent dropout too; otherwise step by step, to the same result.
 
     Args:
         units: The number of outputs.
