@@ -121,6 +121,35 @@ def test_unknown_dimensions(time):
     assert b.shape == (2, 4)
 
 
+def test_a_chain_without_input_takes_sizes_that_no_layer_needs(tmp_path):
+    model = lamella.Sequential([layers.Dense(4)])
+    assert model(np.ones((2, 10, 3))).shape == (2, 10, 4)
+    model.save(tmp_path / "m.keras")
+    for each in (model, lamella.models.load_model(tmp_path / "m.keras")):
+        assert each(np.ones((2, 20, 3))).shape == (2, 20, 4)
+        assert each.input_shape == (None, None, 3)
+        with pytest.raises(
+            ShapeError, match=r"must have shape \(None, None, 3\), but the data have shape \(None, 9, 5\)"
+        ):
+            each(np.ones((2, 9, 5)))
+
+
+def test_a_chain_within_a_layer_of_unknown_length():
+    class Block(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.chain = lamella.Sequential([layers.Dense(8, "relu"), layers.Dense(3)])
+
+        def call(self, inputs):
+            return inputs + self.chain(inputs)
+
+    inputs = lamella.Input((None, 3))
+    outputs = Block()(Block()(inputs))
+    assert outputs.shape == (None, None, 3)
+    model = lamella.Model(inputs, outputs)
+    assert [model(torch.ones(2, time, 3)).shape[1] for time in (5, 9)] == [5, 9]
+
+
 def test_pictures_of_unknown_size():
     inputs = lamella.Input((None, None, 3))
     h = layers.MaxPooling2D()(layers.Conv2D(4, 3, padding="same")(inputs))

@@ -127,3 +127,103 @@ def test_a_batch_on_its_own_whose_loss_is_no_number_says_so():
     model.compile("sgd", "mse")
     with pytest.raises(lamella.errors.NonFiniteError, match="became inf at step 1"):
         model.train_on_batch(X, np.full_like(Y, 3e38))
+
+
+def test_a_model_may_be_written_for_batches_of_one_size():
+    class Noisy(lamella.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = layers.Dense(1)
+
+        def call(self, inputs):
+            return self.dense(inputs + torch.zeros(16, 1))
+
+    model = Noisy()
+    model.compile("sgd", "mse")
+    history = model.fit(np.ones((32, 3)), np.ones((32, 1)), batch_size=16, verbose=0)
+    assert len(history.history["loss"]) == 1
+    with pytest.raises(RuntimeError, match=r"must match the size of tensor b \(16\)"):
+        model.fit(np.ones((32, 3)), np.ones((32, 1)), batch_size=8, verbose=0)
+
+
+def test_a_model_may_have_a_loss_of_its_own():
+    class Own(lamella.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = layers.Dense(4)
+            self.loss = lamella.losses.MeanAbsoluteError()
+
+        def call(self, inputs):
+            return self.dense(inputs)
+
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+            return self.loss(x, y_pred)
+
+    model = Own()
+    model.compile("sgd")
+    losses = model.fit(X, epochs=3, verbose=0).history["loss"]
+    assert losses[2] < losses[0]
+    model.compile("sgd", "mse")
+    assert model.loss == "mse"
+
+
+def test_a_model_of_two_that_only_has_a_step():
+    class Autoencoder(lamella.Model):
+        def __init__(self, encoder, decoder):
+            super().__init__()
+            self.encoder, self.decoder = encoder, decoder
+            self.tracker = lamella.metrics.Mean(name="loss")
+
+        @property
+        def metrics(self):
+            return [self.tracker]
+
+        def train_step(self, data):
+            loss = (self.decoder(self.encoder(data)) - data).square().mean()
+            self.minimize(loss)
+            self.tracker.update_state(loss)
+            return {"loss": self.tracker.result()}
+
+    encoder = lamella.Sequential([lamella.Input((4,)), layers.Dense(3)])
+    model = Autoencoder(encoder, lamella.Sequential([layers.Dense(4)]))  # the decoder is built in the first step
+    model.compile(lamella.optimizers.Adam(0.01))
+    losses = model.fit(X, epochs=20, verbose=0).history["loss"]
+    assert losses[-1] < 0.8 * losses[0]
+    assert len(model.trainable_weights) == len(model.optimizer.variables[2:]) / 2 == 4
+    with pytest.raises(NotImplementedError, match="no call"):
+        model.predict(X, verbose=0)
+
+
+def test_two_networks_against_each_other_with_an_optimizer_each():
+    class Adversaries(lamella.Model):
+        def __init__(self):
+            super().__init__()
+            self.discriminator = lamella.Sequential([lamella.Input((2,)), layers.Dense(8, "relu"), layers.Dense(1)])
+            self.generator = lamella.Sequential([lamella.Input((3,)), layers.Dense(2)])
+            self.seeds = lamella.random.SeedGenerator(1)
+
+        def compile(self, d_optimizer, g_optimizer, loss_fn):
+            super().compile()
+            self.d_optimizer, self.g_optimizer, self.loss_fn = d_optimizer, g_optimizer, loss_fn
+
+        def train_step(self, real):
+            made = self.generator(lamella.random.normal((len(real), 3), seed=self.seeds))
+            scores = self.discriminator(torch.cat([made.detach(), real]))
+            labels = torch.cat([torch.ones(len(real), 1), torch.zeros(len(real), 1)])
+            d_loss = self.stepped(self.d_optimizer, self.loss_fn(labels, scores), self.discriminator)
+            scores = self.discriminator(made)
+            g_loss = self.stepped(self.g_optimizer, self.loss_fn(torch.zeros_like(scores), scores), self.generator)
+            return {"d_loss": d_loss, "g_loss": g_loss}
+
+        def stepped(self, optimizer, loss, network):
+            weights = network.trainable_weights
+            optimizer.apply(torch.autograd.grad(loss, weights), weights)
+            return loss.detach()
+
+    model = Adversaries()
+    loss = lamella.losses.BinaryCrossentropy(from_logits=True)
+    model.compile(lamella.optimizers.Adam(1e-2), lamella.optimizers.Adam(1e-2), loss)
+    before = [weight.detach().clone() for weight in model.weights]
+    history = model.fit(X[:, :2] + 3, epochs=3, verbose=0).history
+    assert len(history["d_loss"]) == len(history["g_loss"]) == 3
+    assert all((a != b).any() for a, b in zip(before, model.weights, strict=True))

@@ -11,7 +11,7 @@ from torch.utils import _pytree as pytree
 from lamella import losses, metrics
 from lamella.engine import cluster
 from lamella.engine.non_finite import first_non_finite, has_non_finite, name_of
-from lamella.errors import ArgumentError, DataError, NonFiniteError
+from lamella.errors import ArgumentError, DataError, LamellaError, NonFiniteError
 
 
 def known_losses(loss: Any) -> None:
@@ -83,17 +83,28 @@ def needs_targets(model: Any) -> None:
 def input_fits(model: Any, x: Any) -> Any:
     """Runs the model on two samples; a wrong shape gives the layer's own error. Returns the prediction.
 
-    A model whose layers keep states from batch to batch is run on the whole batch, and its states are put back.
+    A model whose layers keep states from batch to batch is run on the whole batch, and its states are put back. So is
+    one that fails on two samples: it may be written for batches of one size.
     """
     states = [state for name, state in model.named_buffers() if "rnn_state" in name]
     stateful = any(getattr(module, "stateful", False) for module in model.modules())
-    sample = x if stateful else pytree.tree_map_only(torch.Tensor, lambda tensor: tensor[:2], x)
     with torch.no_grad():
         kept = [state.clone() for state in states]
-        outputs = model(sample)
+        outputs = model(x) if stateful else _on_two_samples(model, x)
         for state, before in zip(states, kept, strict=True):
             state.copy_(before)
         return outputs
+
+
+def _on_two_samples(model: Any, x: Any) -> Any:
+    try:
+        return model(pytree.tree_map_only(torch.Tensor, lambda tensor: tensor[:2], x))
+    except LamellaError:
+        raise
+    except Exception:
+        if all(len(leaf) <= 2 for leaf in pytree.tree_leaves(x) if isinstance(leaf, torch.Tensor)):
+            raise
+    return model(x)
 
 
 def loss_is_finite(model: Any, logs: dict[str, Any], x: Any) -> None:

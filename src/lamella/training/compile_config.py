@@ -12,7 +12,7 @@ _ARGUMENTS = ("optimizer", "loss", "loss_weights", "metrics", "weighted_metrics"
 
 def compile_config(model: Any) -> dict[str, Any]:
     """The arguments of a compiled model, with Keras's keys."""
-    arguments = {"optimizer": model.optimizer, "loss": model.loss, **model._compile_arguments}
+    arguments = {"optimizer": model.optimizer, **model._compile_arguments}
     return {
         **{name: serialize(value) for name, value in arguments.items()},
         "run_eagerly": model.run_eagerly,

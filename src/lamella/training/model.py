@@ -108,6 +108,11 @@ class Model(Trainer, Layer):
         tensors = self._as_input_list(inputs)
         return in_segments(self._graph, tensors) if self._in_segments and self.training else self._graph(tensors)
 
+    @property
+    def can_be_called(self) -> bool:
+        """Whether there is a `call`, or a graph of layers: a model for its own `train_step` alone may have neither."""
+        return self._graph is not None or type(self).call is not Model.call
+
     def _as_input_list(self, inputs: Any) -> list[torch.Tensor]:
         assert self._graph is not None
         if type(inputs) is torch.Tensor and inputs.dtype is self._plain_dtype and inputs.shape[1:] == self._plain_shape:

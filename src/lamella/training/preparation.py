@@ -42,8 +42,12 @@ def data_dtype(model: Any) -> torch.dtype:
 
 
 def build_from(model: Any, x: Any) -> None:
-    """Makes the weights, if they do not exist yet, for inputs such as `x`."""
-    if not model.built:
+    """Makes the weights, if they do not exist yet, for inputs such as `x`.
+
+    A model that has only a step of its own (for its encoder and decoder, say) is no function of `x`: there each layer
+    makes its weights where it is called.
+    """
+    if not model.built and model.can_be_called:
         with torch.no_grad():
             model(rows(x, slice(1)))
 
@@ -61,7 +65,8 @@ def prepare(model: Any, source: Source, training: bool) -> None:
             _place(model, cluster.active)
         else:
             checks.not_left_in_parts(model)
-        prepare_optimizer(model)
+        if model.can_be_called or all(layer.built for layer in model._flatten_layers() if layer is not model):
+            prepare_optimizer(model)  # else some weights are only made in the first step
 
 
 def _place(model: Any, distribution: cluster.Distribution) -> None:
@@ -79,11 +84,12 @@ def check_data(model: Any, source: Source) -> None:
     """Refuses inputs that do not fit the model and targets that do not fit the loss; makes losses and metrics."""
     x, y, _ = source.peek()
     y_pred = _prediction_like(model, x)
-    if y is None and model.loss is not None:
+    loss = model._compile_arguments["loss"]
+    if y is None and loss is not None:
         checks.needs_targets(model)
     if y is None:
         return
-    if model.loss is not None:
+    if loss is not None:
         model._losses(y_pred).check_targets(source.targets(), y_pred)
     model._metrics(y, y_pred)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import nn
 
 from lamella.engine.registry import deserialize, serialize
 from lamella.engine.symbolic import Graph, SymbolicTensor, calls_can_be_direct, off_meta
-from lamella.errors import ArgumentError
+from lamella.errors import ArgumentError, LamellaError
 from lamella.layers.base import Layer, marks_itself, registry
 from lamella.layers.fusion import fused
 from lamella.layers.input_layer import Input, InputLayer
@@ -44,6 +45,7 @@ class Sequential(Model):
         super().__init__(trainable=trainable, name=name)
         self._chain: list[Layer] = []
         self._start: SymbolicTensor | None = None
+        self._built_by_data = False  # no Input said the sizes
         self._plan: list[Any] = []
         self._direct: list[Any] = []
         for layer in layers or ():
@@ -114,7 +116,7 @@ class Sequential(Model):
     def get_config(self) -> dict[str, Any]:
         """The layers, one after the other, with the input if it is known."""
         layers: list[Any] = list(self._chain)
-        if self._start is not None and self._start.node is not None:
+        if self._start is not None and self._start.node is not None and not self._built_by_data:
             layers.insert(0, self._start.node.function)
         config = {"name": self.name, "trainable": self._trainable, "layers": [serialize(layer) for layer in layers]}
         if self._start is not None:
@@ -152,6 +154,7 @@ class Sequential(Model):
             with off_meta():
                 self._start = Input(batch_shape=(None, *input_shape[1:]))
                 self._trace(self._start)
+            self._built_by_data = True
 
     def _build(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         x = args[0] if args else next(iter(kwargs.values()))
@@ -162,8 +165,20 @@ class Sequential(Model):
             with off_meta():
                 self._start = Input(batch_shape=(None, *x.shape[1:]), dtype=dtype)
                 self._trace(self._start)
+            self._built_by_data = True
         else:
             self._mark_built()
+
+    def _fitted(self, x: torch.Tensor, wanted: SymbolicTensor, dtype: torch.dtype) -> torch.Tensor:
+        """As any model's; but where no `Input` said them, sizes that turn out to be others are unknown from then on."""
+        if self._built_by_data and x.ndim == wanted.ndim:
+            sizes = [own if own == size else None for own, size in zip(wanted.shape, x.shape, strict=True)]
+            if tuple(sizes[1:]) != wanted.shape[1:]:
+                with off_meta(), suppress(LamellaError):  # a layer needs the size
+                    start = Input(batch_shape=(None, *sizes[1:]), dtype=wanted.dtype)
+                    self._trace(start)
+                    self._start = wanted = start
+        return super()._fitted(x, wanted, dtype)
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         if self._in_segments and self.training and self._graph is not None:

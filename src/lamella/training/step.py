@@ -103,7 +103,7 @@ class Step:
     ) -> torch.Tensor | None:
         """The loss of `compile`, with the penalties of regularizers and of `add_loss`."""
         total = None
-        if self.loss is not None and y is not None:
+        if self._compile_arguments.get("loss") is not None and y is not None:
             total = self._losses(y_pred)(y, y_pred, sample_weight)
         extra = self.losses  # type: ignore[attr-defined]
         if extra:
@@ -125,7 +125,7 @@ class Step:
     def metrics(self) -> list[Metric]:
         """The loss tracker, the metrics of `compile`, and metrics that are attributes of the model."""
         found: list[Metric] = []
-        if self.compiled and (self.loss is not None or not overridden(self, "train_step")):
+        if self.compiled and (self._compile_arguments["loss"] is not None or not overridden(self, "train_step")):
             found.append(self._loss_tracker)
         if self._compiled_loss is not None:
             found.extend(self._compiled_loss.trackers)
@@ -165,7 +165,8 @@ class Step:
     def _losses(self, y_pred: Any) -> CompiledLoss:
         if self._compiled_loss is None:
             names = _names_of_outputs(self, y_pred)
-            self._compiled_loss = CompiledLoss(self.loss, self._compile_arguments["loss_weights"], names)
+            loss, weights = (self._compile_arguments[name] for name in ("loss", "loss_weights"))
+            self._compiled_loss = CompiledLoss(loss, weights, names)
             for tracker in self._compiled_loss.trackers:
                 tracker.to(device_of(self))  # type: ignore[arg-type]
         return self._compiled_loss

@@ -106,8 +106,10 @@ class Trainer(Step):
         halves = self.dtype_policy.name == "mixed_float16"  # type: ignore[attr-defined]
         if auto_scale_loss and halves and not isinstance(self.optimizer, optimizers.LossScaleOptimizer):
             self.optimizer = optimizers.LossScaleOptimizer(self.optimizer)
-        self.loss = loss
+        if loss is not None:
+            self.loss = loss  # a model may have a loss of its own by this name
         self._compile_arguments = {
+            "loss": loss,
             "loss_weights": loss_weights,
             "metrics": metrics,
             "weighted_metrics": weighted_metrics,
