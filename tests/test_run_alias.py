@@ -46,6 +46,13 @@ TRUE = {
     "softmax": "import tensorflow as tf; found = abs(tf.nn.softmax(tf.constant([[1., 2.]])).sum().item() - 1) < 1e-6",
     "devices": "import tensorflow as tf; "
     "found = len(tf.config.list_physical_devices('GPU')) == torch.cuda.device_count()",
+    "a room of tf": "from tensorflow.data import Dataset; import tensorflow as tf; found = Dataset is tf.data.Dataset",
+    "an operator beside an array": "x = torch.ones(2, requires_grad=True); y = np.ones(2) - x * np.ones(2); "
+    "found = y.dtype is torch.float32 and y.requires_grad",
+    "a function of NumPy's": "x = torch.ones(2, 2, requires_grad=True); found = np.sum(x, axis=0).tolist() == [2, 2]",
+    "into an array": "a = np.zeros(2); a += torch.ones(2); a[0] = torch.tensor(5.0); found = a.tolist() == [5, 1]",
+    "a number": "import warnings; warnings.simplefilter('error'); "
+    "found = float(torch.ones((), requires_grad=True)) == 1",
     "a result is read as an array": "x = torch.ones(2, requires_grad=True); found = x.numpy().sum() == 2",
     "np.array copies": "x = torch.zeros(2); np.array(x)[0] = 5; found = x.tolist() == [0, 0]",
     "np.asarray takes a type": "found = np.asarray(torch.ones(2, requires_grad=True), 'float64').dtype == np.float64",
@@ -58,10 +65,10 @@ RAISED = {
     "through tf": ("import tensorflow as tf; tf.keras.optimizers.Adamm", "AttributeError", "Nearest: Adam"),
     "no such module": ("import keras.layrs", "ModuleNotFoundError", "no 'keras.layrs'. Nearest: layers"),
     "keras.src": ("from keras.src import layers", "ModuleNotFoundError", "no 'keras.src'"),
-    "tf submodule": ("import tensorflow.data", "ModuleNotFoundError", "not for the rest of TensorFlow"),
-    "tf attribute": ("import tensorflow as tf; tf.data", "AttributeError", "there is no 'data', only argmax, cast"),
+    "tf submodule": ("import tensorflow.lite", "ModuleNotFoundError", "a part of TensorFlow around it"),
+    "tf attribute": ("import tensorflow as tf; tf.lite", "AttributeError", "in which there is no 'lite'"),
     "tf near": ("import tensorflow as tf; tf.kerass", "AttributeError", "Nearest: keras"),
-    "from tf": ("from tensorflow import GradientTape", "ImportError", "not for the rest of tensorflow"),
+    "from tf": ("from tensorflow import GradientTap", "ImportError", "Nearest: GradientTape"),
     "not ours": ("import json; json.dumpp", "AttributeError", "dumpp"),
     "an object": ("import keras; keras.layers.Dense(1).unitz", "AttributeError", "unitz"),
 }

@@ -45,11 +45,32 @@ def install() -> None:
 
 
 def _let_results_be_read() -> None:
-    """`model(x).numpy()` and `np.array(model(x))`, which TensorFlow allows and torch refuses where gradients flow."""
+    """Results and NumPy's arrays together, as TensorFlow has them and torch has not, or not where gradients flow.
+
+    `model(x).numpy()` and `np.array(model(x))` give arrays, NumPy's functions of tensors too, and an operator between a
+    tensor and an array gives a tensor, through which gradients flow.
+    """
     import numpy as np
     import torch
+    from torch.utils import _pytree as pytree
 
     plain = torch.Tensor.numpy
+    operators: dict[Any, Any] = {
+        np.add: torch.add,
+        np.subtract: torch.sub,
+        np.multiply: torch.mul,
+        np.divide: torch.true_divide,
+        np.floor_divide: torch.floor_divide,
+        np.remainder: torch.remainder,
+        np.power: torch.pow,
+        np.matmul: torch.matmul,
+        np.less: torch.lt,
+        np.less_equal: torch.le,
+        np.greater: torch.gt,
+        np.greater_equal: torch.ge,
+        np.equal: torch.eq,
+        np.not_equal: torch.ne,
+    }
 
     def numpy(self: torch.Tensor, *, force: bool = False) -> np.ndarray:
         return plain(self, force=True)
@@ -60,8 +81,30 @@ def _let_results_be_read() -> None:
             return values.astype(dtype)
         return values.copy() if copy else values
 
+    def as_arrays(structure: Any) -> Any:
+        return pytree.tree_map_only(torch.Tensor, array, structure)
+
+    def array_function(self: torch.Tensor, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        return function(*as_arrays(args), **as_arrays(kwargs))
+
+    def array_ufunc(self: torch.Tensor, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if method != "__call__" or ufunc not in operators or kwargs:
+            return getattr(ufunc, method)(*as_arrays(inputs), **as_arrays(kwargs))
+        return operators[ufunc](*(beside(self, each) for each in inputs))
+
+    def beside(tensor: torch.Tensor, other: Any) -> torch.Tensor:
+        """The operand as a tensor: where both are of floating-point types, in that of the tensor, as in TensorFlow."""
+        if isinstance(other, torch.Tensor):
+            return other
+        found = torch.as_tensor(other, device=tensor.device)
+        return found.to(tensor.dtype) if tensor.is_floating_point() and not found.is_complex() else found
+
+    as_float = torch.Tensor.__float__
+    torch.Tensor.__float__ = lambda self: as_float(self.detach())  # type: ignore[method-assign]
     torch.Tensor.numpy = numpy  # type: ignore[method-assign, assignment]
     torch.Tensor.__array__ = array  # type: ignore[method-assign, assignment]
+    torch.Tensor.__array_function__ = array_function  # type: ignore[attr-defined]
+    torch.Tensor.__array_ufunc__ = array_ufunc  # type: ignore[attr-defined]
 
 
 class _Finder(importlib.abc.MetaPathFinder):
@@ -79,8 +122,11 @@ class _Finder(importlib.abc.MetaPathFinder):
                     return importlib.machinery.ModuleSpec(fullname, _Loader(ours), is_package=True)
                 raise ModuleNotFoundError(_missing(fullname, ours), name=fullname)
         if fullname.startswith("tensorflow."):
+            ours = "lamella.tensorflow_stand_in" + fullname.removeprefix("tensorflow")
+            if _exists(ours):
+                return importlib.machinery.ModuleSpec(fullname, _Loader(ours), is_package=True)
             raise ModuleNotFoundError(
-                f"No module {fullname!r}: Lamella answers for tensorflow.keras, not for the rest of TensorFlow.",
+                f"No module {fullname!r}: Lamella answers for tensorflow.keras and a part of TensorFlow around it.",
                 name=fullname,
             )
         return None
@@ -148,6 +194,6 @@ def refuse_unknown(module_name: str, name: str, known: Any) -> AttributeError:
     """The error for an attribute that a stand-in does not have."""
     close = nearest(name, known)
     return AttributeError(
-        f"Lamella answers for {module_name}.keras, not for the rest of {module_name}: there is no {name!r}, only "
-        f"{', '.join(sorted(known))}." + (f" Nearest: {', '.join(close)}." if close else "")
+        f"Lamella answers for {module_name}.keras and a part of {module_name} around it, in which there is no {name!r}."
+        + (f" Nearest: {', '.join(close)}." if close else "")
     )

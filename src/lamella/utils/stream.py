@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from torch.utils import _pytree as pytree
 
-from lamella.errors import ArgumentError
+from lamella.errors import ArgumentError, ShapeError
 
 
 class Stream:
@@ -64,8 +65,111 @@ class Stream:
 
         return Stream(items, self._length, self)
 
+    def filter(self, predicate: Callable[..., Any], **kwargs: Any) -> Stream:
+        """The items for which `predicate(item)`, or `predicate(x, y)`, is true."""
+
+        def items() -> Iterator[Any]:
+            return (item for item in self if (predicate(*item) if isinstance(item, tuple) else predicate(item)))
+
+        return Stream(items, None, self)
+
+    def flat_map(self, function: Callable[..., Iterable[Any]], **kwargs: Any) -> Stream:
+        """The items of the streams that the function makes of the items, one stream after the other."""
+        return Stream(lambda: itertools.chain.from_iterable(self.map(function)), None, self)
+
+    def interleave(
+        self,
+        function: Callable[..., Iterable[Any]],
+        cycle_length: int | None = None,
+        block_length: int = 1,
+        **kwargs: Any,
+    ) -> Stream:
+        """The items of the streams that the function makes of the items, `cycle_length` (10) streams in turns.
+
+        Args:
+            function: Makes a stream of an item.
+            cycle_length: How many streams are read at a time.
+            block_length: How many items are taken of each in its turn.
+            **kwargs: tf.data's further arguments: they change nothing here.
+        """
+
+        def items() -> Iterator[Any]:
+            waiting = map(iter, self.map(function))
+            going = list(itertools.islice(waiting, 10 if cycle_length is None or cycle_length < 1 else cycle_length))
+            turn = 0
+            while going:
+                turn %= len(going)
+                block = list(itertools.islice(going[turn], block_length))
+                yield from block
+                if len(block) == block_length:
+                    turn += 1
+                elif (new := next(waiting, None)) is not None:
+                    going[turn] = new
+                    turn += 1
+                else:
+                    del going[turn]
+
+        return Stream(items, None, self)
+
+    def concatenate(self, other: Stream) -> Stream:
+        """The items of this stream, then those of another one."""
+        known = self._length is not None and other._length is not None
+        length = self._length + other._length if known else None  # type: ignore[operator]
+        return Stream(lambda: itertools.chain(self, other), length, self)
+
+    def enumerate(self, start: int = 0, **kwargs: Any) -> Stream:
+        """Pairs of a number, from `start` on, and an item."""
+        return Stream(lambda: enumerate(self, start), self._length, self)
+
+    def shard(self, num_shards: int, index: int, **kwargs: Any) -> Stream:
+        """Every `num_shards`-th item, from the one at `index` on."""
+        if not 0 <= index < num_shards:
+            raise ArgumentError(f"Stream.shard: `index` must be in [0, {num_shards}); got {index}.")
+        length = None if self._length is None else max(0, -(-(self._length - index) // num_shards))
+        return Stream(lambda: itertools.islice(iter(self), index, None, num_shards), length, self)
+
+    def window(
+        self, size: int, shift: int | None = None, stride: int = 1, drop_remainder: bool = False, **kwargs: Any
+    ) -> Stream:
+        """Streams of `size` items, each of which begins `shift` (`size`) items after the one before.
+
+        Args:
+            size: How many items are in a window.
+            shift: How many items further the next one begins.
+            stride: A window takes every `stride`-th item.
+            drop_remainder: Whether windows with fewer items are left out.
+            **kwargs: tf.data's further arguments: they change nothing here.
+
+        Items that are tuples give tuples of streams.
+        """
+        step, span = size if shift is None else shift, (size - 1) * stride + 1
+
+        def windows() -> Iterator[Any]:
+            ahead, kept = iter(self), list[Any]()
+            while True:
+                kept.extend(itertools.islice(ahead, span - len(kept)))
+                found = kept[::stride]
+                if not found or (drop_remainder and len(found) < size):
+                    return
+                yield _streams_of(found)
+                if step > len(kept):
+                    list(itertools.islice(ahead, step - len(kept)))
+                kept = kept[step:]
+
+        return Stream(windows, None, self)
+
+    def reduce(self, initial_state: Any, reduce_func: Callable[[Any, Any], Any], **kwargs: Any) -> Any:
+        """What the function makes of the state so far and an item, item by item."""
+        return functools.reduce(reduce_func, self, initial_state)
+
+    def apply(self, transformation_func: Callable[[Stream], Any]) -> Any:
+        """What the function makes of the stream."""
+        return transformation_func(self)
+
     def take(self, count: int) -> Stream:
-        """The first `count` items."""
+        """The first `count` items; all for -1."""
+        if count < 0:
+            return self
         length = None if self._length is None else min(count, self._length)
         return Stream(lambda: itertools.islice(iter(self), count), length, self)
 
@@ -100,14 +204,25 @@ class Stream:
         """The stream itself: files are read ahead in any case."""
         return self
 
-    def shuffle(self, buffer_size: int, seed: int | None = None, **kwargs: Any) -> Stream:
-        """The items in a random order, another each time, each drawn from the next `buffer_size` ones.
+    def shuffle(
+        self, buffer_size: int, seed: int | None = None, reshuffle_each_iteration: bool = True, **kwargs: Any
+    ) -> Stream:
+        """The items in a random order, each drawn from the next `buffer_size` ones.
 
         A function that draws random numbers is to be mapped after it: a resumed run fills the buffer anew.
+
+        Args:
+            buffer_size: How many items wait to be drawn.
+            seed: Of the order.
+            reshuffle_each_iteration: Whether the order is another each time.
+            **kwargs: tf.data's further arguments: they change nothing here.
+
+        Raises:
+            ArgumentError: A buffer without room.
         """
         if buffer_size < 1:
             raise ArgumentError(f"Stream.shuffle: `buffer_size` must be 1 or more; got {buffer_size}.")
-        return _Shuffled(self, buffer_size, seed)
+        return _Shuffled(self, buffer_size, seed, reshuffle_each_iteration)
 
     def repeat(self, count: int | None = None) -> Stream:
         """The stream `count` times over; without end by default."""
@@ -119,17 +234,58 @@ class Stream:
 
     def batch(self, batch_size: int, drop_remainder: bool = False, **kwargs: Any) -> Stream:
         """Batches of `batch_size` items."""
+        return self._in_batches(batch_size, drop_remainder, joined)
+
+    def _in_batches(self, batch_size: int, drop_remainder: bool, join: Callable[[list[Any]], Any]) -> Stream:
+        if batch_size < 1:
+            raise ArgumentError(f"Stream.batch: `batch_size` must be 1 or more; got {batch_size}.")
 
         def items() -> Iterator[Any]:
             ahead = iter(self)
             while part := list(itertools.islice(ahead, batch_size)):
                 if len(part) == batch_size or not drop_remainder:
-                    yield joined(part)
+                    yield join(part)
 
         length = None
         if self._length is not None:
             length = self._length // batch_size if drop_remainder else -(-self._length // batch_size)
         return Stream(items, length, self)
+
+    def rebatch(self, batch_size: int, drop_remainder: bool = False, **kwargs: Any) -> Stream:
+        """Batches of another size."""
+        return self.unbatch().batch(batch_size, drop_remainder)
+
+    def padded_batch(
+        self,
+        batch_size: int,
+        padded_shapes: Any = None,
+        padding_values: Any = None,
+        drop_remainder: bool = False,
+        **kwargs: Any,
+    ) -> Stream:
+        """Batches of items of different sizes, made equal by what stands after them.
+
+        Args:
+            batch_size: How many items are in a batch.
+            padded_shapes: The shape of each part of an item, None or -1 for the largest of the batch; by default so for
+                all.
+            padding_values: What stands after each part: 0 by default, `""` after texts.
+            drop_remainder: Whether a last batch with fewer items is left out.
+            **kwargs: tf.data's further arguments: they change nothing here.
+
+        Raises:
+            ShapeError: An item that is larger than its shape.
+        """
+
+        def padded(items: list[Any]) -> Any:
+            leaves = [pytree.tree_leaves(item) for item in items]
+            nesting = pytree.tree_structure(items[0])
+            shapes: Any = _for_each(padded_shapes, nesting, is_leaf=_is_shape)
+            values: Any = _for_each(padding_values, nesting)
+            columns = zip(zip(*leaves, strict=True), shapes, values, strict=True)
+            return pytree.tree_unflatten([_padded(list(column), *how) for column, *how in columns], nesting)
+
+        return self._in_batches(batch_size, drop_remainder, padded)
 
     def as_numpy_iterator(self) -> Iterator[Any]:
         """The items as NumPy arrays."""
@@ -137,9 +293,10 @@ class Stream:
 
 
 class _Shuffled(Stream):
-    def __init__(self, source: Stream, buffer_size: int, seed: int | None) -> None:
+    def __init__(self, source: Stream, buffer_size: int, seed: int | None, anew: bool) -> None:
         super().__init__(self._items, source._length, source)
-        self.source, self.buffer_size, self.seed = source, buffer_size, seed
+        self.source, self.buffer_size, self.anew = source, buffer_size, anew
+        self.seed = _any_seed() if seed is None and not anew else seed
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -148,8 +305,13 @@ class _Shuffled(Stream):
 
     def _items(self) -> Iterator[Any]:
         # A generator of its own for each time: a resumed run draws the order anew, but not what the model drew
-        generator = torch.Generator().manual_seed(_any_seed() if self.seed is None else self.seed + self.epoch)
+        seed = _any_seed() if self.seed is None else self.seed + self.epoch * self.anew
+        generator = torch.Generator().manual_seed(seed)
         self.epoch += 1
+        if self._length is not None and self.buffer_size >= self._length:
+            every = list(self.source)
+            yield from (every[place] for place in torch.randperm(len(every), generator=generator).tolist())
+            return
         buffer: list[Any] = []
         for item in self.source:
             buffer.append(item)
@@ -192,6 +354,13 @@ def _drawn(buffer: list[Any], generator: torch.Generator) -> Any:
     return buffer.pop()
 
 
+def _streams_of(items: list[Any]) -> Any:
+    """A stream of items; of items that are tuples, a tuple of streams."""
+    if not isinstance(items[0], tuple):
+        return Stream(lambda: iter(items), len(items))
+    return tuple(_streams_of(list(parts)) for parts in zip(*items, strict=True))
+
+
 def samples_of(batch: Any) -> Iterable[Any]:
     """The samples of one batch, in its nesting."""
     leaves, spec = pytree.tree_flatten(batch)
@@ -209,3 +378,31 @@ def _column(values: list[Any]) -> Any:
     if isinstance(values[0], (str, bytes)):
         return np.array(values, dtype=object)
     return torch.stack([torch.as_tensor(value) for value in values])
+
+
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and all(size is None or isinstance(size, int) for size in value)
+
+
+def _for_each(given: Any, nesting: pytree.TreeSpec, is_leaf: Callable[[Any], bool] | None = None) -> list[Any]:
+    """One for each part of an item: None, one for all, or nested as the items are."""
+    if given is None:
+        return [None] * nesting.num_leaves
+    leaves = pytree.tree_leaves(given, is_leaf=is_leaf)
+    return leaves if len(leaves) == nesting.num_leaves else leaves * nesting.num_leaves
+
+
+def _padded(values: list[Any], shape: Any, value: Any) -> Any:
+    if isinstance(values[0], (str, bytes)):
+        return np.array(values, dtype=object)
+    tensors = [torch.as_tensor(each) for each in values]
+    sizes = [max(each.shape[axis] for each in tensors) for axis in range(tensors[0].ndim)]
+    wanted = [
+        size if given in (None, -1) else given for size, given in zip(sizes, shape or [None] * len(sizes), strict=True)
+    ]
+    batch = torch.full((len(tensors), *wanted), value or 0, dtype=tensors[0].dtype)
+    for row, each in zip(batch, tensors, strict=True):
+        if any(size > room for size, room in zip(each.shape, wanted, strict=True)):
+            raise ShapeError(f"Stream.padded_batch: an item of shape {tuple(each.shape)} does not fit into {wanted}.")
+        row[tuple(map(slice, each.shape))] = each
+    return batch

@@ -1,0 +1,148 @@
+"""What `import tensorflow as tf` gives under `lamella run`: `tf.keras`, and what tutorials use around it, on torch."""
+
+from __future__ import annotations
+
+import contextlib
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+
+import lamella as keras
+from lamella import initializers, losses, metrics, optimizers
+from lamella.errors import ArgumentError
+from lamella.tensorflow_stand_in import data, functions, image, io, linalg, nn, random, strings
+from lamella.tensorflow_stand_in.gradient_tape import GradientTape
+from lamella.tensorflow_stand_in.tensors import (
+    Tensor,
+    TensorShape,
+    TensorSpec,
+    Variable,
+    cast,
+    constant,
+    convert_to_tensor,
+    is_tensor,
+    shape,
+    string,
+)
+
+# The first TensorFlow whose tf.keras is Keras 3; scripts compare versions, so it must read as one.
+__version__ = f"2.16.0+lamella.{keras.__version__}"
+
+bool = torch.bool
+float16, float32, float64, bfloat16 = torch.float16, torch.float32, torch.float64, torch.bfloat16
+int8, int16, int32, int64, uint8 = torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8
+double, half = float64, float16
+complex64, complex128 = torch.complex64, torch.complex128
+newaxis = None
+print = print
+
+math = functions
+for _name in functions.__all__:
+    globals()[_name] = getattr(functions, _name)
+
+constant_initializer, zeros_initializer, ones_initializer = initializers.Constant, initializers.Zeros, initializers.Ones
+random_normal_initializer = initializers.RandomNormal
+random_uniform_initializer = initializers.RandomUniform
+
+
+def device(name: str) -> Any:
+    """Within it new tensors are made there: `"/CPU:0"`, `"/GPU:1"`.
+
+    Raises:
+        ArgumentError: Another kind of device, or a GPU that is not there.
+    """
+    kind, _, number = str(name).strip("/").split("device:")[-1].lower().partition(":")
+    if kind not in ("cpu", "gpu") or (kind == "gpu" and int(number or 0) >= torch.cuda.device_count()):
+        raise ArgumentError(f"tf.device: there is no {name!r}, only {', '.join(_devices())}.")
+    return torch.device("cpu") if kind == "cpu" else torch.device("cuda", int(number or 0))
+
+
+def _devices(kind: str | None = None) -> list[str]:
+    found = [f"GPU:{i}" for i in range(torch.cuda.device_count())]
+    return [name for name in ["CPU:0", *found] if kind is None or name.startswith(kind)]
+
+
+def _nothing(*args: Any, **kwargs: Any) -> None:
+    """What is so here in any case."""
+
+
+config = SimpleNamespace(
+    list_physical_devices=_devices,
+    list_logical_devices=_devices,
+    run_functions_eagerly=_nothing,
+    experimental=SimpleNamespace(list_physical_devices=_devices, set_memory_growth=_nothing),
+    threading=SimpleNamespace(
+        set_intra_op_parallelism_threads=torch.set_num_threads,
+        set_inter_op_parallelism_threads=_nothing,
+        get_intra_op_parallelism_threads=torch.get_num_threads,
+    ),
+)
+test = SimpleNamespace(is_gpu_available=torch.cuda.is_available)
+name_scope = contextlib.nullcontext
+
+
+def executing_eagerly() -> Any:
+    """True: functions run as they are written."""
+    return True
+
+
+__all__ = [
+    "GradientTape",
+    "Tensor",
+    "TensorShape",
+    "TensorSpec",
+    "Variable",
+    "bfloat16",
+    "bool",
+    "cast",
+    "complex64",
+    "complex128",
+    "config",
+    "constant",
+    "constant_initializer",
+    "convert_to_tensor",
+    "data",
+    "device",
+    "double",
+    "executing_eagerly",
+    "float16",
+    "float32",
+    "float64",
+    "half",
+    "image",
+    "initializers",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "io",
+    "is_tensor",
+    "keras",
+    "linalg",
+    "losses",
+    "math",
+    "metrics",
+    "name_scope",
+    "newaxis",
+    "nn",
+    "ones_initializer",
+    "optimizers",
+    "print",
+    "random",
+    "random_normal_initializer",
+    "random_uniform_initializer",
+    "shape",
+    "string",
+    "strings",
+    "test",
+    "uint8",
+    "zeros_initializer",
+]
+__all__ += functions.__all__
+
+
+def __getattr__(name: str) -> Any:
+    from lamella.keras_alias import refuse_unknown
+
+    raise refuse_unknown("tensorflow", name, __all__)

@@ -1,0 +1,124 @@
+"""`tf.data`: data sets that are made of arrays, functions and files, and read as streams."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+
+from lamella.errors import ArgumentError
+from lamella.tensorflow_stand_in.tensors import TensorSpec, constant, convert_to_tensor
+from lamella.utils.slices import Slices
+from lamella.utils.stream import Stream
+
+__all__ = ["AUTOTUNE", "INFINITE_CARDINALITY", "UNKNOWN_CARDINALITY", "Dataset", "TextLineDataset", "experimental"]
+
+AUTOTUNE = INFINITE_CARDINALITY = -1
+UNKNOWN_CARDINALITY = -2
+experimental = SimpleNamespace(
+    AUTOTUNE=AUTOTUNE, cardinality=lambda dataset: convert_to_tensor(dataset.cardinality(), torch.int64)
+)
+
+
+class _IsStream(type):
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, Stream)
+
+
+class Dataset(metaclass=_IsStream):
+    """Where data sets come from. Each is a `lamella.utils.stream.Stream`, which has the methods."""
+
+    @staticmethod
+    def from_tensor_slices(tensors: Any, name: str | None = None) -> Stream:
+        """The samples of arrays, in any nesting of tuples and dicts; lists are arrays too."""
+        return Slices(tensors)
+
+    @staticmethod
+    def from_tensors(tensors: Any, name: str | None = None) -> Stream:
+        """One item: all of it."""
+        item = convert_to_tensor(tensors) if not isinstance(tensors, (tuple, dict)) else tensors
+        return Stream(lambda: iter([item]), 1)
+
+    @staticmethod
+    def from_generator(
+        generator: Callable[..., Any],
+        output_types: Any = None,
+        output_shapes: Any = None,
+        args: Any = (),
+        output_signature: Any = None,
+        name: str | None = None,
+    ) -> Stream:
+        """What a function that yields gives, called anew for each time, as tensors.
+
+        Args:
+            generator: A function that gives an iterator. Lists are tensors; tuples and dicts have several.
+            output_types: The type of each tensor, nested as the items are.
+            output_shapes: TensorFlow's argument: it changes nothing here.
+            args: What the function is called with.
+            output_signature: A `TensorSpec` for each tensor, in the place of `output_types`.
+            name: TensorFlow's argument: it changes nothing here.
+
+        Raises:
+            ArgumentError: An iterator in the place of the function.
+        """
+        if not callable(generator):
+            raise ArgumentError(
+                "Dataset.from_generator takes a function that gives an iterator, not the iterator itself."
+            )
+        types = output_types if output_signature is None else output_signature
+        return Stream(lambda: (_typed(item, types) for item in generator(*args)))
+
+    @staticmethod
+    def range(*args: int, **kwargs: Any) -> Stream:
+        """The whole numbers of Python's `range`."""
+        numbers = range(*args)
+        return Stream(lambda: map(convert_to_tensor, numbers), len(numbers)).map(lambda n: n.long())
+
+    @staticmethod
+    def zip(*datasets: Any, **kwargs: Any) -> Stream:
+        """Tuples of one item of each data set, as long as all have one."""
+        streams = datasets[0] if len(datasets) == 1 and isinstance(datasets[0], (tuple, list)) else datasets
+        lengths = [stream.cardinality() for stream in streams]
+        known = min((n for n in lengths if n >= 0), default=None) if UNKNOWN_CARDINALITY not in lengths else None
+        return Stream(lambda: zip(*streams, strict=False), known)
+
+    @staticmethod
+    def list_files(file_pattern: Any, shuffle: bool = True, seed: int | None = None, **kwargs: Any) -> Stream:
+        """The paths that fit a pattern, or several, in a random order.
+
+        Raises:
+            ArgumentError: There is no such file.
+        """
+        patterns = [file_pattern] if isinstance(file_pattern, str) else list(file_pattern)
+        paths = sorted({path for pattern in patterns for path in glob.glob(str(pattern))})
+        if not paths:
+            raise ArgumentError(f"No file fits {file_pattern!r}.")
+        stream = Stream(lambda: iter(paths), len(paths))
+        return stream.shuffle(len(paths), seed) if shuffle else stream
+
+
+def TextLineDataset(filenames: Any, **kwargs: Any) -> Stream:
+    """The lines of text files, without their ends."""
+    paths = [filenames] if isinstance(filenames, (str, bytes)) else list(filenames)
+
+    def lines() -> Iterator[str]:
+        for path in paths:
+            with open(path, encoding="utf-8") as file:
+                yield from (line.rstrip("\r\n") for line in file)
+
+    return Stream(lines)
+
+
+def _typed(item: Any, types: Any) -> Any:
+    """The item with its lists, arrays and numbers as tensors of these types (None for their own)."""
+    if isinstance(item, tuple):
+        several = (
+            types if isinstance(types, (tuple, list)) and not isinstance(types, TensorSpec) else [types] * len(item)
+        )
+        return tuple(_typed(part, kind) for part, kind in zip(item, several, strict=True))
+    if isinstance(item, dict):
+        return {key: _typed(part, types.get(key) if isinstance(types, dict) else types) for key, part in item.items()}
+    return constant(item, types.dtype if isinstance(types, TensorSpec) else types)

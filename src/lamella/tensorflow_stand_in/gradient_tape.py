@@ -1,0 +1,147 @@
+"""`GradientTape`: gradients as TensorFlow's scripts ask for them, by torch's autograd."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch.autograd.graph import GradientEdge, get_gradient_edge
+from torch.utils import _pytree as pytree
+
+_running: list[GradientTape] = []
+
+
+class GradientTape:
+    """Within it operations are recorded (torch records them in any case); afterwards `gradient` differentiates.
+
+    Args:
+        persistent: Whether gradients can be asked for more than once.
+        watch_accessed_variables: Whether variables are differentiated without being watched.
+
+    Example:
+        >>> x = torch.tensor(3.0)
+        >>> with GradientTape() as tape:
+        ...     tape.watch(x)
+        ...     y = x * x
+        >>> tape.gradient(y, x)
+        tensor(6.)
+    """
+
+    def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True) -> None:
+        self.persistent = persistent
+        self.watch_accessed_variables = watch_accessed_variables
+        self._watched: dict[int, tuple[torch.Tensor, GradientEdge]] = {}
+        self._constants: list[torch.Tensor] = []  # which need a gradient only for this tape
+        self._used = False
+
+    def __enter__(self) -> GradientTape:
+        self._records = torch.enable_grad()
+        self._records.__enter__()
+        _running.append(self)
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        _running.remove(self)
+        self._records.__exit__(*exception)
+        for each in self._constants:  # outside they are constants again, which may be changed in place
+            each.requires_grad_(False)
+        self._constants.clear()
+
+    def watch(self, tensor: Any) -> None:
+        """From now on what is computed from these tensors can be differentiated with respect to them."""
+        for each in pytree.tree_leaves(tensor):
+            if each.is_floating_point() or each.is_complex():
+                if not each.requires_grad:
+                    each.requires_grad_(True)
+                    self._constants.append(each)
+                self._watched[id(each)] = each, get_gradient_edge(each)
+
+    @contextmanager
+    def stop_recording(self) -> Iterator[None]:
+        """Within it nothing is recorded."""
+        with torch.no_grad():
+            yield
+
+    def reset(self) -> None:
+        """Forgets what was watched."""
+        self._watched.clear()
+        self._used = False
+
+    def gradient(
+        self, target: Any, sources: Any, output_gradients: Any = None, unconnected_gradients: Any = "none"
+    ) -> Any:
+        """The gradients of the sum of `target`, nested as `sources` are.
+
+        Args:
+            target: A tensor, or several.
+            sources: Tensors or variables, in any nesting.
+            output_gradients: What each target is weighted by; 1 by default.
+            unconnected_gradients: What stands for a source that the target does not depend on: `"none"` (None) or
+                `"zero"`.
+
+        Raises:
+            RuntimeError: A second call, for a tape that is not persistent.
+        """
+        self._use()
+        wanted, nesting = pytree.tree_flatten(sources)
+        targets = pytree.tree_leaves(target)
+        if output_gradients is None:
+            weights = [None] * len(targets)
+        else:
+            weights = [output_gradients] if isinstance(target, torch.Tensor) else pytree.tree_leaves(output_gradients)
+        found = self._derived(targets, wanted, weights)
+        if "zero" in str(getattr(unconnected_gradients, "value", unconnected_gradients)).lower():
+            found = [torch.zeros_like(each) if g is None else g for each, g in zip(wanted, found, strict=True)]
+        return pytree.tree_unflatten(found, nesting)
+
+    def jacobian(self, target: torch.Tensor, sources: Any, **kwargs: Any) -> Any:
+        """The derivative of each number of `target`: (*target.shape, *source.shape), nested as `sources` are."""
+        self._use()
+        wanted, nesting = pytree.tree_flatten(sources)
+        rows = [self._derived([each], wanted, [None], keep=True) for each in target.reshape(-1)]
+        columns = [None if column[0] is None else torch.stack(column) for column in zip(*rows, strict=True)]
+        shaped = [
+            None if column is None else column.reshape(*target.shape, *each.shape)
+            for column, each in zip(columns, wanted, strict=True)
+        ]
+        return pytree.tree_unflatten(shaped, nesting)
+
+    def _use(self) -> None:
+        if self._used and not self.persistent:
+            raise RuntimeError(
+                "A non-persistent GradientTape can only be used to compute one set of gradients (or jacobians). "
+                "Make it GradientTape(persistent=True)."
+            )
+        self._used = True
+
+    def _derived(self, targets: list[Any], wanted: list[Any], weights: list[Any], keep: bool = False) -> list[Any]:
+        """One gradient for each source, None where the targets do not depend on it."""
+        given = [
+            (each, torch.ones_like(each) if weight is None else torch.as_tensor(weight, dtype=each.dtype))
+            for each, weight in zip(targets, weights, strict=True)
+            if each.requires_grad
+        ]
+        edges = {i: edge for i, each in enumerate(wanted) if (edge := self._edge_of(each)) is not None}
+        found: list[Any] = [None] * len(wanted)
+        if given and edges:
+            again = bool(_running)  # an outer tape differentiates the gradients
+            outputs, of_outputs = zip(*given, strict=True)
+            gradients = torch.autograd.grad(
+                outputs,
+                list(edges.values()),
+                of_outputs,
+                retain_graph=keep or self.persistent or again,
+                create_graph=again,
+                allow_unused=True,
+            )
+            for i, gradient in zip(edges, gradients, strict=True):
+                found[i] = gradient
+        return found
+
+    def _edge_of(self, source: torch.Tensor) -> GradientEdge | None:
+        """Where the gradient of a source comes out of the graph; None where nothing watches it."""
+        if id(source) in self._watched:
+            return self._watched[id(source)][1]
+        return get_gradient_edge(source) if self.watch_accessed_variables and source.requires_grad else None

@@ -1,0 +1,259 @@
+"""`tf.image`: pictures (height, width, channels), or batches of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from lamella import ops
+from lamella.errors import ShapeError
+from lamella.tensorflow_stand_in.io import decode_bmp, decode_gif, decode_image, decode_jpeg, decode_png
+from lamella.tensorflow_stand_in.random import uniform
+from lamella.tensorflow_stand_in.tensors import convert_to_tensor, sizes
+
+__all__ = [
+    "adjust_brightness",
+    "adjust_contrast",
+    "adjust_hue",
+    "adjust_saturation",
+    "central_crop",
+    "convert_image_dtype",
+    "crop_to_bounding_box",
+    "decode_bmp",
+    "decode_gif",
+    "decode_image",
+    "decode_jpeg",
+    "decode_png",
+    "flip_left_right",
+    "flip_up_down",
+    "grayscale_to_rgb",
+    "pad_to_bounding_box",
+    "per_image_standardization",
+    "random_brightness",
+    "random_contrast",
+    "random_crop",
+    "random_flip_left_right",
+    "random_flip_up_down",
+    "random_hue",
+    "random_saturation",
+    "resize",
+    "resize_with_crop_or_pad",
+    "resize_with_pad",
+    "rgb_to_grayscale",
+    "rot90",
+    "transpose",
+]
+
+
+def resize(
+    images: Any,
+    size: Any,
+    method: str = "bilinear",
+    preserve_aspect_ratio: bool = False,
+    antialias: bool = False,
+    name: str | None = None,
+) -> Any:
+    """Pictures in another size, in float32; in their own type for `method="nearest"`."""
+    images, wanted = convert_to_tensor(images), sizes(size)
+    if preserve_aspect_ratio:
+        height, width = images.shape[-3:-1]
+        scale = min(wanted[0] / height, wanted[1] / width)
+        wanted = (max(1, round(height * scale)), max(1, round(width * scale)))
+    if method != "nearest":
+        images = ops.cast(images, "float32")
+    return ops.image.resize(images, wanted, interpolation=method, antialias=antialias)
+
+
+def resize_with_pad(
+    image: Any, target_height: int, target_width: int, method: str = "bilinear", antialias: bool = False
+) -> Any:
+    """Pictures in another size with their proportions kept, and zeros beside them."""
+    resized = resize(image, (target_height, target_width), method, preserve_aspect_ratio=True, antialias=antialias)
+    top, left = (target_height - resized.shape[-3]) // 2, (target_width - resized.shape[-2]) // 2
+    return pad_to_bounding_box(resized, top, left, target_height, target_width)
+
+
+def resize_with_crop_or_pad(image: Any, target_height: int, target_width: int) -> Any:
+    """The middle of pictures that are too large, and zeros beside those that are too small."""
+    image = convert_to_tensor(image)
+    height, width = min(image.shape[-3], target_height), min(image.shape[-2], target_width)
+    image = crop_to_bounding_box(image, (image.shape[-3] - height) // 2, (image.shape[-2] - width) // 2, height, width)
+    top, left = (target_height - height) // 2, (target_width - width) // 2
+    return pad_to_bounding_box(image, top, left, target_height, target_width)
+
+
+def crop_to_bounding_box(
+    image: Any, offset_height: int, offset_width: int, target_height: int, target_width: int
+) -> Any:
+    """A part of pictures."""
+    image = convert_to_tensor(image)
+    bottom, right = offset_height + target_height, offset_width + target_width
+    if min(offset_height, offset_width) < 0 or bottom > image.shape[-3] or right > image.shape[-2]:
+        raise ShapeError(
+            f"crop_to_bounding_box: rows {offset_height} to {bottom} and columns {offset_width} to {right} are not all "
+            f"within a picture of shape {tuple(image.shape)}."
+        )
+    return image[..., offset_height:bottom, offset_width:right, :]
+
+
+def pad_to_bounding_box(
+    image: Any, offset_height: int, offset_width: int, target_height: int, target_width: int
+) -> Any:
+    """Pictures within zeros."""
+    image = convert_to_tensor(image)
+    below = target_height - offset_height - image.shape[-3]
+    beside = target_width - offset_width - image.shape[-2]
+    if min(offset_height, offset_width, below, beside) < 0:
+        raise ShapeError(
+            f"pad_to_bounding_box: a picture of shape {tuple(image.shape)} does not fit into {target_height} rows and "
+            f"{target_width} columns at row {offset_height} and column {offset_width}."
+        )
+    return torch.nn.functional.pad(image, (0, 0, offset_width, beside, offset_height, below))
+
+
+def central_crop(image: Any, central_fraction: float) -> Any:
+    """The middle of pictures."""
+    image = convert_to_tensor(image)
+    edges = [int((size - size * central_fraction) / 2) for size in image.shape[-3:-1]]
+    height, width = (size - 2 * edge for size, edge in zip(image.shape[-3:-1], edges, strict=True))
+    return crop_to_bounding_box(image, edges[0], edges[1], height, width)
+
+
+def random_crop(value: Any, size: Any, seed: int | None = None, name: str | None = None) -> Any:
+    """A part of this size (of all axes), from a random place."""
+    value, wanted = convert_to_tensor(value), sizes(size)
+    for axis, (whole, part) in enumerate(zip(value.shape, wanted, strict=True)):
+        if part > whole:
+            raise ShapeError(f"random_crop: {wanted} is larger than the picture, {tuple(value.shape)}.")
+        start = int(uniform((), 0, whole - part + 1, torch.int64, seed))
+        value = value.narrow(axis, start, part)
+    return value
+
+
+def flip_left_right(image: Any) -> Any:
+    """Pictures as in a mirror."""
+    return ops.flip(convert_to_tensor(image), axis=-2)
+
+
+def flip_up_down(image: Any) -> Any:
+    """Pictures upside down."""
+    return ops.flip(convert_to_tensor(image), axis=-3)
+
+
+def random_flip_left_right(image: Any, seed: int | None = None) -> Any:
+    """Pictures of which each is turned left to right, or not."""
+    return _where_drawn(convert_to_tensor(image), flip_left_right, seed)
+
+
+def random_flip_up_down(image: Any, seed: int | None = None) -> Any:
+    """Pictures of which each is turned upside down, or not."""
+    return _where_drawn(convert_to_tensor(image), flip_up_down, seed)
+
+
+def _where_drawn(image: Any, change: Any, seed: int | None) -> Any:
+    drawn = uniform((*image.shape[:-3], 1, 1, 1), seed=seed) < 0.5
+    return ops.where(drawn, change(image), image)
+
+
+def rot90(image: Any, k: int = 1, name: str | None = None) -> Any:
+    """Pictures turned counter-clockwise, k times a quarter."""
+    return torch.rot90(convert_to_tensor(image), k, (-3, -2))
+
+
+def transpose(image: Any, name: str | None = None) -> Any:
+    """Pictures with rows and columns exchanged."""
+    return convert_to_tensor(image).transpose(-3, -2)
+
+
+def convert_image_dtype(image: Any, dtype: Any, saturate: bool = False, name: str | None = None) -> Any:
+    """Pictures in another type: whole numbers reach to the largest of their type, others from 0 to 1."""
+    image = convert_to_tensor(image)
+    wanted = ops.cast(torch.zeros(()), dtype).dtype
+    if image.dtype == wanted or (image.is_floating_point() and wanted.is_floating_point):
+        return image.to(wanted)
+    if wanted.is_floating_point:
+        return image.to(wanted) / torch.iinfo(image.dtype).max
+    if image.is_floating_point():
+        top = torch.iinfo(wanted).max
+        scaled = image * (top + 0.5)
+        return (scaled.clamp(0, top) if saturate else scaled).to(wanted)
+    return (image.double() * (torch.iinfo(wanted).max / torch.iinfo(image.dtype).max)).to(wanted)
+
+
+def _in_floats(image: Any, change: Any) -> Any:
+    """The change of pictures from 0 to 1, given back in their own type."""
+    image = convert_to_tensor(image)
+    if image.is_floating_point():
+        return change(image)
+    return convert_image_dtype(change(convert_image_dtype(image, torch.float32)), image.dtype, saturate=True)
+
+
+def adjust_brightness(image: Any, delta: Any) -> Any:
+    """Pictures that are brighter by `delta` of the whole range."""
+    return _in_floats(image, lambda x: x + delta)
+
+
+def adjust_contrast(images: Any, contrast_factor: Any) -> Any:
+    """Pictures of which each channel is so many times as far from its mean."""
+
+    def change(x: Any) -> Any:
+        mean = x.mean(dim=(-3, -2), keepdim=True)
+        return (x - mean) * contrast_factor + mean
+
+    return _in_floats(images, change)
+
+
+def adjust_saturation(image: Any, saturation_factor: Any, name: str | None = None) -> Any:
+    """Pictures with their saturation so many times as high."""
+    return _in_floats(image, lambda x: _with_hsv(x, lambda h, s, v: (h, (s * saturation_factor).clamp(0, 1), v)))
+
+
+def adjust_hue(image: Any, delta: Any, name: str | None = None) -> Any:
+    """Pictures with their hues turned by `delta` of the whole circle."""
+    return _in_floats(image, lambda x: _with_hsv(x, lambda h, s, v: ((h + delta) % 1.0, s, v)))
+
+
+def _with_hsv(x: Any, change: Any) -> Any:
+    parts = change(*ops.image.rgb_to_hsv(x, data_format="channels_last").unbind(-1))
+    return ops.image.hsv_to_rgb(torch.stack(parts, -1), data_format="channels_last")
+
+
+def random_brightness(image: Any, max_delta: float, seed: int | None = None) -> Any:
+    """`adjust_brightness` by a random number of at most `max_delta`."""
+    return adjust_brightness(image, uniform((), -max_delta, max_delta, seed=seed))
+
+
+def random_contrast(image: Any, lower: float, upper: float, seed: int | None = None) -> Any:
+    """`adjust_contrast` by a random factor."""
+    return adjust_contrast(image, uniform((), lower, upper, seed=seed))
+
+
+def random_saturation(image: Any, lower: float, upper: float, seed: int | None = None) -> Any:
+    """`adjust_saturation` by a random factor."""
+    return adjust_saturation(image, uniform((), lower, upper, seed=seed))
+
+
+def random_hue(image: Any, max_delta: float, seed: int | None = None) -> Any:
+    """`adjust_hue` by a random number of at most `max_delta`."""
+    return adjust_hue(image, uniform((), -max_delta, max_delta, seed=seed))
+
+
+def rgb_to_grayscale(images: Any, name: str | None = None) -> Any:
+    """Pictures with one channel: how bright the eye sees them."""
+    return _in_floats(images, lambda x: ops.image.rgb_to_grayscale(x, data_format="channels_last"))
+
+
+def grayscale_to_rgb(images: Any, name: str | None = None) -> Any:
+    """Pictures of one channel with three, all alike."""
+    images = convert_to_tensor(images)
+    return images.expand(*images.shape[:-1], 3).clone()
+
+
+def per_image_standardization(image: Any) -> Any:
+    """Each picture with mean 0 and variance 1."""
+    image = ops.cast(convert_to_tensor(image), "float32")
+    axes = (-3, -2, -1)
+    numbers = image.shape[-1] * image.shape[-2] * image.shape[-3]
+    deviation = image.std(dim=axes, keepdim=True, correction=0).clamp(min=numbers**-0.5)
+    return (image - image.mean(dim=axes, keepdim=True)) / deviation

@@ -1,0 +1,159 @@
+"""`tf.nn`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from lamella import ops
+from lamella.tensorflow_stand_in.functions import gather, l2_normalize, one_hot, reduce_sum, top_k
+from lamella.tensorflow_stand_in.random import uniform
+from lamella.tensorflow_stand_in.tensors import convert_to_tensor, without_name
+
+__all__ = [
+    "avg_pool2d",
+    "bias_add",
+    "conv2d",
+    "dropout",
+    "elu",
+    "embedding_lookup",
+    "gelu",
+    "l2_loss",
+    "l2_normalize",
+    "leaky_relu",
+    "log_softmax",
+    "max_pool2d",
+    "moments",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "sigmoid_cross_entropy_with_logits",
+    "silu",
+    "softmax",
+    "softmax_cross_entropy_with_logits",
+    "softplus",
+    "softsign",
+    "sparse_softmax_cross_entropy_with_logits",
+    "swish",
+    "tanh",
+    "top_k",
+]
+
+elu, relu, relu6, selu = (without_name(each) for each in (ops.elu, ops.relu, ops.relu6, ops.selu))
+sigmoid, silu, tanh = (without_name(each) for each in (ops.sigmoid, ops.silu, ops.tanh))
+softplus, softsign = without_name(ops.softplus), without_name(ops.softsign)
+swish = silu
+
+
+def leaky_relu(features: Any, alpha: float = 0.2, name: str | None = None) -> Any:
+    """x where it is positive, else `alpha` times x."""
+    return ops.leaky_relu(convert_to_tensor(features), negative_slope=alpha)
+
+
+def gelu(features: Any, approximate: bool = False, name: str | None = None) -> Any:
+    """x times the share of a normal distribution below x."""
+    return ops.gelu(convert_to_tensor(features), approximate=approximate)
+
+
+def softmax(logits: Any, axis: int = -1, name: str | None = None) -> Any:
+    """Positive numbers that sum to 1 along the axis."""
+    return ops.softmax(convert_to_tensor(logits), axis=axis)
+
+
+def log_softmax(logits: Any, axis: int = -1, name: str | None = None) -> Any:
+    """The logarithms of `softmax`."""
+    return ops.log_softmax(convert_to_tensor(logits), axis=axis)
+
+
+def softmax_cross_entropy_with_logits(labels: Any, logits: Any, axis: int = -1, name: str | None = None) -> Any:
+    """The cross-entropy of each sample between given probabilities and those of the logits."""
+    logits = convert_to_tensor(logits)
+    return -reduce_sum(ops.cast(convert_to_tensor(labels), logits.dtype) * ops.log_softmax(logits, axis=axis), axis)
+
+
+def sparse_softmax_cross_entropy_with_logits(labels: Any, logits: Any, name: str | None = None) -> Any:
+    """The cross-entropy of each sample between a class number and the probabilities of the logits."""
+    logits = convert_to_tensor(logits)
+    return softmax_cross_entropy_with_logits(one_hot(labels, logits.shape[-1], dtype=logits.dtype), logits)
+
+
+def sigmoid_cross_entropy_with_logits(labels: Any, logits: Any, name: str | None = None) -> Any:
+    """The cross-entropy of each number between a given probability and that of the logit."""
+    logits = convert_to_tensor(logits)
+    labels = ops.cast(convert_to_tensor(labels), logits.dtype)
+    return ops.maximum(logits, 0) - logits * labels + ops.log1p(ops.exp(-ops.abs(logits)))
+
+
+def l2_loss(t: Any, name: str | None = None) -> Any:
+    """Half of the sum of the squares."""
+    return ops.sum(ops.square(convert_to_tensor(t))) / 2
+
+
+def moments(x: Any, axes: Any, shift: Any = None, keepdims: bool = False, name: str | None = None) -> Any:
+    """The mean and the variance along the axes."""
+    return ops.moments(convert_to_tensor(x), axes, keepdims=keepdims)
+
+
+def embedding_lookup(params: Any, ids: Any, max_norm: Any = None, name: str | None = None) -> Any:
+    """The rows with these numbers."""
+    return gather(params, ids)
+
+
+def bias_add(value: Any, bias: Any, data_format: str | None = None, name: str | None = None) -> Any:
+    """The channels, each with a number of its own added."""
+    value, bias = convert_to_tensor(value), convert_to_tensor(bias)
+    first = data_format is not None and data_format.startswith("NC")
+    return value + (ops.reshape(bias, (-1, *[1] * (value.ndim - 2))) if first else bias)
+
+
+def dropout(x: Any, rate: Any, noise_shape: Any = None, seed: int | None = None, name: str | None = None) -> Any:
+    """Numbers of which a share `rate` is 0, the others so much larger that the mean stays."""
+    x = convert_to_tensor(x)
+    kept = uniform(x.shape if noise_shape is None else noise_shape, dtype=x.dtype, seed=seed) >= rate
+    return ops.where(kept, x / (1 - rate), torch.zeros((), dtype=x.dtype, device=x.device))
+
+
+def conv2d(
+    input: Any,
+    filters: Any,
+    strides: Any,
+    padding: str,
+    data_format: str = "NHWC",
+    dilations: Any = None,
+    name: str | None = None,
+) -> Any:
+    """The convolution of pictures with filters (height, width, channels in, channels out)."""
+    steps, apart = _spatial(strides, data_format), _spatial(dilations or 1, data_format)
+    found = convert_to_tensor(input), convert_to_tensor(filters)
+    return ops.conv(*found, steps, padding.lower(), data_format=_format(data_format), dilation_rate=apart)
+
+
+def max_pool2d(
+    input: Any, ksize: Any, strides: Any, padding: str, data_format: str = "NHWC", name: str | None = None
+) -> Any:
+    """The largest number of each window."""
+    window, steps = _spatial(ksize, data_format), _spatial(strides, data_format)
+    return ops.max_pool(convert_to_tensor(input), window, steps, padding.lower(), data_format=_format(data_format))
+
+
+def avg_pool2d(
+    input: Any, ksize: Any, strides: Any, padding: str, data_format: str = "NHWC", name: str | None = None
+) -> Any:
+    """The mean of each window."""
+    window, steps = _spatial(ksize, data_format), _spatial(strides, data_format)
+    return ops.average_pool(convert_to_tensor(input), window, steps, padding.lower(), data_format=_format(data_format))
+
+
+def _format(data_format: str) -> str:
+    return "channels_first" if data_format.startswith("NC") else "channels_last"
+
+
+def _spatial(numbers: Any, data_format: str) -> tuple[int, int]:
+    """Height and width of one number, of two, or of four (one for each axis)."""
+    if isinstance(numbers, int):
+        return numbers, numbers
+    if len(numbers) == 4:
+        numbers = numbers[2:] if data_format.startswith("NC") else numbers[1:3]
+    return (numbers[0], numbers[-1])

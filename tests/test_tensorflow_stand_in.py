@@ -1,0 +1,385 @@
+"""What stands in for TensorFlow, against what TensorFlow 2.21 gives (`tensorflow_values.json`), and what it has not."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import lamella
+import lamella.tensorflow_stand_in as tf
+from lamella import layers
+from lamella.errors import ArgumentError, DataError, ShapeError
+
+EXPECTED = json.loads((Path(__file__).parent / "tensorflow_values.json").read_text(encoding="utf-8"))
+
+HARNESS = """
+import json, sys
+import lamella.keras_alias
+lamella.keras_alias.install()
+import numpy as np, tensorflow as tf
+
+def plain(value):
+    if isinstance(value, (list, tuple)) and not hasattr(value, "numpy"):
+        return [plain(each) for each in value]
+    if isinstance(value, dict):
+        return {key: plain(each) for key, each in value.items()}
+    if hasattr(value, "numpy"):
+        value = value.numpy()
+    return [str(value.dtype), value.tolist()] if isinstance(value, (np.ndarray, np.generic)) else value
+
+found = {}
+for expression in json.load(sys.stdin):
+    try:
+        found[expression] = plain(eval(expression))
+    except Exception as error:
+        found[expression] = repr(error)
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def found():
+    given = json.dumps(list(EXPECTED))
+    done = subprocess.run([sys.executable, "-c", HARNESS], input=given, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def same(a, b):
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(same, a, b))
+    if isinstance(a, float) and isinstance(b, (int, float)):
+        return math.isclose(a, b, rel_tol=2e-6, abs_tol=2e-6)
+    return a == b
+
+
+@pytest.mark.parametrize("expression", EXPECTED)
+def test_gives_what_tensorflow_gives(expression, found):
+    assert same(EXPECTED[expression], found[expression]), found[expression]
+
+
+# Gradients
+
+
+def test_gradients_of_several_sources_in_their_nesting():
+    a, b, c = tf.Variable(2.0), tf.Variable(3.0), tf.Variable(4.0)
+    with tf.GradientTape() as tape:
+        y = a * a * b
+    found = tape.gradient(y, {"a": a, "rest": [b, c]})
+    assert found["a"].item() == 12 and found["rest"][0].item() == 4 and found["rest"][1] is None
+    with pytest.raises(RuntimeError, match="non-persistent"):
+        tape.gradient(y, a)
+
+
+def test_unconnected_sources_as_zeros_and_weights_of_targets():
+    a, b = tf.Variable([1.0, 2.0]), tf.Variable(3.0)
+    with tf.GradientTape(persistent=True) as tape:
+        y = a * a
+    assert tape.gradient(y, a).tolist() == [2, 4]
+    assert tape.gradient(y, a, output_gradients=[1.0, 10.0]).tolist() == [2, 40]
+    assert tape.gradient(y, b, unconnected_gradients="zero").item() == 0
+    assert tape.gradient([y, y], a).tolist() == [4, 8]
+    assert tape.jacobian(y, a).tolist() == [[2, 0], [0, 4]]
+
+
+def test_constants_are_watched_and_variables_need_not_be():
+    x, w = torch.tensor([1.0, 2.0]), tf.Variable(2.0)
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(x)
+        y = w * x
+    assert [each if each is None else each.tolist() for each in tape.gradient(y, [x, w])] == [[2, 2], None]
+
+
+def test_tapes_within_tapes():
+    x = tf.Variable(3.0)
+    with tf.GradientTape() as outer:
+        with tf.GradientTape() as inner:
+            y = x**3
+        first = inner.gradient(y, x)
+    assert (first.item(), outer.gradient(first, x).item()) == (27, 18)
+
+
+def test_a_constant_is_one_again_after_the_tape():
+    picture = torch.zeros(2, 2)
+    for _ in range(3):  # gradient ascent, as in DeepDream
+        with tf.GradientTape() as tape:
+            tape.watch(picture)
+            loss = tf.reduce_sum(tf.square(picture - 1))
+        picture -= 0.25 * tape.gradient(loss, picture)
+    assert not picture.requires_grad
+    torch.testing.assert_close(picture, torch.full((2, 2), 0.875))
+
+
+def test_what_is_not_recorded_has_no_gradient():
+    x = tf.Variable(3.0)
+    with tf.GradientTape() as tape:
+        with tape.stop_recording():
+            y = x * x
+        z = x * y
+    assert tape.gradient(z, x).item() == 9
+
+
+def test_a_loop_of_ones_own_trains():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(256, 3)).astype("float32")
+    y = x @ np.array([[1.0], [-2.0], [0.5]], "float32")
+    data = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(256, seed=1).batch(32)
+    model = lamella.Sequential([lamella.Input((3,)), layers.Dense(1)])
+    optimizer = lamella.optimizers.Adam(0.1)
+
+    @tf.function
+    def step(inputs, targets):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tf.square(model(inputs, training=True) - targets))
+        gradients = tape.gradient(loss, model.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+        return loss
+
+    losses = [step(*batch).item() for _ in range(20) for batch in data]
+    assert losses[-1] < 1e-3 < losses[0]
+
+
+def test_a_train_step_of_ones_own_with_a_tape():
+    class Own(lamella.Model):
+        def train_step(self, data):
+            x, y = data
+            with tf.GradientTape() as tape:
+                loss = self.compute_loss(y=y, y_pred=self(x, training=True))
+            gradients = tape.gradient(loss, self.trainable_variables)
+            self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+            return {"loss": loss}
+
+    inputs = lamella.Input((2,))
+    model = Own(inputs, layers.Dense(1)(inputs))
+    model.compile("sgd", "mse")
+    losses = model.fit(np.ones((32, 2)), np.ones((32, 1)), epochs=5, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+
+
+# Layers and models
+
+
+def test_a_layer_that_draws_by_the_shape_of_its_inputs():
+    class Sampling(layers.Layer):
+        def call(self, inputs):
+            mean, log_variance = inputs
+            batch, size = tf.shape(mean)[0], tf.shape(mean)[1]
+            return mean + tf.exp(0.5 * log_variance) * tf.random.normal(shape=(batch, size))
+
+    inputs = lamella.Input((4,))
+    outputs = Sampling()([layers.Dense(2)(inputs), layers.Dense(2)(inputs)])
+    assert outputs.shape == (None, 2)
+    assert lamella.Model(inputs, outputs)(torch.ones(3, 4)).shape == (3, 2)
+
+
+def test_sizes_are_known_while_shapes_are_found():
+    class CausalMask(layers.Layer):
+        def call(self, inputs):
+            batch, length = tf.shape(inputs)[0], tf.shape(inputs)[1]
+            mask = tf.cast(tf.range(length)[:, tf.newaxis] >= tf.range(length), "int32")
+            times = tf.concat([tf.expand_dims(batch, -1), tf.constant([1, 1], dtype=tf.int32)], axis=0)
+            return tf.tile(tf.reshape(mask, (1, length, length)), times)
+
+    inputs = lamella.Input((None, 4))
+    outputs = CausalMask()(inputs)
+    assert outputs.shape == (None, None, None)
+    assert lamella.Model(inputs, outputs)(torch.ones(2, 3, 4)).tolist() == [[[1, 0, 0], [1, 1, 0], [1, 1, 1]]] * 2
+
+
+def test_functions_of_a_functional_model():
+    inputs = lamella.Input((4,))
+    outputs = tf.concat([tf.nn.relu(inputs), tf.expand_dims(tf.reduce_sum(inputs, axis=1), 1)], axis=1)
+    assert outputs.shape == (None, 5)
+    assert lamella.Model(inputs, outputs)(torch.tensor([[-1.0, 2, 3, 4]])).tolist() == [[0, 2, 3, 4, 8]]
+
+
+def test_variables_of_a_layer_are_its_weights():
+    class Linear(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.w = tf.Variable(tf.random.normal([3, 2]), name="w")
+            self.steps = tf.Variable(0, trainable=False)
+
+        def call(self, inputs):
+            return tf.matmul(inputs, self.w)
+
+    layer = Linear()
+    assert layer(torch.ones(1, 3)).shape == (1, 2)
+    assert [tuple(weight.shape) for weight in layer.trainable_variables] == [(3, 2)]
+
+
+# Random numbers
+
+
+def test_random_numbers_have_their_range_type_and_seed():
+    assert tf.random.uniform((100,), 2, 5, dtype=tf.int32).unique().tolist() == [2, 3, 4]
+    drawn = tf.random.uniform((1000,), -1.0, 1.0)
+    assert drawn.dtype is tf.float32 and -1 <= drawn.min() < -0.9 and 0.9 < drawn.max() <= 1
+    assert abs(tf.random.normal((10000,), 5.0, 0.1).mean() - 5) < 0.01
+    assert tf.random.truncated_normal((1000,)).abs().max() <= 2
+    assert sorted(tf.random.shuffle(tf.range(5)).tolist()) == [0, 1, 2, 3, 4]
+    assert tf.random.categorical([[0.0, 100.0]], 3).tolist() == [[1, 1, 1]]
+    tf.random.set_seed(3)
+    first = tf.random.normal((3,))
+    tf.random.set_seed(3)
+    assert torch.equal(first, tf.random.normal((3,)))
+    assert not torch.equal(tf.random.normal((3,), seed=8), tf.random.normal((3,), seed=8))
+
+
+def test_dropout_keeps_the_mean():
+    dropped = tf.nn.dropout(tf.ones((100, 100)), 0.25, seed=1)
+    assert sorted(dropped.unique().tolist()) == pytest.approx([0, 4 / 3])
+    assert abs(dropped.mean() - 1) < 0.05
+
+
+# Pictures, files, texts
+
+
+@pytest.mark.parametrize("change", ["random_flip_left_right", "random_flip_up_down"])
+def test_random_flips_turn_about_half_of_a_batch(change):
+    pictures = tf.reshape(tf.range(4.0), (1, 2, 2, 1)).expand(400, 2, 2, 1)
+    turned = (getattr(tf.image, change)(pictures) != pictures).flatten(1).any(1).float().mean()
+    assert 0.35 < turned < 0.65
+
+
+def test_random_changes_stay_in_their_bounds():
+    picture = torch.full((4, 4, 3), 0.5)
+    picture[0] = 0.7
+    assert (tf.image.random_brightness(picture, 0.1) - picture).abs().max() <= 0.1 + 1e-6
+    assert tf.image.random_contrast(picture, 0.5, 0.6).std() < 0.61 * picture.std()
+    for change in (tf.image.random_saturation(picture, 0.5, 1.5), tf.image.random_hue(picture, 0.2)):
+        torch.testing.assert_close(change, picture)  # grey has neither
+    assert tf.image.random_crop(picture, (2, 3, 3)).shape == (2, 3, 3)
+    with pytest.raises(ShapeError, match="larger than the picture"):
+        tf.image.random_crop(picture, (5, 3, 3))
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments"), [("crop_to_bounding_box", (1, 0, 2, 2)), ("pad_to_bounding_box", (1, 1, 2, 2))]
+)
+def test_boxes_outside_of_a_picture_are_refused(function, arguments):
+    with pytest.raises(ShapeError, match=function):
+        getattr(tf.image, function)(torch.zeros(2, 2, 1), *arguments)
+
+
+@pytest.mark.parametrize(("channels", "shape"), [(0, (3, 2, 3)), (1, (3, 2, 1)), (3, (3, 2, 3)), (4, (3, 2, 4))])
+def test_pictures_in_files(tmp_path, channels, shape):
+    image = pytest.importorskip("PIL.Image")
+    pixels = np.arange(18, dtype="uint8").reshape(3, 2, 3)
+    image.fromarray(pixels).save(tmp_path / "a.png")
+    read = tf.io.decode_png(tf.io.read_file(str(tmp_path / "a.png")), channels=channels)
+    assert read.shape == shape and read.dtype is tf.uint8
+    if channels == 3:
+        assert read.tolist() == pixels.tolist()
+        as_floats = tf.io.decode_image(tf.io.read_file(tmp_path / "a.png"), dtype=tf.float32)
+        torch.testing.assert_close(as_floats, torch.from_numpy(pixels) / 255)
+
+
+def test_what_is_no_picture_is_refused(tmp_path):
+    pytest.importorskip("PIL")
+    tf.io.write_file(str(tmp_path / "new" / "a.jpg"), "hello")
+    with pytest.raises(DataError, match="no picture"):
+        tf.io.decode_jpeg(tf.io.read_file(str(tmp_path / "new" / "a.jpg")))
+    with pytest.raises(ArgumentError, match="0, 1, 3 or 4; got 2"):
+        tf.image.decode_png(b"", channels=2)
+
+
+def test_texts():
+    assert tf.strings.lower("ÄB") == "äb" and tf.strings.upper(b"ab") == b"AB"
+    assert tf.strings.regex_replace(np.array(["a<br />b", "c"], object), "<br />", " ").tolist() == ["a b", "c"]
+    assert tf.strings.regex_replace("aaa", "a", "b", replace_global=False) == "baa"
+    assert tf.strings.regex_replace("ab", "(a)(b)", r"\2\1") == "ba"
+    assert tf.strings.strip([" a ", "b "]).tolist() == ["a", "b"]
+    assert tf.strings.split("a b  c") == ["a", "b", "c"] and tf.strings.split(["a,b", "c"], ",") == [["a", "b"], ["c"]]
+    assert tf.strings.join(["a", "b"], "-") == "a-b" and tf.strings.join([["a", "b"], "c"]).tolist() == ["ac", "bc"]
+    assert tf.strings.substr("hello", 1, 3) == "ell"
+
+
+def test_a_standardization_of_ones_own():
+    def standardized(texts):
+        return tf.strings.regex_replace(tf.strings.lower(texts), "[!?]", "")
+
+    vectorize = layers.TextVectorization(standardize=standardized, output_sequence_length=3)
+    vectorize.adapt(["Good film!", "good?"])
+    assert vectorize.get_vocabulary() == ["", "[UNK]", "good", "film"]
+    assert vectorize(["FILM!! GOOD"]).tolist() == [[3, 2, 0]]
+
+
+# Data
+
+
+def test_lines_and_paths_of_files(tmp_path):
+    for name in "ab":
+        (tmp_path / f"{name}.txt").write_text(f"{name}1\n{name}2\n", encoding="utf-8")
+    pattern = str(tmp_path / "*.txt")
+    paths = list(tf.data.Dataset.list_files(pattern, shuffle=False))
+    assert [Path(path).name for path in paths] == ["a.txt", "b.txt"]
+    assert sorted(tf.data.Dataset.list_files(pattern)) == paths
+    assert list(tf.data.TextLineDataset(paths)) == ["a1", "a2", "b1", "b2"]
+    with pytest.raises(ArgumentError, match="No file fits"):
+        tf.data.Dataset.list_files(str(tmp_path / "*.csv"))
+
+
+def test_every_stream_is_a_data_set():
+    stream = tf.data.Dataset.range(3).map(lambda n: n).batch(2)
+    assert isinstance(stream, tf.data.Dataset)
+    assert not isinstance([1], tf.data.Dataset)
+    with pytest.raises(ArgumentError, match="not the iterator itself"):
+        tf.data.Dataset.from_generator(iter([1]))
+
+
+def test_items_of_a_generator_have_the_types_that_are_said():
+    def items():
+        yield {"a": [1, 2]}, 3
+
+    types = ({"a": tf.float32}, tf.int64)
+    for arguments in (
+        {"output_types": types},
+        {"output_signature": ({"a": tf.TensorSpec((2,))}, tf.TensorSpec((), tf.int64))},
+    ):
+        ((a, b),) = tf.data.Dataset.from_generator(items, **arguments)
+        assert (a["a"].dtype, b.dtype) == (tf.float32, tf.int64)
+
+
+def test_a_model_learns_from_a_data_set():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 4)).astype("float32")
+    y = (x.sum(1) > 0).astype("int32")
+    data = tf.data.Dataset.from_tensor_slices((x, y))
+    train = data.take(160).shuffle(160).batch(16).prefetch(tf.data.AUTOTUNE)
+    model = lamella.Sequential([lamella.Input((4,)), layers.Dense(2)])
+    model.compile(
+        lamella.optimizers.Adam(0.05),
+        lamella.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    model.fit(train, validation_data=data.skip(160).batch(16), epochs=10, verbose=0)
+    assert model.evaluate(data.batch(50), verbose=0)[1] > 0.95
+
+
+# What is not there
+
+
+def test_what_is_not_there_is_named():
+    with pytest.raises(
+        AttributeError, match=r"a part of tensorflow around it, in which there is no 'reduce_men'. Nearest: reduce_mean"
+    ):
+        tf.reduce_men  # noqa: B018
+    with pytest.raises(ArgumentError, match="there is no '/TPU:0', only CPU:0"):
+        tf.device("/TPU:0")
+
+
+def test_a_device():
+    with tf.device("/CPU:0"):
+        assert tf.zeros(2).device.type == "cpu"
+
+
+def test_every_name_is_there():
+    assert [name for name in tf.__all__ if not hasattr(tf, name)] == []
+    for room in (tf.data, tf.image, tf.io, tf.linalg, tf.math, tf.nn, tf.random, tf.strings):
+        assert [name for name in room.__all__ if not hasattr(room, name)] == []
