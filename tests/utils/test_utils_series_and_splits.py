@@ -1,12 +1,14 @@
 """Windows over series, splits of data sets, and the methods of streams."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 import lamella
 from lamella import utils
-from lamella.errors import ArgumentError, DataError
+from lamella.errors import ArgumentError, DataError, ShapeError
+from lamella.utils.slices import Slices
 from lamella.utils.stream import Stream
 
 keras = pytest.importorskip("keras")
@@ -197,3 +199,82 @@ class TestStream:
     def test_an_unknown_length(self):
         with pytest.raises(TypeError, match="not known"):
             len(self.numbers().batch(2).unbatch())
+
+    def test_one_order_for_all_epochs(self):
+        fixed = self.numbers(50).shuffle(50, reshuffle_each_iteration=False)
+        assert list(fixed) == list(fixed) != list(range(50))
+        whole = self.numbers(50).shuffle(50, seed=1)
+        assert sorted(whole) == list(range(50)) and list(whole) != list(whole)
+
+    def test_lengths_that_follow(self):
+        numbers = self.numbers()
+        assert len(numbers.concatenate(self.numbers(3))) == 10 and len(numbers.enumerate()) == 7
+        assert [len(numbers.shard(3, index)) for index in range(3)] == [3, 2, 2]
+        assert [len(list(numbers.shard(3, index))) for index in range(3)] == [3, 2, 2]
+        assert numbers.take(-1) is numbers and numbers.filter(lambda x: x > 3).cardinality() == -2
+        assert numbers.apply(len) == 7 and numbers.reduce(1, lambda a, b: a + b) == 22
+
+    @pytest.mark.parametrize(
+        ("method", "arguments", "message"),
+        [("shard", (3, 3), r"in \[0, 3\); got 3"), ("batch", (0,), "1 or more; got 0"), ("shuffle", (0,), "1 or more")],
+    )
+    def test_what_cannot_be_is_refused(self, method, arguments, message):
+        with pytest.raises(ArgumentError, match=message):
+            getattr(self.numbers(), method)(*arguments)
+
+    def test_windows_of_pairs(self):
+        pairs = self.numbers(4).map(lambda x: (x, -x)).window(2)
+        assert [[list(part) for part in window] for window in pairs] == [[[0, 1], [0, -1]], [[2, 3], [-2, -3]]]
+
+    def test_padded_batches_of_pairs_and_texts(self):
+        def made():
+            yield torch.tensor([1]), "a"
+            yield torch.tensor([2, 3]), "b"
+
+        ((numbers, texts),) = Stream(made).padded_batch(2)
+        assert numbers.tolist() == [[1, 0], [2, 3]] and texts.tolist() == ["a", "b"]
+        ((numbers, _),) = Stream(made).padded_batch(2, padded_shapes=([3], []), padding_values=(9, ""))
+        assert numbers.tolist() == [[1, 9, 9], [2, 3, 9]]
+        with pytest.raises(ShapeError, match="does not fit into"):
+            list(Stream(made).padded_batch(2, padded_shapes=([1], [])))
+
+
+class TestSlices:
+    X = np.arange(40, dtype="float32").reshape(20, 2)
+
+    def test_samples_and_batches_are_those_of_the_arrays(self):
+        slices = Slices({"x": self.X, "y": list(range(20))})
+        assert len(slices) == 20 and next(iter(slices))["x"].tolist() == [0, 1]
+        batches = list(slices.batch(8))
+        assert [len(batch["y"]) for batch in batches] == [8, 8, 4]
+        assert torch.cat([batch["x"] for batch in batches]).tolist() == self.X.tolist()
+        assert (batches[0]["x"].dtype, batches[0]["y"].dtype) == (torch.float32, torch.int32)
+
+    def test_rows_stay_together_and_orders_are_drawn_anew(self):
+        slices = Slices((self.X, np.arange(20))).shuffle(20, seed=1)
+        orders = []
+        for _ in range(2):
+            batches = list(slices.repeat(2).batch(8, drop_remainder=True))
+            assert [len(y) for _, y in batches] == [8] * 5
+            orders.append(torch.cat([y for _, y in batches]).tolist())
+            assert all(x[:, 0].tolist() == (2 * y).tolist() for x, y in batches)
+        assert orders[0] != orders[1] and sorted(orders[0]) == sorted(list(range(20)) * 2)
+        resumed = Slices((self.X, np.arange(20))).shuffle(20, seed=1)
+        resumed.set_epoch(1)
+        assert [int(y) for _, y in resumed] == orders[0][20:]
+
+    def test_parts_of_the_samples(self):
+        slices = Slices(self.X)
+        taken = slices.skip(2).take(6).shard(2, 1)
+        assert [x.tolist() for x in taken] == [self.X[i].tolist() for i in (3, 5, 7)]
+        assert [len(batch) for batch in taken.batch(2)] == [2, 1]
+
+    def test_texts_frames_and_tensors(self):
+        frame = pd.DataFrame({"a": [1.5, 2.5], "b": [3.0, 4.0]})
+        ((rows, words, tensors),) = Slices((frame, ["x", "y"], [torch.ones(2), torch.zeros(2)])).batch(2)
+        assert rows.tolist() == [[1.5, 3], [2.5, 4]] and words.tolist() == ["x", "y"] and tensors.shape == (2, 2)
+
+    @pytest.mark.parametrize("arrays", [(np.ones(3), np.ones(4)), 5.0])
+    def test_what_has_no_samples_is_refused(self, arrays):
+        with pytest.raises(ShapeError, match="samples"):
+            Slices(arrays)

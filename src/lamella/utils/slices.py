@@ -82,7 +82,8 @@ def _as_array(value: Any) -> Any:
         return array.astype(object)
     if not hasattr(value, "dtype") and not hasattr(value, "iloc") and array.dtype.kind in "if":
         array = array.astype("int32" if array.dtype.kind == "i" else "float32")
-    return torch.as_tensor(array)
+    shareable = array.flags.writeable and all(stride >= 0 for stride in array.strides)
+    return torch.as_tensor(array if shareable else array.copy())
 
 
 def _count(arrays: list[Any]) -> int:

@@ -7,11 +7,11 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-import numpy as np
 import torch
 from torch.utils import _pytree as pytree
 
-from lamella.errors import ArgumentError, ShapeError
+from lamella.errors import ArgumentError
+from lamella.utils.joining import joined, padded, samples_of
 
 
 class Stream:
@@ -277,15 +277,7 @@ class Stream:
             ShapeError: An item that is larger than its shape.
         """
 
-        def padded(items: list[Any]) -> Any:
-            leaves = [pytree.tree_leaves(item) for item in items]
-            nesting = pytree.tree_structure(items[0])
-            shapes: Any = _for_each(padded_shapes, nesting, is_leaf=_is_shape)
-            values: Any = _for_each(padding_values, nesting)
-            columns = zip(zip(*leaves, strict=True), shapes, values, strict=True)
-            return pytree.tree_unflatten([_padded(list(column), *how) for column, *how in columns], nesting)
-
-        return self._in_batches(batch_size, drop_remainder, padded)
+        return self._in_batches(batch_size, drop_remainder, lambda items: padded(items, padded_shapes, padding_values))
 
     def as_numpy_iterator(self) -> Iterator[Any]:
         """The items as NumPy arrays."""
@@ -359,50 +351,3 @@ def _streams_of(items: list[Any]) -> Any:
     if not isinstance(items[0], tuple):
         return Stream(lambda: iter(items), len(items))
     return tuple(_streams_of(list(parts)) for parts in zip(*items, strict=True))
-
-
-def samples_of(batch: Any) -> Iterable[Any]:
-    """The samples of one batch, in its nesting."""
-    leaves, spec = pytree.tree_flatten(batch)
-    return (pytree.tree_unflatten(list(row), spec) for row in zip(*leaves, strict=True))
-
-
-def joined(samples: list[Any]) -> Any:
-    """Samples as one batch, in their nesting: tensors and numbers as tensors, texts as an array of texts."""
-    spec = pytree.tree_structure(samples[0])
-    columns = zip(*(pytree.tree_leaves(sample) for sample in samples), strict=True)
-    return pytree.tree_unflatten([_column(list(column)) for column in columns], spec)
-
-
-def _column(values: list[Any]) -> Any:
-    if isinstance(values[0], (str, bytes)):
-        return np.array(values, dtype=object)
-    return torch.stack([torch.as_tensor(value) for value in values])
-
-
-def _is_shape(value: Any) -> bool:
-    return isinstance(value, (list, tuple)) and all(size is None or isinstance(size, int) for size in value)
-
-
-def _for_each(given: Any, nesting: pytree.TreeSpec, is_leaf: Callable[[Any], bool] | None = None) -> list[Any]:
-    """One for each part of an item: None, one for all, or nested as the items are."""
-    if given is None:
-        return [None] * nesting.num_leaves
-    leaves = pytree.tree_leaves(given, is_leaf=is_leaf)
-    return leaves if len(leaves) == nesting.num_leaves else leaves * nesting.num_leaves
-
-
-def _padded(values: list[Any], shape: Any, value: Any) -> Any:
-    if isinstance(values[0], (str, bytes)):
-        return np.array(values, dtype=object)
-    tensors = [torch.as_tensor(each) for each in values]
-    sizes = [max(each.shape[axis] for each in tensors) for axis in range(tensors[0].ndim)]
-    wanted = [
-        size if given in (None, -1) else given for size, given in zip(sizes, shape or [None] * len(sizes), strict=True)
-    ]
-    batch = torch.full((len(tensors), *wanted), value or 0, dtype=tensors[0].dtype)
-    for row, each in zip(batch, tensors, strict=True):
-        if any(size > room for size, room in zip(each.shape, wanted, strict=True)):
-            raise ShapeError(f"Stream.padded_batch: an item of shape {tuple(each.shape)} does not fit into {wanted}.")
-        row[tuple(map(slice, each.shape))] = each
-    return batch

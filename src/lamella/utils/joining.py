@@ -1,0 +1,81 @@
+"""Samples as one batch, and a batch as its samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils import _pytree as pytree
+
+from lamella.errors import ShapeError
+
+
+def samples_of(batch: Any) -> Iterable[Any]:
+    """The samples of one batch, in its nesting."""
+    leaves, spec = pytree.tree_flatten(batch)
+    return (pytree.tree_unflatten(list(row), spec) for row in zip(*leaves, strict=True))
+
+
+def joined(samples: list[Any]) -> Any:
+    """Samples as one batch, in their nesting: tensors and numbers as tensors, texts as an array of texts."""
+    spec = pytree.tree_structure(samples[0])
+    columns = zip(*(pytree.tree_leaves(sample) for sample in samples), strict=True)
+    return pytree.tree_unflatten([_column(list(column)) for column in columns], spec)
+
+
+def _column(values: list[Any]) -> Any:
+    if isinstance(values[0], (str, bytes)):
+        return np.array(values, dtype=object)
+    return torch.stack([torch.as_tensor(value) for value in values])
+
+
+def padded(samples: list[Any], shapes: Any = None, fill: Any = None) -> Any:
+    """Samples of different sizes as one batch, in their nesting, made equal by what stands after them.
+
+    Args:
+        samples: The samples.
+        shapes: The shape of each part of a sample, None or -1 for the largest; by default so for all sizes.
+        fill: What stands after each part; 0 by default. Texts are not changed.
+
+    Raises:
+        ShapeError: A sample that is larger than its shape.
+
+    Example:
+        >>> padded([torch.tensor([1]), torch.tensor([2, 3])])
+        tensor([[1, 0],
+                [2, 3]])
+    """
+    spec = pytree.tree_structure(samples[0])
+    columns = zip(*(pytree.tree_leaves(sample) for sample in samples), strict=True)
+    how = zip(_for_each(shapes, spec, is_leaf=_is_shape), _for_each(fill, spec), strict=True)
+    parts = [_padded(list(column), *each) for column, each in zip(columns, how, strict=True)]
+    return pytree.tree_unflatten(parts, spec)
+
+
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and all(size is None or isinstance(size, int) for size in value)
+
+
+def _for_each(given: Any, spec: pytree.TreeSpec, is_leaf: Callable[[Any], bool] | None = None) -> list[Any]:
+    """One for each part of a sample: None, one for all, or nested as the samples are."""
+    if given is None:
+        return [None] * spec.num_leaves
+    leaves = pytree.tree_leaves(given, is_leaf=is_leaf)
+    return leaves if len(leaves) == spec.num_leaves else leaves * spec.num_leaves
+
+
+def _padded(values: list[Any], shape: Any, fill: Any) -> Any:
+    if isinstance(values[0], (str, bytes)):
+        return np.array(values, dtype=object)
+    tensors = [torch.as_tensor(each) for each in values]
+    largest = [max(each.shape[axis] for each in tensors) for axis in range(tensors[0].ndim)]
+    given = shape or [None] * len(largest)
+    sizes = [own if size in (None, -1) else size for own, size in zip(largest, given, strict=True)]
+    if any(own > size for own, size in zip(largest, sizes, strict=True)):
+        raise ShapeError(f"Stream.padded_batch: a sample of sizes {largest} does not fit into {sizes}.")
+    batch = torch.full((len(tensors), *sizes), fill or 0, dtype=tensors[0].dtype)
+    for row, each in zip(batch, tensors, strict=True):
+        row[tuple(map(slice, each.shape))] = each
+    return batch
