@@ -22,6 +22,7 @@ import json, sys
 import lamella.keras_alias
 lamella.keras_alias.install()
 import numpy as np, tensorflow as tf
+from tensorflow.keras import backend as K
 
 def plain(value):
     if isinstance(value, (list, tuple)) and not hasattr(value, "numpy"):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from lamella import optimizers
+from lamella import backend, optimizers
 from lamella.engine.variable import Weight
 from lamella.optimizers import schedules
 
@@ -337,3 +337,16 @@ def test_weights_of_another_model_are_refused():
     state = optimizer.state_dict()
     with pytest.raises(ValueError, match="another optimizer, or of other weights"):
         optimizers.SGD().load_state_dict(state)
+
+
+def test_the_learning_rate_is_a_number_that_can_be_assigned():
+    optimizer = optimizers.Adam(0.5)
+    rate = optimizer.learning_rate
+    assert rate == 0.5 and isinstance(rate, float) and rate.numpy() * 2 == 1 and rate.value == 0.5
+    assert rate.assign(0.25) == optimizer.learning_rate == 0.25
+    backend.set_value(optimizer.learning_rate, 0.125)
+    assert backend.get_value(optimizer.learning_rate) == np.float32(0.125)
+    assert type(pickle.loads(pickle.dumps(optimizer.learning_rate))) is float
+    scheduled = optimizers.SGD(optimizers.schedules.ExponentialDecay(0.1, 10, 0.5))
+    with pytest.raises(TypeError, match="schedule"):
+        scheduled.learning_rate.assign(0.1)

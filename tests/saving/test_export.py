@@ -60,6 +60,37 @@ def test_several_inputs(tmp_path):
     assert [tuple(each.shape) for each in found] == [(6, 3), (6, 2)]
 
 
+@lamella.saving.register_keras_serializable()
+class OfTwo(lamella.Model):
+    """A subclassed model whose inputs come as a pair or as a dict."""
+
+    def __init__(self, named=False, **kwargs):
+        super().__init__(**kwargs)
+        self.named = named
+        self.first, self.second = lamella.layers.Dense(3), lamella.layers.Dense(2)
+
+    def call(self, inputs):
+        a, b = (inputs["a"], inputs["b"]) if self.named else inputs
+        return lamella.layers.concatenate([self.first(a), self.second(b)])
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_subclassed_model_of_two_inputs_in_files(named, tmp_path):
+    def pair(count):
+        a, b = torch.rand(count, 4), torch.rand(count, 5)
+        return {"a": a, "b": b} if named else (a, b)
+
+    model = OfTwo(named)
+    given = pair(2)
+    expected = model(given)
+    model.save(tmp_path / "m.keras")
+    torch.testing.assert_close(lamella.models.load_model(tmp_path / "m.keras")(given), expected)
+    model.export(tmp_path / "m.pt2", format="torch")
+    given = pair(3)
+    found = torch.export.load(tmp_path / "m.pt2").module()(*torch.utils._pytree.tree_leaves(given))
+    torch.testing.assert_close(found, model(given))
+
+
 def test_what_cannot_be_exported(tmp_path):
     with pytest.raises(ArgumentError, match="'onnx' or 'torch'; got 'tf_saved_model'"):
         dense(lamella).export(tmp_path / "m", format="tf_saved_model")

@@ -13,7 +13,7 @@ import torch
 import lamella
 from lamella import layers
 from lamella.datasets import digits
-from lamella.errors import ShapeError
+from lamella.errors import ArgumentError, ShapeError
 
 X = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
 Y = (X.sum(axis=1, keepdims=True) > 0).astype("float32")
@@ -51,6 +51,13 @@ def test_the_older_form_of_sequential():
     assert model.pop().units == 1
     assert model.count_params() == 30
     assert len(model.layers) == 1
+
+
+def test_an_input_layer_by_its_earlier_names():
+    for first in (layers.InputLayer(input_shape=[2, 3]), layers.InputLayer(batch_input_shape=(None, 2, 3))):
+        assert lamella.Sequential([first, layers.Flatten()]).output_shape == (None, 6)
+    with pytest.raises(ArgumentError, match="no argument 'shapes'"):
+        layers.InputLayer(shapes=(2,))
 
 
 def test_a_subclassed_model_with_lists_of_layers():

@@ -227,3 +227,25 @@ def test_two_networks_against_each_other_with_an_optimizer_each():
     history = model.fit(X[:, :2] + 3, epochs=3, verbose=0).history
     assert len(history["d_loss"]) == len(history["g_loss"]) == 3
     assert all((a != b).any() for a, b in zip(before, model.weights, strict=True))
+
+
+def test_a_step_as_keras_2_wrote_it():
+    class Old(lamella.Model):
+        def train_step(self, data):
+            x, y = data
+            y_pred = self(x, training=True)
+            loss = self.compiled_loss(y, y_pred, regularization_losses=self.losses)
+            weights = self.trainable_variables
+            self.optimizer.apply_gradients(zip(torch.autograd.grad(loss, weights), weights, strict=True))
+            self.compiled_metrics.update_state(y, y_pred)
+            return {metric.name: metric.result() for metric in self.metrics}
+
+    def trained(kind):
+        inputs = lamella.Input((4,))
+        model = kind(inputs, layers.Dense(1, kernel_initializer="ones", kernel_regularizer="l2")(inputs))
+        model.compile("sgd", "mse", metrics=["mae"])
+        return model.fit(X, Y, epochs=2, shuffle=False, verbose=0).history
+
+    old, new = trained(Old), trained(lamella.Model)
+    assert old["mae"] == pytest.approx(new["mae"])
+    assert old["loss"][1] < old["loss"][0] < new["loss"][0]  # the penalty trains, but was not part of the tracked loss

@@ -50,9 +50,20 @@ class _Assignable:
 class Weight(_Assignable, nn.Parameter):
     """A trainable weight: a `torch.nn.Parameter` with Keras's variable methods."""
 
+    @property
+    def trainable(self) -> bool:
+        """Whether gradients flow to it."""
+        return self.requires_grad
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self.requires_grad_(bool(value))
+
 
 class State(_Assignable, torch.Tensor):
     """A weight that no gradient trains: a moving average, a counter, the sums of a metric."""
+
+    trainable = False
 
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 

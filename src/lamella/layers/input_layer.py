@@ -24,6 +24,7 @@ class InputLayer(Layer):
         input_tensor: A symbolic tensor to use in place of a new one.
         optional: Whether None may be passed for it.
         name: A unique name.
+        **kwargs: `input_shape` or `batch_input_shape`, the earlier names of `shape` and `batch_shape`.
 
     Example:
         >>> InputLayer(shape=(3,)).batch_shape
@@ -41,8 +42,13 @@ class InputLayer(Layer):
         input_tensor: SymbolicTensor | None = None,
         optional: bool = False,
         name: str | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(name=name)
+        shape = kwargs.pop("input_shape", shape)  # the earlier names
+        batch_shape = kwargs.pop("batch_input_shape", batch_shape)
+        if kwargs:
+            raise ArgumentError(f"InputLayer has no argument {', '.join(map(repr, kwargs))}.")
         if sparse or ragged:
             raise ArgumentError(f"Input {self.name!r}: sparse and ragged tensors are not supported; give dense ones.")
         if dtype == "string":

@@ -50,6 +50,11 @@ class Merge(Layer):
         return self.activity_regularizer is None  # where there are no masks it makes none
 
 
+def _differ(sizes: Sequence[int | None]) -> bool:
+    known = [size for size in sizes if size is not None]
+    return any(size != known[0] for size in known[1:])
+
+
 def _expanded(x: torch.Tensor, rank: int) -> torch.Tensor:
     return x if x.ndim == rank else x.reshape(x.shape[0], *(1,) * (rank - x.ndim), *x.shape[1:])
 
@@ -172,8 +177,7 @@ class Concatenate(Merge):
         ranks = {len(shape) for shape in input_shape}
         axis = self.axis % len(input_shape[0])
         others = [[size for i, size in enumerate(shape) if i != axis] for shape in input_shape]
-        clash = len(ranks) > 1 or any(len(set(sizes) - {None}) > 1 for sizes in zip(*others, strict=True))
-        if clash:
+        if len(ranks) > 1 or any(_differ(sizes) for sizes in zip(*others, strict=True)):
             raise ShapeError(
                 f"Concatenate {self.name!r} joins along axis {self.axis}; in every other axis its inputs must "
                 f"have equal sizes. Got shapes {[tuple(shape) for shape in input_shape]}."

@@ -21,6 +21,7 @@ from lamella.engine.registry import Registry, serialize
 from lamella.engine.variable import State, as_array, copy_into, in_this_process, whole
 from lamella.errors import ArgumentError, NotBuiltError
 from lamella.optimizers.layout import all_laid_out
+from lamella.optimizers.rate import Rate
 from lamella.optimizers.schedules import LearningRateSchedule
 from lamella.optimizers.schedules import registry as schedules
 
@@ -237,11 +238,9 @@ class Optimizer:
         return self._steps // (self.gradient_accumulation_steps or 1)
 
     @property
-    def learning_rate(self) -> float:
+    def learning_rate(self) -> Rate:
         """The learning rate of the next step; settable unless it is a schedule."""
-        if isinstance(self._learning_rate, LearningRateSchedule):
-            return float(self._learning_rate(self._steps))
-        return float(self._learning_rate()) if callable(self._learning_rate) else self._learning_rate
+        return Rate.of(self, self._current_rate())
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
@@ -251,6 +250,11 @@ class Optimizer:
                 "number as learning_rate to set it later."
             )
         self._learning_rate = self._checked_rate(value)
+
+    def _current_rate(self) -> float:
+        if isinstance(self._learning_rate, LearningRateSchedule):
+            return float(self._learning_rate(self._steps))
+        return float(self._learning_rate()) if callable(self._learning_rate) else self._learning_rate
 
     # -- files --------------------------------------------------------------------------------------------
 
@@ -400,7 +404,7 @@ class Optimizer:
                 return
             gradients = torch._foreach_div(sums, self.gradient_accumulation_steps)  # type: ignore[assignment]
             torch._foreach_zero_(sums)
-        rate = self.learning_rate
+        rate = self._current_rate()
         gradients = self._clipped(gradients)
         self._decay(weights, rate)
         own = slots

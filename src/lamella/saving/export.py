@@ -12,6 +12,7 @@ from torch.utils import _pytree as pytree
 
 from lamella.engine.symbolic import SymbolicTensor
 from lamella.errors import ArgumentError, NotBuiltError
+from lamella.layers.shapes import map_shapes
 from lamella.saving.atomic import written_aside
 
 _EXAMPLES = 2  # torch.export takes sizes of 0 and 1 for constants
@@ -39,8 +40,8 @@ def export(model: Any, filepath: str | Path, format: str = "onnx", input_signatu
         raise NotBuiltError(
             f"Model {model.name!r} has no weights yet: call it on data, or build() it, before exporting."
         )
-    examples, unknown = _inputs(model, input_signature)
-    module = _Plain(model).eval()
+    examples, unknown, nesting = _inputs(model, input_signature)
+    module = _Plain(model, nesting).eval()
     shapes = tuple(_dynamic(example, axes) for example, axes in zip(examples, unknown, strict=True))
     with written_aside(Path(filepath)) as aside:
         if format == "torch":
@@ -71,37 +72,51 @@ def _to_onnx(module: nn.Module, examples: Any, shapes: Any, model: Any, path: Pa
 class _Plain(nn.Module):
     """A model as a module of flat inputs and flat outputs."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, nesting: pytree.TreeSpec) -> None:
         super().__init__()
         self.model = model
+        self.nesting = nesting
 
     def forward(self, *inputs: torch.Tensor) -> Any:
-        outputs = self.model(inputs[0] if len(inputs) == 1 else list(inputs))
+        outputs = self.model(pytree.tree_unflatten(list(inputs), self.nesting))
         leaves = pytree.tree_leaves(outputs)
         return leaves[0] if len(leaves) == 1 else tuple(leaves)
 
 
-def _inputs(model: Any, signature: Any) -> tuple[tuple[torch.Tensor, ...], list[list[int]]]:
-    """Example inputs, and for each the axes whose size is not known."""
+def _inputs(model: Any, signature: Any) -> tuple[tuple[torch.Tensor, ...], list[list[int]], pytree.TreeSpec]:
+    """Example inputs, for each the axes whose size is not known, and how the model takes them."""
+    device = next(iter(model.parameters()), torch.empty(0)).device
     if signature is not None:
-        given = [torch.as_tensor(each) for each in pytree.tree_leaves(signature)]
-        return tuple(given), [[0] for _ in given]
+        given, nesting = pytree.tree_flatten(signature)
+        examples = tuple(torch.as_tensor(each) for each in given)
+        return examples, [[0] for _ in examples], _alone(nesting)
     if getattr(model, "_graph", None) is not None:
         symbols: Sequence[SymbolicTensor] = model.inputs
-        shapes, dtypes = [symbol.shape for symbol in symbols], [symbol.dtype for symbol in symbols]
+        nested: Any = [(symbol.shape, symbol.dtype) for symbol in symbols]
     else:
         config = model.get_build_config() or {}
-        if not config.get("input_shape"):
+        shapes = config.get("input_shape")
+        if not shapes:
             raise ArgumentError(
                 f"Model {model.name!r} is subclassed: pass an example of its inputs as input_signature=[...]."
             )
-        shapes, dtypes = [(None, *config["input_shape"][1:])], [torch.float32]
-    device = next(iter(model.parameters()), torch.empty(0)).device
+        nested = map_shapes(lambda shape: ((None, *shape[1:]), torch.float32), shapes)
+    wanted, nesting = pytree.tree_flatten(nested, is_leaf=_is_shape_and_type)
     examples = tuple(
         torch.zeros([_size(size, axis) for axis, size in enumerate(shape)], dtype=dtype, device=device)
-        for shape, dtype in zip(shapes, dtypes, strict=True)
+        for shape, dtype in wanted
     )
-    return examples, [[axis for axis, size in enumerate(shape) if size is None] for shape in shapes]
+    unknown = [[axis for axis, size in enumerate(shape) if size is None] for shape, _ in wanted]
+    return examples, unknown, _alone(nesting)
+
+
+def _is_shape_and_type(value: Any) -> bool:
+    return isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], torch.dtype)
+
+
+def _alone(nesting: pytree.TreeSpec) -> pytree.TreeSpec:
+    """How a model takes its inputs: one in a list by itself, several as they are nested."""
+    return pytree.tree_structure(0) if nesting == pytree.tree_structure([0]) else nesting
 
 
 def _size(size: int | None, axis: int) -> int:

@@ -114,7 +114,7 @@ class _Shared:
             config["weight_decay"] = 0.0
         self.optimizer = type(first).from_config(config)
         self.optimizer.build(self.direction)
-        rates = [member.learning_rate for member in members]
+        rates = [float(member.learning_rate) for member in members]
         self.rates = self._by_copy(rates)
         kept = [1.0 - (member.weight_decay or 0.0) * rate for member, rate in zip(members, rates, strict=True)]
         self.kept = self._by_copy(kept) if decays else None

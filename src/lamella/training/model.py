@@ -19,6 +19,7 @@ from lamella.errors import ArgumentError, NotBuiltError, ShapeError, nearest
 from lamella.layers.added_losses import pop_added_losses
 from lamella.layers.base import Layer, marks_itself, registry
 from lamella.layers.fusion import fused
+from lamella.layers.shapes import map_shapes
 from lamella.layers.unseen import unseen
 from lamella.training.functional_config import graph_config, graph_from_config
 from lamella.training.summary import print_summary
@@ -190,7 +191,7 @@ class Model(Trainer, Layer):
 
             self.built = True  # the run below must not come back here
             try:
-                self(symbolic_input(tuple(input_shape), self._dtype))
+                self(map_shapes(lambda shape: symbolic_input(shape, self._dtype), input_shape))
             except Exception:
                 self.built = False
                 raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -110,6 +111,23 @@ class Step:
             total = sum(extra) if total is None else total + sum(extra)
         pop_added_losses()
         return total
+
+    def compiled_loss(
+        self, y_true: Any, y_pred: Any, sample_weight: Any = None, regularization_losses: Any = None
+    ) -> torch.Tensor:
+        """The loss of `compile`, as a `train_step` of Keras 2 asks for it; newer ones call `compute_loss`."""
+        loss = self._losses(y_pred)(y_true, y_pred, sample_weight)
+        self._loss_tracker.update_state(loss.detach(), sample_weight=length(y_pred))
+        return loss + sum(regularization_losses) if regularization_losses else loss
+
+    @property
+    def compiled_metrics(self) -> SimpleNamespace:
+        """The metrics of `compile`, as a `train_step` of Keras 2 updates them; newer ones call `compute_metrics`."""
+
+        def update_state(y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+            self._metrics(y_true, y_pred).update(y_true, y_pred, sample_weight)
+
+        return SimpleNamespace(update_state=update_state)
 
     def stateless_compute_loss(self, *args: Any, **kwargs: Any) -> Any:
         """`compute_loss` under its other Keras name."""

@@ -1,7 +1,12 @@
-"""What scripts ask of `keras.backend`: the float type, the session, the name of the engine."""
+"""What scripts ask of `keras.backend`: the float type, the session, the name of the engine.
+
+And the functions of tensors that `tf.keras.backend` has: `K.mean`, `K.square` (see `lamella.backend.functions`).
+"""
 
 from __future__ import annotations
 
+import importlib
+import sys
 from typing import Any
 
 import torch
@@ -178,3 +183,10 @@ def _promoted(a: torch.dtype, b: torch.dtype) -> torch.dtype:
         if one in _UNSIGNED:
             return other if other.is_floating_point else one
     return torch.promote_types(a, b)
+
+
+def __getattr__(name: str) -> Any:
+    functions = importlib.import_module("lamella.backend.functions")
+    if name in functions.__all__:
+        return getattr(functions, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name, obj=sys.modules[__name__])

@@ -1,0 +1,51 @@
+"""The learning rate as a number that can be read and assigned as Keras's variable can."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+class Rate(float):
+    """A learning rate: a float, with `numpy()` and `assign()` for scripts that treat it as a variable.
+
+    Example:
+        >>> from lamella.optimizers import SGD
+        >>> optimizer = SGD(0.5)
+        >>> optimizer.learning_rate.assign(0.25)
+        0.25
+        >>> optimizer.learning_rate == 0.25, optimizer.learning_rate.numpy().dtype
+        (True, dtype('float32'))
+    """
+
+    _optimizer: Any
+
+    @classmethod
+    def of(cls, optimizer: Any, value: float) -> Rate:
+        """The rate of an optimizer."""
+        rate = cls(value)
+        rate._optimizer = optimizer
+        return rate
+
+    @property
+    def value(self) -> Rate:
+        """The rate itself."""
+        return self
+
+    def numpy(self) -> np.float32:
+        """The rate as NumPy's number."""
+        return np.float32(self)
+
+    def assign(self, value: Any) -> Rate:
+        """Gives the optimizer another rate.
+
+        Raises:
+            TypeError: The optimizer follows a schedule.
+        """
+        self._optimizer.learning_rate = value
+        found: Rate = self._optimizer.learning_rate
+        return found
+
+    def __reduce__(self) -> Any:
+        return float, (float(self),)
