@@ -174,6 +174,69 @@ def sparse_categorical_crossentropy(target: Any, output: Any, from_logits: bool 
     return ops.sparse_categorical_crossentropy(target, output, from_logits=from_logits, axis=axis)
 
 
+def ctc_batch_cost(y_true: Any, y_pred: Any, input_length: Any, label_length: Any) -> Any:
+    """The loss (batch, 1) of texts that are written anywhere along the time, as in readers of lines of text.
+
+    Args:
+        y_true: Class numbers (batch, length).
+        y_pred: Probabilities (batch, time, classes), the last class for no character.
+        input_length: The times of each sample, (batch, 1).
+        label_length: The characters of each sample, (batch, 1).
+
+    Source: Graves et al., 2006.
+    """
+    characters, times = (ops.reshape(ops.convert_to_tensor(each), (-1,)) for each in (label_length, input_length))
+    logits = ops.log(ops.convert_to_tensor(y_pred) + 1e-7)
+    losses = ops.ctc_loss(ops.cast(y_true, "int32"), logits, characters, times, mask_index=logits.shape[-1] - 1)
+    return ops.expand_dims(losses, 1)
+
+
+def conv2d(
+    x: Any,
+    kernel: Any,
+    strides: Any = (1, 1),
+    padding: str = "valid",
+    data_format: str | None = None,
+    dilation_rate: Any = (1, 1),
+) -> Any:
+    """The convolution of pictures with a kernel (height, width, channels in, channels out)."""
+    return ops.conv(x, kernel, strides, padding, data_format=data_format, dilation_rate=dilation_rate)
+
+
+def pool2d(
+    x: Any,
+    pool_size: Any,
+    strides: Any = (1, 1),
+    padding: str = "valid",
+    data_format: str | None = None,
+    pool_mode: str = "max",
+) -> Any:
+    """The largest number of each window, or for `pool_mode="avg"` the mean."""
+    pool = ops.max_pool if pool_mode == "max" else ops.average_pool
+    return pool(x, pool_size, strides, padding, data_format=data_format)
+
+
+def spatial_2d_padding(x: Any, padding: Any = ((1, 1), (1, 1)), data_format: str | None = None) -> Any:
+    """Pictures with zeros above and below, left and right."""
+    sides = [(0, 0), *(tuple(pair) for pair in padding)]
+    return ops.pad(x, [(0, 0), *sides] if data_format == "channels_first" else [*sides, (0, 0)])
+
+
+def temporal_padding(x: Any, padding: Any = (1, 1)) -> Any:
+    """Sequences with zeros before and after."""
+    return ops.pad(x, [(0, 0), tuple(padding), (0, 0)])
+
+
+def resize_images(
+    x: Any, height_factor: int, width_factor: int, data_format: str | None = None, interpolation: str = "nearest"
+) -> Any:
+    """Pictures so many times as large."""
+    x = ops.convert_to_tensor(x)
+    height, width = x.shape[2:] if data_format == "channels_first" else x.shape[1:3]
+    size = (height * height_factor, width * width_factor)
+    return ops.image.resize(x, size, interpolation=interpolation, data_format=data_format)
+
+
 # Values and variables
 
 

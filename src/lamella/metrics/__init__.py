@@ -22,6 +22,20 @@ from lamella.losses import (
     squared_hinge,
 )
 from lamella.losses.base import function_config
+from lamella.losses.short_names import (
+    KLD,
+    MAE,
+    MAPE,
+    MSE,
+    MSLE,
+    kld,
+    kullback_leibler_divergence,
+    logcosh,
+    mae,
+    mape,
+    mse,
+    msle,
+)
 from lamella.metrics.accuracy import (
     Accuracy,
     BinaryAccuracy,
@@ -78,6 +92,11 @@ from lamella.metrics.resolve import resolve
 
 __all__ = [
     "AUC",
+    "KLD",
+    "MAE",
+    "MAPE",
+    "MSE",
+    "MSLE",
     "Accuracy",
     "BinaryAccuracy",
     "BinaryCrossentropy",
@@ -136,11 +155,18 @@ __all__ = [
     "hinge",
     "huber",
     "kl_divergence",
+    "kld",
+    "kullback_leibler_divergence",
     "log_cosh",
+    "logcosh",
+    "mae",
+    "mape",
     "mean_absolute_error",
     "mean_absolute_percentage_error",
     "mean_squared_error",
     "mean_squared_logarithmic_error",
+    "mse",
+    "msle",
     "pearson_correlation",
     "poisson",
     "resolve",
