@@ -66,7 +66,12 @@ RAISED = {
     "no such module": ("import keras.layrs", "ModuleNotFoundError", "no 'keras.layrs'. Nearest: layers"),
     "keras.src": ("from keras.src import layers", "ModuleNotFoundError", "no 'keras.src'"),
     "tf submodule": ("import tensorflow.lite", "ModuleNotFoundError", "a part of TensorFlow around it"),
-    "tf attribute": ("import tensorflow as tf; tf.lite", "AttributeError", "in which there is no 'lite'"),
+    "tf attribute": ("import tensorflow as tf; tf.lite", "AttributeError", "tensorflow has no 'lite' here"),
+    "room of tf": (
+        "import tensorflow as tf; tf.io.read_fil",
+        "AttributeError",
+        "tensorflow.io has no 'read_fil' here. Nearest: read_file",
+    ),
     "tf near": ("import tensorflow as tf; tf.kerass", "AttributeError", "Nearest: keras"),
     "from tf": ("from tensorflow import GradientTap", "ImportError", "Nearest: GradientTape"),
     "not ours": ("import json; json.dumpp", "AttributeError", "dumpp"),

@@ -290,6 +290,25 @@ def test_what_is_no_picture_is_refused(tmp_path):
         tf.image.decode_png(b"", channels=2)
 
 
+def test_fields_of_lines():
+    defaults = [[0.0], tf.constant([], dtype=tf.float32), tf.constant([5], dtype=tf.int32), [""]]
+    fields = tf.io.decode_csv(["1.5,2,,a", ",3,4,b"], record_defaults=defaults)
+    assert [each if isinstance(each, list) else each.tolist() for each in fields] == [
+        [1.5, 0],
+        [2, 3],
+        [5, 4],
+        ["a", "b"],
+    ]
+    one = tf.io.decode_csv(b"1,2,3,x", defaults)
+    assert (one[0].item(), one[2].dtype, one[3]) == (1.0, tf.int32, "x")
+    for line, message in (
+        ("1,2,3", r"4 defaults, but lines of \[3\] fields"),
+        ("1,,3,x", "without a default is missing"),
+    ):
+        with pytest.raises(DataError, match=message):
+            tf.io.decode_csv(line, defaults)
+
+
 def test_texts():
     assert tf.strings.lower("ÄB") == "äb" and tf.strings.upper(b"ab") == b"AB"
     assert tf.strings.regex_replace(np.array(["a<br />b", "c"], object), "<br />", " ").tolist() == ["a b", "c"]
@@ -330,6 +349,7 @@ def test_every_stream_is_a_data_set():
     stream = tf.data.Dataset.range(3).map(lambda n: n).batch(2)
     assert isinstance(stream, tf.data.Dataset)
     assert not isinstance([1], tf.data.Dataset)
+    assert [int(n) for n in tf.data.Dataset.concatenate(stream.unbatch(), stream.unbatch())] == [0, 1, 2, 0, 1, 2]
     with pytest.raises(ArgumentError, match="not the iterator itself"):
         tf.data.Dataset.from_generator(iter([1]))
 
@@ -367,9 +387,7 @@ def test_a_model_learns_from_a_data_set():
 
 
 def test_what_is_not_there_is_named():
-    with pytest.raises(
-        AttributeError, match=r"a part of tensorflow around it, in which there is no 'reduce_men'. Nearest: reduce_mean"
-    ):
+    with pytest.raises(AttributeError, match=r"tensorflow has no 'reduce_men' here. Nearest: reduce_mean"):
         tf.reduce_men  # noqa: B018
     with pytest.raises(ArgumentError, match="there is no '/TPU:0', only CPU:0"):
         tf.device("/TPU:0")

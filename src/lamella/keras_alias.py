@@ -179,8 +179,9 @@ def hint(error: ImportError | AttributeError) -> str | None:
         module, name = sys.modules.get(error.name or ""), found and found.group(1)
     if not isinstance(module, types.ModuleType) or not name or module.__name__.split(".")[0] != "lamella":
         return None
-    if module.__name__ == "lamella.tensorflow_stand_in":
-        return str(refuse_unknown("tensorflow", name, module.__all__))
+    if module.__name__.startswith("lamella.tensorflow_stand_in"):
+        room = module.__name__.removeprefix("lamella.tensorflow_stand_in")
+        return str(refuse_unknown("tensorflow" + room, name, module.__all__))
     return f"Lamella has no keras{module.__name__.removeprefix('lamella')}.{name}.{_nearest_in(module, name)}"
 
 
@@ -192,8 +193,8 @@ def _nearest_in(module: types.ModuleType, name: str) -> str:
 
 def refuse_unknown(module_name: str, name: str, known: Any) -> AttributeError:
     """The error for an attribute that a stand-in does not have."""
-    close = nearest(name, known)
+    root, close = module_name.split(".")[0], nearest(name, known)
     return AttributeError(
-        f"Lamella answers for {module_name}.keras and a part of {module_name} around it, in which there is no {name!r}."
+        f"Lamella answers for {root}.keras and a part of {root} around it: {module_name} has no {name!r} here."
         + (f" Nearest: {', '.join(close)}." if close else "")
     )

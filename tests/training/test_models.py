@@ -141,6 +141,21 @@ def test_a_chain_without_input_takes_sizes_that_no_layer_needs(tmp_path):
             each(np.ones((2, 9, 5)))
 
 
+def test_a_layer_that_comes_twice_is_one(tmp_path):
+    shared = layers.Dense(4, "relu", name="shared")
+    model = lamella.Sequential([lamella.Input((4,)), shared, layers.Dense(4), shared, layers.Dense(1)])
+    assert len(model.weights) == 6 and len(model.layers) == 4 and model.layers[2] is shared
+    model.save(tmp_path / "m.keras")
+    loaded = lamella.models.load_model(tmp_path / "m.keras")
+    assert len(loaded.weights) == 6 and loaded.layers[0] is loaded.layers[2]
+    np.testing.assert_array_equal(loaded.predict(X, verbose=0), model.predict(X, verbose=0))
+    model.pop()
+    model.pop()
+    assert len(model.weights) == 4 and model.layers[0] is shared
+    with pytest.raises(ArgumentError, match="already has a layer named 'shared'"):
+        model.add(layers.Dense(4, name="shared"))
+
+
 def test_a_chain_within_a_layer_of_unknown_length():
     class Block(layers.Layer):
         def __init__(self):

@@ -27,6 +27,9 @@ class _IsStream(type):
     def __instancecheck__(cls, instance: Any) -> bool:
         return isinstance(instance, Stream)
 
+    def __getattr__(cls, name: str) -> Any:
+        return getattr(Stream, name)  # Dataset.concatenate(a, b)
+
 
 class Dataset(metaclass=_IsStream):
     """Where data sets come from. Each is a `lamella.utils.stream.Stream`, which has the methods."""

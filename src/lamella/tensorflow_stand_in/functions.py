@@ -21,6 +21,7 @@ _SAME = (
 for _name in _SAME:
     globals()[_name] = without_name(getattr(ops, _name))
 
+custom_gradient = ops.custom_gradient
 acos, asin, atan, atan2 = (without_name(each) for each in (ops.arccos, ops.arcsin, ops.arctan, ops.arctan2))
 floordiv = without_name(ops.floor_divide)
 pow = without_name(ops.power)
@@ -56,9 +57,11 @@ def argmin(input: Any, axis: int | None = None, output_type: Any = torch.int64, 
     return ops.cast(ops.argmin(convert_to_tensor(input), axis=axis or 0), output_type)
 
 
-def count_nonzero(input: Any, axis: Any = None, dtype: Any = torch.int64, name: str | None = None) -> Any:
+def count_nonzero(
+    input: Any, axis: Any = None, keepdims: bool = False, dtype: Any = torch.int64, name: str | None = None
+) -> Any:
     """How many numbers are not 0."""
-    return ops.cast(ops.count_nonzero(convert_to_tensor(input), axis=axis), dtype)
+    return ops.sum(ops.cast(ops.not_equal(convert_to_tensor(input), 0), dtype), axis=axis, keepdims=keepdims)
 
 
 def add_n(inputs: Any, name: str | None = None) -> Any:
@@ -302,6 +305,18 @@ def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any], nam
     return true_fn() if pred else false_fn()
 
 
+def while_loop(
+    cond: Callable[..., Any],
+    body: Callable[..., Any],
+    loop_vars: Any,
+    maximum_iterations: int | None = None,
+    name: str | None = None,
+    **kwargs: Any,
+) -> Any:
+    """Repeats `loop_vars = body(*loop_vars)` while `cond(*loop_vars)` holds."""
+    return ops.while_loop(cond, body, loop_vars, maximum_iterations)
+
+
 def function(func: Callable[..., Any] | None = None, **kwargs: Any) -> Any:
     """A decorator that changes nothing: every function runs as it is written. The arguments are not looked at."""
     return func if func is not None else lambda each: each
@@ -311,5 +326,5 @@ __all__ = [
     name for name, value in list(globals().items()) if callable(value) and name[0] != "_" and name not in _OTHERS
 ]
 for _name in __all__:
-    if _name not in ("function", "cond"):
+    if _name not in ("function", "cond", "custom_gradient"):
         globals()[_name] = known(globals()[_name])

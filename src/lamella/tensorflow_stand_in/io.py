@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,19 @@ import numpy as np
 import torch
 
 from lamella.errors import ArgumentError, DataError
+from lamella.tensorflow_stand_in.tensors import constant
 from lamella.utils.image import pillow
 
-__all__ = ["decode_bmp", "decode_gif", "decode_image", "decode_jpeg", "decode_png", "read_file", "write_file"]
+__all__ = [
+    "decode_bmp",
+    "decode_csv",
+    "decode_gif",
+    "decode_image",
+    "decode_jpeg",
+    "decode_png",
+    "read_file",
+    "write_file",
+]
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
@@ -64,6 +76,52 @@ def decode_jpeg(contents: bytes, channels: int = 0, name: str | None = None, **k
 def decode_png(contents: bytes, channels: int = 0, dtype: Any = torch.uint8, name: str | None = None) -> torch.Tensor:
     """`decode_image`, as TensorFlow calls it for PNG."""
     return decode_image(contents, channels, dtype)
+
+
+def decode_csv(
+    records: Any,
+    record_defaults: Any,
+    field_delim: str = ",",
+    na_value: str = "",
+    name: str | None = None,
+    **kwargs: Any,
+) -> list[Any]:
+    """The fields of one line of a table, or of several, each in the type of its default.
+
+    Args:
+        records: A line, or several.
+        record_defaults: For each field the value that stands for a missing one (in a list or tensor), whose type the
+            field has; an empty one for a field that must be there.
+        field_delim: What stands between fields.
+        na_value: What stands for a missing one, besides nothing.
+        name: TensorFlow's argument: it changes nothing here.
+        **kwargs: TensorFlow's further arguments: they change nothing here.
+
+    Raises:
+        DataError: Another number of fields, or no value where one must be.
+    """
+    single = isinstance(records, (str, bytes))
+    lines = [each.decode("utf-8") if isinstance(each, bytes) else each for each in ([records] if single else records)]
+    rows = list(csv.reader(lines, delimiter=field_delim))
+    if any(len(row) != len(record_defaults) for row in rows):
+        counts = sorted({len(row) for row in rows})
+        raise DataError(f"decode_csv: there are {len(record_defaults)} defaults, but lines of {counts} fields.")
+    columns = zip(*rows, strict=True)
+    fields = [_field(column, default, na_value) for column, default in zip(columns, record_defaults, strict=True)]
+    return [field[0] for field in fields] if single else fields
+
+
+def _field(texts: Sequence[str], default: Any, na_value: str) -> Any:
+    """The values of one field, in the type of its default."""
+    default = default if isinstance(default, (torch.Tensor, torch.dtype)) else constant(default)
+    kind = default if isinstance(default, torch.dtype) else getattr(default, "dtype", None)
+    rest = [] if isinstance(default, torch.dtype) else np.asarray(default).reshape(-1).tolist()
+    if not rest and any(text in ("", na_value) for text in texts):
+        raise DataError("decode_csv: a field without a default is missing.")
+    values = [rest[0] if text in ("", na_value) else text for text in texts]
+    if not isinstance(kind, torch.dtype):
+        return values
+    return torch.tensor([float(value) if kind.is_floating_point else int(value) for value in values], dtype=kind)
 
 
 decode_bmp = decode_gif = decode_jpeg

@@ -12,6 +12,7 @@ from lamella.tensorflow_stand_in.random import uniform
 from lamella.tensorflow_stand_in.tensors import convert_to_tensor, without_name
 
 __all__ = [
+    "avg_pool",
     "avg_pool2d",
     "bias_add",
     "conv2d",
@@ -23,6 +24,7 @@ __all__ = [
     "l2_normalize",
     "leaky_relu",
     "log_softmax",
+    "max_pool",
     "max_pool2d",
     "moments",
     "relu",
@@ -144,6 +146,9 @@ def avg_pool2d(
     """The mean of each window."""
     window, steps = _spatial(ksize, data_format), _spatial(strides, data_format)
     return ops.average_pool(convert_to_tensor(input), window, steps, padding.lower(), data_format=_format(data_format))
+
+
+max_pool, avg_pool = max_pool2d, avg_pool2d
 
 
 def _format(data_format: str) -> str:

@@ -63,7 +63,8 @@ class Sequential(Model):
         if not self._chain:
             raise ArgumentError(f"Sequential {self.name!r} has no layer to remove.")
         layer = self._chain.pop()
-        del self._modules[layer.name.replace(".", "_")]
+        if layer not in self._chain:  # a layer may come more than once
+            del self._modules[layer.name.replace(".", "_")]
         self._graph = None
         self.built = False
         if rebuild:
@@ -86,7 +87,7 @@ class Sequential(Model):
                 )
             layer = TorchModule(layer)
         key = layer.name.replace(".", "_")
-        if key in self._modules:
+        if self._modules.get(key, layer) is not layer:
             raise ArgumentError(
                 f"Sequential {self.name!r} already has a layer named {layer.name!r}; names must be unique."
             )
@@ -129,8 +130,10 @@ class Sequential(Model):
         if "layers" not in config:
             return super().from_config(config)  # type: ignore[return-value]
         model = cls(name=config.get("name"))
-        for layer in config["layers"]:
-            model.add(deserialize(layer, custom_objects, registry), rebuild=False)
+        made: dict[str, Any] = {}
+        for each in config["layers"]:
+            layer = deserialize(each, custom_objects, registry)
+            model.add(made.setdefault(layer.name, layer), rebuild=False)  # one that comes twice is one layer
         model._rebuild()
         if config.get("build_input_shape") and not model.built:
             model.build(tuple(config["build_input_shape"]))

@@ -135,6 +135,8 @@ class BaseImageAugmentation(Layer):
 
     def call(self, data: Any, training: bool | None = None) -> Any:
         training = bool(training)
+        if isinstance(data, (list, tuple)):  # pictures of one size
+            data = torch.stack(list(data))
         if not isinstance(data, dict):
             if data.is_meta:
                 self._check_rank(data)
