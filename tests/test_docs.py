@@ -50,6 +50,17 @@ def test_the_code_on_a_page_runs(page, number):
     exec(compile(blocks(page)[number], f"{page}, block {number + 1}", "exec"), {"__name__": "page"})
 
 
+@pytest.mark.parametrize("page", ["docs/from-keras.md", "docs/from-keras.zh-CN.md"])
+def test_the_script_for_tensorflow_runs(page, tmp_path):
+    (code,) = re.findall(r"^```py\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    (tmp_path / "script.py").write_text(code, encoding="utf-8")
+    command = [sys.executable, "-m", "lamella", "run", str(tmp_path / "script.py")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    losses = [float(line.split()[-1]) for line in done.stdout.splitlines()]
+    assert len(losses) == 5 and losses[-1] < 0.3 < losses[0]
+
+
 def test_the_readme_keeps_its_promise(capsys):
     found = {}
     exec(blocks("README.md")[0], found)
