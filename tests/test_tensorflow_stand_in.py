@@ -199,6 +199,14 @@ def test_functions_of_a_functional_model():
     assert lamella.Model(inputs, outputs)(torch.tensor([[-1.0, 2, 3, 4]])).tolist() == [[0, 2, 3, 4, 8]]
 
 
+def test_a_constant_initializer_takes_numbers_of_any_shape():
+    given = np.arange(9, dtype="float32").reshape(1, 3, 3)
+    layer = layers.Conv2D(
+        1, 3, kernel_initializer=tf.constant_initializer(given), bias_initializer=tf.constant_initializer(2)
+    )
+    assert layer(tf.ones((1, 3, 3, 1))).item() == given.sum() + 2
+
+
 def test_variables_of_a_layer_are_its_weights():
     class Linear(layers.Layer):
         def __init__(self):

@@ -41,9 +41,19 @@ math = functions
 for _name in functions.__all__:
     globals()[_name] = getattr(functions, _name)
 
-constant_initializer, zeros_initializer, ones_initializer = initializers.Constant, initializers.Zeros, initializers.Ones
+zeros_initializer, ones_initializer = initializers.Zeros, initializers.Ones
 random_normal_initializer = initializers.RandomNormal
 random_uniform_initializer = initializers.RandomUniform
+
+
+class constant_initializer(initializers.Constant):
+    """Fills with one number, or with as many as there are, in whatever shape they are given."""
+
+    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+        given = convert_to_tensor(self.value)
+        if given.ndim and given.numel() == torch.Size(shape).numel():
+            return cast(given.reshape(tuple(shape)), dtype or torch.float32)
+        return super().__call__(shape, dtype)
 
 
 def device(name: str) -> Any:
