@@ -64,7 +64,7 @@ def hashing_trick(
 
     Example:
         >>> hashing_trick("good film", 50, "md5")
-        [48, 37]
+        [17, 39]
     """
     number = _md5 if hash_function == "md5" else hash_function or hash
     words = text_to_word_sequence(text, filters, lower, split) if analyzer is None else analyzer(text)
