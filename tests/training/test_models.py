@@ -208,6 +208,18 @@ def test_a_subclassed_model_with_two_outputs(kind):
         model.fit(X, [Y, np.zeros((len(X), 4))], verbose=0)
 
 
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_one_output_in_a_list_comes_by_itself(kind):
+    inputs = lamella.Input((4,))
+    inner = lamella.Model(kind([inputs]), kind([layers.Dense(3)(inputs)]))
+    assert inner.output_shape == (None, 3) and inner.input_shape == (None, 4) and len(inner.output) == 1
+    model = lamella.Model(inputs, kind([layers.Dense(1)(inner(inputs))]))
+    model.compile("sgd", "mse", metrics=["mae"])
+    model.fit(X, Y, verbose=0)
+    assert model.predict(X, verbose=0).shape == model(torch.tensor(X)).shape == (64, 1)
+    assert inner([X]).shape == (64, 3)
+
+
 def test_features_of_an_inner_layer():
     model = small()
     features = lamella.Model(model.inputs, model.layers[0].output)

@@ -6,6 +6,7 @@ import torch
 
 import lamella
 from lamella import callbacks, layers
+from lamella.errors import NotBuiltError
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* weights have no gradient")
 
@@ -249,3 +250,28 @@ def test_a_step_as_keras_2_wrote_it():
     old, new = trained(Old), trained(lamella.Model)
     assert old["mae"] == pytest.approx(new["mae"])
     assert old["loss"][1] < old["loss"][0] < new["loss"][0]  # the penalty trains, but was not part of the tracked loss
+
+
+def test_a_discriminator_is_trained_as_it_was_compiled():
+    discriminator = lamella.Sequential([lamella.Input((2,)), layers.Dense(8, "relu"), layers.Dense(1, "sigmoid")])
+    discriminator.compile("sgd", "binary_crossentropy", metrics=["accuracy"])
+    generator = lamella.Sequential([lamella.Input((3,)), layers.Dense(2)])
+    discriminator.trainable = False
+    noise = lamella.Input((3,))
+    combined = lamella.Model(noise, discriminator(generator(noise)))
+    combined.compile("sgd", "binary_crossentropy")
+
+    def after(act):
+        before = [[w.detach().clone() for w in net.weights] for net in (discriminator, generator)]
+        act()
+        return [
+            any((a != b).any() for a, b in zip(old, net.weights, strict=True))
+            for old, net in zip(before, (discriminator, generator), strict=True)
+        ]
+
+    x, z = X[:, :2], np.random.default_rng(1).normal(size=(32, 3)).astype("float32")
+    assert after(lambda: discriminator.train_on_batch(x, np.ones((32, 1)))) == [True, False]
+    assert after(lambda: combined.train_on_batch(z, np.ones((32, 1)))) == [False, True]
+    assert not discriminator.trainable_weights and len(combined.trainable_weights) == 2
+    with pytest.raises(NotBuiltError, match="nothing to train"):
+        discriminator.fit(x, np.ones((32, 1)), verbose=0)

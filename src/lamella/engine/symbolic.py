@@ -340,7 +340,7 @@ class Graph:
             self._fuse(steps, fuse)
         self.steps = list(steps.values())
         self.size = len(slots)
-        self.output_slots = _with_slots(self.outputs, slots)
+        self.output_slots = _with_slots(alone(self.outputs), slots)
         if hide is not None:
             self._hide({slots[id(tensor)] for tensor in self.output_list}, hide)
         for step in self.steps:
@@ -373,7 +373,7 @@ class Graph:
                 step.function = hide(step.function, takers.get(step.out, ()))
 
     def __call__(self, input_list: Sequence[torch.Tensor]) -> Any:
-        """Computes the outputs (nested as they were given) for a flat list of input tensors."""
+        """Computes the outputs for a flat list of input tensors: nested as they were given, one in a list by itself."""
         values: list[Any] = [None] * self.size
         values[: len(input_list)] = input_list
         direct = calls_can_be_direct()
@@ -385,6 +385,11 @@ class Graph:
 def calls_can_be_direct() -> bool:
     """Whether a model may go straight to its layers' `call`: no mask is on its way, no hook is on every module."""
     return not (masking.in_use or _has_any_global_hook())
+
+
+def alone(structure: Any) -> Any:
+    """What is in a list or tuple of one; any other structure as it is."""
+    return structure[0] if isinstance(structure, (list, tuple)) and len(structure) == 1 else structure
 
 
 class Slot(int):

@@ -14,7 +14,7 @@ from torch.utils import _pytree as pytree
 from lamella.engine.dtypes import torch_dtype
 from lamella.engine.registry import class_of, serialize
 from lamella.engine.rematerialize import in_segments
-from lamella.engine.symbolic import Graph, SymbolicTensor
+from lamella.engine.symbolic import Graph, SymbolicTensor, alone
 from lamella.errors import ArgumentError, NotBuiltError, ShapeError, nearest
 from lamella.layers.added_losses import pop_added_losses
 from lamella.layers.base import Layer, marks_itself, registry
@@ -285,12 +285,12 @@ class Model(Trainer, Layer):
     @property
     def input_shape(self) -> Any:
         """The shape of the input, None where unknown."""
-        return pytree.tree_map_only(SymbolicTensor, lambda t: t.shape, self.input)
+        return pytree.tree_map_only(SymbolicTensor, lambda t: t.shape, alone(self.input))
 
     @property
     def output_shape(self) -> Any:
         """The shape of the output, None where unknown."""
-        return pytree.tree_map_only(SymbolicTensor, lambda t: t.shape, self.output)
+        return pytree.tree_map_only(SymbolicTensor, lambda t: t.shape, alone(self.output))
 
     def _require_graph(self) -> Graph:
         if self._graph is None:

@@ -130,10 +130,10 @@ class Sequential(Model):
         if "layers" not in config:
             return super().from_config(config)  # type: ignore[return-value]
         model = cls(name=config.get("name"))
-        made: dict[str, Any] = {}
-        for each in config["layers"]:
-            layer = deserialize(each, custom_objects, registry)
-            model.add(made.setdefault(layer.name, layer), rebuild=False)  # one that comes twice is one layer
+        for i, each in enumerate(config["layers"]):
+            twin = config["layers"].index(each)  # a layer that comes twice is one
+            layer = model._chain[twin - i] if twin < i else deserialize(each, custom_objects, registry)
+            model.add(layer, rebuild=False)
         model._rebuild()
         if config.get("build_input_shape") and not model.built:
             model.build(tuple(config["build_input_shape"]))

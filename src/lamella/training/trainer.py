@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -56,6 +57,7 @@ class Trainer(Step):
         self._last_logs: dict[str, Any] | None = None  # what a step of the user's own returned
         self._accept_bad_loss = False
         self._trained_with: list[int] = []
+        self._trainable_when_compiled: list[torch.Tensor] = []
         self._tried: tuple[Any, Any] | None = None  # a kind of inputs, and the prediction for two of them
         self._in_segments = False
         self._on_cpu: bool | None = None  # asked at the first predict, and again when the model was moved
@@ -102,6 +104,7 @@ class Trainer(Step):
         checks.known_metrics(metrics)
         checks.known_metrics(weighted_metrics)
         set_rematerialize(self, rematerialize)
+        self._trainable_when_compiled = list(self.trainable_weights)  # type: ignore[attr-defined]
         self.optimizer = optimizers.get(optimizer)
         halves = self.dtype_policy.name == "mixed_float16"  # type: ignore[attr-defined]
         if auto_scale_loss and halves and not isinstance(self.optimizer, optimizers.LossScaleOptimizer):
@@ -284,18 +287,34 @@ class Trainer(Step):
         class_weight: Any = None,
         return_dict: bool = False,
     ) -> Any:
-        """One step on one batch; the metrics of it."""
+        """One step on one batch; the metrics of it.
+
+        A model that was frozen as a whole after `compile` is trained as it was compiled: so the discriminators of GANs
+        are, which are frozen only for the model that trains the generator.
+        """
         self._require_compiled("train_on_batch")
         source = _one_batch(self, x, y, sample_weight, class_weight)
-        prepare(self, source, training=True)
-        self._last_logs = None
-        self.reset_metrics()
-        self.train()  # type: ignore[attr-defined]
-        try:
-            make_train_function(self, recorded=False)(*source.peek())
-        finally:
-            self.eval()  # type: ignore[attr-defined]
+        with self._as_compiled():
+            prepare(self, source, training=True)
+            self._last_logs = None
+            self.reset_metrics()
+            self.train()  # type: ignore[attr-defined]
+            try:
+                make_train_function(self, recorded=False)(*source.peek())
+            finally:
+                self.eval()  # type: ignore[attr-defined]
         return self._metrics_so_far(return_dict)
+
+    @contextmanager
+    def _as_compiled(self) -> Iterator[None]:
+        frozen = [] if self.trainable or self.trainable_weights else self._trainable_when_compiled  # type: ignore[attr-defined]
+        for weight in frozen:
+            weight.requires_grad_(True)
+        try:
+            yield
+        finally:
+            for weight in frozen:
+                weight.requires_grad_(False)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """The metrics of one batch."""
