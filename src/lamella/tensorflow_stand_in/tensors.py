@@ -149,7 +149,7 @@ def is_tensor(x: Any) -> bool:
 
 
 def without_name(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function with TensorFlow's argument `name`, which changes nothing, and lists as tensors."""
+    """The function with TensorFlow's argument `name`, which changes nothing."""
 
     @wraps(function)
     def named(*args: Any, name: str | None = None, **kwargs: Any) -> Any:
