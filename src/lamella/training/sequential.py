@@ -177,7 +177,7 @@ class Sequential(Model):
         if self._built_by_data and x.ndim == wanted.ndim:
             sizes = [own if own == size else None for own, size in zip(wanted.shape, x.shape, strict=True)]
             if tuple(sizes[1:]) != wanted.shape[1:]:
-                with off_meta(), suppress(LamellaError):  # a layer needs the size
+                with off_meta(), suppress(LamellaError, RuntimeError, ValueError):  # a layer needs the size
                     start = Input(batch_shape=(None, *sizes[1:]), dtype=wanted.dtype)
                     self._trace(start)
                     self._start = wanted = start

@@ -57,7 +57,7 @@ class Trainer(Step):
         self._last_logs: dict[str, Any] | None = None  # what a step of the user's own returned
         self._accept_bad_loss = False
         self._trained_with: list[int] = []
-        self._trainable_when_compiled: list[torch.Tensor] = []
+        self._trainable_when_compiled: set[str] = set()
         self._tried: tuple[Any, Any] | None = None  # a kind of inputs, and the prediction for two of them
         self._in_segments = False
         self._on_cpu: bool | None = None  # asked at the first predict, and again when the model was moved
@@ -104,7 +104,7 @@ class Trainer(Step):
         checks.known_metrics(metrics)
         checks.known_metrics(weighted_metrics)
         set_rematerialize(self, rematerialize)
-        self._trainable_when_compiled = list(self.trainable_weights)  # type: ignore[attr-defined]
+        self._trainable_when_compiled = {name for name, w in self.named_parameters() if w.requires_grad}  # type: ignore[attr-defined]
         self.optimizer = optimizers.get(optimizer)
         halves = self.dtype_policy.name == "mixed_float16"  # type: ignore[attr-defined]
         if auto_scale_loss and halves and not isinstance(self.optimizer, optimizers.LossScaleOptimizer):
@@ -307,7 +307,9 @@ class Trainer(Step):
 
     @contextmanager
     def _as_compiled(self) -> Iterator[None]:
-        frozen = [] if self.trainable or self.trainable_weights else self._trainable_when_compiled  # type: ignore[attr-defined]
+        frozen = []
+        if not (self.trainable or self.trainable_weights):  # type: ignore[attr-defined]
+            frozen = [w for name, w in self.named_parameters() if name in self._trainable_when_compiled]  # type: ignore[attr-defined]
         for weight in frozen:
             weight.requires_grad_(True)
         try:
