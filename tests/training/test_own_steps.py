@@ -252,8 +252,10 @@ def test_a_step_as_keras_2_wrote_it():
     assert old["loss"][1] < old["loss"][0] < new["loss"][0]  # the penalty trains, but was not part of the tracked loss
 
 
-def test_a_discriminator_is_trained_as_it_was_compiled():
-    discriminator = lamella.Sequential([lamella.Input((2,)), layers.Dense(8, "relu"), layers.Dense(1, "sigmoid")])
+@pytest.mark.parametrize("built", [False, True])
+def test_a_discriminator_is_trained_as_it_was_compiled(built):
+    start = [lamella.Input((2,))] if built else []
+    discriminator = lamella.Sequential([*start, layers.Dense(8, "relu"), layers.Dense(1, "sigmoid")])
     discriminator.compile("sgd", "binary_crossentropy", metrics=["accuracy"])
     generator = lamella.Sequential([lamella.Input((3,)), layers.Dense(2)])
     discriminator.trainable = False

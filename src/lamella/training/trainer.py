@@ -57,7 +57,7 @@ class Trainer(Step):
         self._last_logs: dict[str, Any] | None = None  # what a step of the user's own returned
         self._accept_bad_loss = False
         self._trained_with: list[int] = []
-        self._trainable_when_compiled: set[str] = set()
+        self._trainable_when_compiled: set[str] | None = set()  # None for all, of a model that had no weights yet
         self._tried: tuple[Any, Any] | None = None  # a kind of inputs, and the prediction for two of them
         self._in_segments = False
         self._on_cpu: bool | None = None  # asked at the first predict, and again when the model was moved
@@ -104,7 +104,8 @@ class Trainer(Step):
         checks.known_metrics(metrics)
         checks.known_metrics(weighted_metrics)
         set_rematerialize(self, rematerialize)
-        self._trainable_when_compiled = {name for name, w in self.named_parameters() if w.requires_grad}  # type: ignore[attr-defined]
+        trained = {name for name, w in self.named_parameters() if w.requires_grad}  # type: ignore[attr-defined]
+        self._trainable_when_compiled = None if self.trainable and not self.built else trained  # type: ignore[attr-defined]
         self.optimizer = optimizers.get(optimizer)
         halves = self.dtype_policy.name == "mixed_float16"  # type: ignore[attr-defined]
         if auto_scale_loss and halves and not isinstance(self.optimizer, optimizers.LossScaleOptimizer):
@@ -309,7 +310,9 @@ class Trainer(Step):
     def _as_compiled(self) -> Iterator[None]:
         frozen = []
         if not (self.trainable or self.trainable_weights):  # type: ignore[attr-defined]
-            frozen = [w for name, w in self.named_parameters() if name in self._trainable_when_compiled]  # type: ignore[attr-defined]
+            names = self._trainable_when_compiled
+            weights = dict(self.named_parameters())  # type: ignore[attr-defined]
+            frozen = [w for name, w in weights.items() if (names is None or name in names) and w.is_floating_point()]
         for weight in frozen:
             weight.requires_grad_(True)
         try:
