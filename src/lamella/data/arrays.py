@@ -68,7 +68,7 @@ def as_tensor(x: Any, name: str, device: torch.device, dtype: torch.dtype) -> to
     if isinstance(x, torch.Tensor):
         tensor = x.detach()
     else:
-        tensor = torch.from_numpy(_writable(_numpy(x, name)))
+        tensor = torch.from_numpy(writable(_numpy(x, name)))
     if tensor.ndim == 0:
         raise DataError(f"{name} is a single number; training data need one entry for each sample.")
     kind = dtype if tensor.is_floating_point() else tensor.dtype
@@ -116,7 +116,8 @@ def _numpy(x: Any, name: str) -> np.ndarray:
     return array.astype("float64") if array.dtype == np.longdouble else array
 
 
-def _writable(array: np.ndarray) -> np.ndarray:
+def writable(array: np.ndarray) -> np.ndarray:
+    """The array, or a copy where torch cannot share its memory: read-only, backwards, in another byte order."""
     if array.dtype.byteorder not in ("=", "|"):
         array = array.astype(array.dtype.newbyteorder("="))
     if any(stride < 0 for stride in array.strides) or not array.flags.writeable:

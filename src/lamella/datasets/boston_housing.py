@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from lamella.datasets.files import STORE, find, read_npz
-from lamella.errors import ArgumentError
+from lamella.datasets.parts import Pair, check_share, divided, shuffled
 
-Pair = tuple[np.ndarray, np.ndarray]
 _SHA256 = "f553886a1f8d56431e820c5b82552d9d95cfcb96d1e678153f8839538947dff5"
 
 
@@ -31,11 +28,6 @@ def load_data(path: str = "boston_housing.npz", test_split: float = 0.2, seed: i
 
     Source: Harrison and Rubinfeld, 1978.
     """
-    if not 0 <= test_split < 1:
-        raise ArgumentError(f"`test_split` must be 0 or more and below 1; got {test_split}.")
+    check_share(test_split)
     arrays = read_npz(find("boston_housing", path, STORE + "boston_housing.npz", _SHA256))
-    indices = np.arange(len(arrays["x"]))
-    np.random.RandomState(seed).shuffle(indices)
-    x, y = arrays["x"][indices], arrays["y"][indices]
-    cut = int(len(x) * (1 - test_split))
-    return (x[:cut], y[:cut]), (x[cut:], y[cut:])
+    return divided(*shuffled(arrays["x"], arrays["y"], seed), test_split)

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from lamella.datasets.files import STORE, present, read_npz
+from lamella.datasets.parts import Pair, check_share, divided, shuffled
 from lamella.errors import ArgumentError
 from lamella.utils.files import get_file
 
-Pair = tuple[np.ndarray, np.ndarray]
 _SHA256 = "1a2e3a52e0398de6463aebe6f4a8da34fb21fbb6b934cf88c3425e766f2a1a6f"
 
 FEATURES = (
@@ -47,8 +47,7 @@ def load_data(
     """
     if version not in ("large", "small"):
         raise ArgumentError(f"`version` must be 'large' or 'small'; got {version!r}.")
-    if not 0 <= test_split < 1:
-        raise ArgumentError(f"`test_split` must be 0 or more and below 1; got {test_split}.")
+    check_share(test_split)
     table = present("tabular/california-housing.csv", "california-housing.csv")
     if table is not None and present(f"california_housing/{path}", path) is None:
         x, y = _from_csv(table)
@@ -60,11 +59,7 @@ def load_data(
         x, y = arrays["x"], arrays["y"]
     if version == "small":
         x, y = x[:600], y[:600]
-    indices = np.arange(len(x))
-    np.random.RandomState(seed).shuffle(indices)
-    cut = int(len(x) * (1 - test_split))
-    train, test = indices[:cut], indices[cut:]
-    return (x[train], y[train]), (x[test], y[test])
+    return divided(*shuffled(x, y, seed), test_split)
 
 
 def _from_csv(path: Path) -> Pair:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 
-import numpy as np
-
 from lamella.datasets.files import STORE, find, read_npz
+from lamella.datasets.parts import Pair, check_share, divided, shuffled
 from lamella.datasets.word_numbers import filtered, numbered, shorter
-from lamella.errors import ArgumentError
 
-Pair = tuple[np.ndarray, np.ndarray]
 _SHA256 = "d6586e694ee56d7a4e65172e12b3e987c03096cb01eab99753921ef915959916"
 _INDEX_MD5 = "4d44cc38712099c9e383dc6e5f11a921"
 _TOPICS = """cocoa grain veg-oil earn acq wheat copper housing money-supply coffee sugar trade reserves ship cotton
@@ -51,16 +48,12 @@ def load_data(
 
     Source: Lewis, 1997 (Reuters-21578).
     """
-    if not 0 <= test_split < 1:
-        raise ArgumentError(f"`test_split` must be 0 or more and below 1; got {test_split}.")
+    check_share(test_split)
     arrays = read_npz(find("reuters", path, STORE + "reuters.npz", _SHA256))
-    indices = np.arange(len(arrays["x"]))
-    np.random.RandomState(seed).shuffle(indices)
-    rows = numbered(arrays["x"][indices], start_char, index_from)
-    rows, labels = shorter(rows, arrays["y"][indices], maxlen, "newswire")
+    texts, labels = shuffled(arrays["x"], arrays["y"], seed)
+    rows, labels = shorter(numbered(texts, start_char, index_from), labels, maxlen, "newswire")
     x = filtered(rows, skip_top, num_words or max(map(max, rows)), oov_char)
-    cut = int(len(x) * (1 - test_split))
-    return (x[:cut], labels[:cut]), (x[cut:], labels[cut:])
+    return divided(x, labels, test_split)
 
 
 def get_word_index(path: str = "reuters_word_index.json") -> dict[str, int]:

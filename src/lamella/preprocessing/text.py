@@ -148,11 +148,9 @@ class Tokenizer:
             if self.lower:
                 return [word.lower() for word in text] if isinstance(text, list) else text.lower()
             return text
-        return (
-            text_to_word_sequence(text, self.filters, self.lower, self.split)
-            if self.analyzer is None
-            else (self.analyzer(text))
-        )
+        if self.analyzer is not None:
+            return self.analyzer(text)
+        return text_to_word_sequence(text, self.filters, self.lower, self.split)
 
     def fit_on_texts(self, texts: Iterable[Any]) -> None:
         """Counts the words of texts (or of lists of words), and numbers all that were seen so far."""
@@ -180,13 +178,15 @@ class Tokenizer:
 
     def texts_to_sequences_generator(self, texts: Iterable[Any]) -> Iterator[list[int]]:
         """The same, one text after the other."""
-        unknown = self.word_index.get(self.oov_token) if self.oov_token is not None else None
         for text in texts:
-            numbers = (self._used(self.word_index.get(word), unknown) for word in self._words(text))
+            numbers = (self._used(self.word_index.get(word)) for word in self._words(text))
             yield [number for number in numbers if number is not None]
 
-    def _used(self, number: int | None, unknown: int | None) -> int | None:
-        return unknown if number is None or (self.num_words and number >= self.num_words) else number
+    def _used(self, number: int | None) -> int | None:
+        """The number; where it is too large, or there is none, that of `oov_token` (None without one)."""
+        if number is None or (self.num_words and number >= self.num_words):
+            return None if self.oov_token is None else self.word_index.get(self.oov_token)
+        return number
 
     def sequences_to_texts(self, sequences: Iterable[Iterable[int]]) -> list[str]:
         """The words of the numbers, with spaces between them."""
@@ -194,9 +194,8 @@ class Tokenizer:
 
     def sequences_to_texts_generator(self, sequences: Iterable[Iterable[int]]) -> Iterator[str]:
         """The same, one sequence after the other."""
-        unknown = self.word_index.get(self.oov_token) if self.oov_token is not None else None
         for sequence in sequences:
-            numbers = (self._used(int(n) if n in self.index_word else None, unknown) for n in sequence)
+            numbers = (self._used(int(n) if n in self.index_word else None) for n in sequence)
             yield " ".join(self.index_word[number] for number in numbers if number is not None)
 
     def texts_to_matrix(self, texts: Iterable[Any], mode: str = "binary") -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from lamella import ops
-from lamella.tensorflow_stand_in.functions import global_norm, l2_normalize, matmul, norm
+from lamella.tensorflow_stand_in.functions import eye, global_norm, l2_normalize, matmul, norm
 from lamella.tensorflow_stand_in.tensors import convert_to_tensor, without_name
 
 __all__ = [
@@ -36,11 +36,6 @@ __all__ = [
 cholesky, det, eigh, inv = (without_name(each) for each in (ops.cholesky, ops.det, ops.eigh, ops.inv))
 qr, solve, trace = (without_name(each) for each in (ops.qr, ops.solve, ops.trace))
 einsum, tensordot = without_name(ops.einsum), without_name(ops.tensordot)
-
-
-def eye(num_rows: int, num_columns: int | None = None, dtype: Any = torch.float32, name: str | None = None) -> Any:
-    """Ones on the diagonal, zeros elsewhere."""
-    return ops.eye(num_rows, num_columns, dtype=dtype)
 
 
 def svd(tensor: Any, full_matrices: bool = False, compute_uv: bool = True, name: str | None = None) -> Any:

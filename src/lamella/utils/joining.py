@@ -20,9 +20,14 @@ def samples_of(batch: Any) -> Iterable[Any]:
 
 def joined(samples: list[Any]) -> Any:
     """Samples as one batch, in their nesting: tensors and numbers as tensors, texts as an array of texts."""
-    spec = pytree.tree_structure(samples[0])
-    columns = zip(*(pytree.tree_leaves(sample) for sample in samples), strict=True)
-    return pytree.tree_unflatten([_column(list(column)) for column in columns], spec)
+    columns, spec = _columns(samples)
+    return pytree.tree_unflatten([_column(column) for column in columns], spec)
+
+
+def _columns(samples: list[Any]) -> tuple[list[list[Any]], pytree.TreeSpec]:
+    """The values of each part of the samples, and the samples' nesting."""
+    leaves = (pytree.tree_leaves(sample) for sample in samples)
+    return [list(column) for column in zip(*leaves, strict=True)], pytree.tree_structure(samples[0])
 
 
 def _column(values: list[Any]) -> Any:
@@ -47,10 +52,9 @@ def padded(samples: list[Any], shapes: Any = None, fill: Any = None) -> Any:
         tensor([[1, 0],
                 [2, 3]])
     """
-    spec = pytree.tree_structure(samples[0])
-    columns = zip(*(pytree.tree_leaves(sample) for sample in samples), strict=True)
+    columns, spec = _columns(samples)
     how = zip(_for_each(shapes, spec, is_leaf=_is_shape), _for_each(fill, spec), strict=True)
-    parts = [_padded(list(column), *each) for column, each in zip(columns, how, strict=True)]
+    parts = [_padded(column, *each) for column, each in zip(columns, how, strict=True)]
     return pytree.tree_unflatten(parts, spec)
 
 
@@ -68,7 +72,7 @@ def _for_each(given: Any, spec: pytree.TreeSpec, is_leaf: Callable[[Any], bool] 
 
 def _padded(values: list[Any], shape: Any, fill: Any) -> Any:
     if isinstance(values[0], (str, bytes)):
-        return np.array(values, dtype=object)
+        return _column(values)
     tensors = [torch.as_tensor(each) for each in values]
     largest = [max(each.shape[axis] for each in tensors) for axis in range(tensors[0].ndim)]
     given = shape or [None] * len(largest)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch.utils import _pytree as pytree
 
+from lamella.data.arrays import writable
 from lamella.errors import ShapeError
 from lamella.utils.stream import Stream
 
@@ -82,8 +83,7 @@ def _as_array(value: Any) -> Any:
         return array.astype(object)
     if not hasattr(value, "dtype") and not hasattr(value, "iloc") and array.dtype.kind in "if":
         array = array.astype("int32" if array.dtype.kind == "i" else "float32")
-    shareable = array.flags.writeable and all(stride >= 0 for stride in array.strides)
-    return torch.as_tensor(array if shareable else array.copy())
+    return torch.as_tensor(writable(array))
 
 
 def _count(arrays: list[Any]) -> int:

@@ -61,7 +61,7 @@ class Stream:
         """The stream of `function(item)`, or of `function(x, y)` where an item is a tuple; no other argument counts."""
 
         def items() -> Iterator[Any]:
-            return (function(*item) if isinstance(item, tuple) else function(item) for item in self)
+            return (_of(function, item) for item in self)
 
         return Stream(items, self._length, self)
 
@@ -69,7 +69,7 @@ class Stream:
         """The items for which `predicate(item)`, or `predicate(x, y)`, is true."""
 
         def items() -> Iterator[Any]:
-            return (item for item in self if (predicate(*item) if isinstance(item, tuple) else predicate(item)))
+            return (item for item in self if _of(predicate, item))
 
         return Stream(items, None, self)
 
@@ -344,6 +344,11 @@ def _drawn(buffer: list[Any], generator: torch.Generator) -> Any:
     place = int(torch.randint(len(buffer), (), generator=generator))
     buffer[place], buffer[-1] = buffer[-1], buffer[place]
     return buffer.pop()
+
+
+def _of(function: Callable[..., Any], item: Any) -> Any:
+    """The function of an item, or of the parts of one that is a tuple."""
+    return function(*item) if isinstance(item, tuple) else function(item)
 
 
 def _streams_of(items: list[Any]) -> Any:
