@@ -171,3 +171,13 @@ def test_a_layer_that_fails_is_called_once_and_named(chain):
     with pytest.raises(ValueError, match="no") as raised:
         model(pictures())
     assert len(calls) == 1 and "failing" in raised.value.__notes__[0]
+
+
+def test_what_is_passed_besides_the_pictures():
+    start = lamella.Input((8, 8, 3))
+    normalize = BatchNormalization()
+    x = normalize(Conv2D(4, 3)(start), training=False)
+    model = lamella.Model(start, Conv2D(2, 3)(x))
+    before = normalize.moving_mean.clone()
+    assert model(pictures(), training=True).shape == (2, 4, 4, 2)
+    torch.testing.assert_close(normalize.moving_mean, before)

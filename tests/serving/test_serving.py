@@ -475,6 +475,30 @@ def test_other_data_types(serve):
             assert client.predict([bad])[0] == 422
 
 
+def test_strings_and_numbers_of_a_functional_model(serve):
+    text, color = (lamella.Input((1,), dtype="string", name=name) for name in ("text", "color"))
+    size = lamella.Input((2,), name="size")
+    parts = [
+        layers.TextVectorization(vocabulary=["good", "bad"], output_mode="multi_hot")(text),
+        layers.StringLookup(vocabulary=["red", "green"], output_mode="one_hot")(color),
+        size,
+    ]
+    model = lamella.Model([text, color, size], layers.Dense(2)(layers.Concatenate()(parts)))
+    given = {"text": ["good film", "bad"], "color": ["red", "blue"], "size": [[1.0, 2.0], [0.5, -1.0]]}
+    wanted = model.predict([np.array(given["text"]), np.array(given["color"]), np.array(given["size"])], verbose=0)
+    with serve(create_app(model)) as client:
+        kinds = [each["kind"] for each in client("GET", "/schema")[1]["inputs"]]
+        assert kinds == ["text", "text", "numbers"]
+        status, answer = client.predict(given)
+        assert status == 200, answer
+        close(answer["outputs"], wanted)
+        for wrong in ({"text": [3, 4]}, {"color": [["red"], ["blue"]]}, {"size": ["a", "b"]}, {"text": ["one"]}):
+            assert client.predict({**given, **wrong})[0] == 422
+    several = lamella.Model(start := lamella.Input((3,), dtype="string"), layers.Hashing(4)(start))
+    with pytest.raises(ArgumentError, match="one string a sample"):
+        create_app(several)
+
+
 def test_texts_are_read_by_a_layer(serve, tmp_path):
     texts = ["good film", "a bad film indeed", "é ☃ 字", ""]
     layer = layers.TextVectorization(max_tokens=20, output_sequence_length=4)

@@ -228,6 +228,43 @@ def test_one_output_in_a_list_comes_by_itself(kind):
     assert inner([X]).shape == (64, 3)
 
 
+def test_a_last_axis_of_one_may_be_there_or_not():
+    wide, flat = lamella.Input((1,)), lamella.Input(())
+    model, other = lamella.Model(wide, wide * 2.0), lamella.Model(flat, flat * 2.0)
+    column = np.arange(4.0)[:, None]
+    np.testing.assert_array_equal(model.predict(column[:, 0], verbose=0), 2 * column)
+    np.testing.assert_array_equal(other.predict(column, verbose=0), 2 * column[:, 0])
+    with pytest.raises(ShapeError, match="must have shape"):
+        other.predict(np.ones((4, 2)), verbose=0)
+
+
+def test_one_batch_of_lists():
+    model = lamella.Sequential([lamella.Input((2,)), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    assert model.predict_on_batch([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]).shape == (3, 1)
+    assert model.train_on_batch([[1.0, 2.0], [3.0, 4.0]], [1.0, 2.0]) >= 0
+
+
+def test_a_class_that_takes_no_name_is_saved_with_it(tmp_path):
+    @lamella.saving.register_keras_serializable("test_models")
+    class Plain(lamella.Model):
+        def __init__(me):
+            super().__init__(name="plain")
+            me.dense = layers.Dense(2)
+
+        def call(me, inputs):
+            return me.dense(inputs)
+
+    model = Plain()
+    model.trainable = False
+    x = np.ones((3, 4), "float32")
+    expected = model.predict(x, verbose=0)
+    model.save(tmp_path / "plain.keras")
+    loaded = lamella.saving.load_model(tmp_path / "plain.keras")
+    assert loaded.name == "plain" and not loaded.trainable
+    np.testing.assert_array_equal(loaded.predict(x, verbose=0), expected)
+
+
 def test_features_of_an_inner_layer():
     model = small()
     features = lamella.Model(model.inputs, model.layers[0].output)

@@ -13,6 +13,7 @@ from lamella.data.arrays import check_lengths, flat, is_array, map_arrays
 from lamella.data.py_dataset import PyDataset
 from lamella.data.source import Source
 from lamella.data.stream_source import PyDatasetSource, StreamSource
+from lamella.engine.strings import is_string
 from lamella.errors import ArgumentError, DataError
 
 
@@ -53,6 +54,8 @@ def make_source(
         raise ArgumentError(f"`batch_size` must be a whole number, 1 or more; got {batch_size!r}.")
     if x is None:
         raise DataError("There are no data: x is None.")
+    if is_string(x):
+        raise DataError(f"x is a single string; data have one entry for each sample: [{x!r}].")
     if _holds_arrays(x):
         return ArraySource(x, y, sample_weight, batch_size, steps, shuffle, class_weight, device, dtype)
     for name, value in (("y", y), ("sample_weight", sample_weight)):

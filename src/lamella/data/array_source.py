@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 
-from lamella.data.arrays import as_tensor, check_data, flat, is_mapped, map_arrays, placed, shared
+from lamella.data.arrays import as_input, as_tensor, check_data, flat, is_mapped, map_arrays, part, placed, shared
 from lamella.data.batch import Batch, OwnRows, with_class_weight
 from lamella.data.division import Drawn, Where
 from lamella.data.place import Rounds
@@ -45,12 +46,10 @@ class ArraySource(Source):
         device: torch.device,
         dtype: torch.dtype,
     ) -> None:
-        def load(name: str, part: Any) -> Any:
-            return map_arrays(
-                lambda leaf: shared(leaf) if is_mapped(leaf) else as_tensor(leaf, name, device, dtype), part
-            )
+        def load(name: str, data: Any, read: Any = as_tensor) -> Any:
+            return map_arrays(lambda leaf: shared(leaf) if is_mapped(leaf) else read(leaf, name, device, dtype), data)
 
-        self.x, self.y = load("x", x), load("y", y)
+        self.x, self.y = load("x", x, as_input), load("y", y)
         weight = load("sample_weight", sample_weight)
         weight = map_arrays(lambda leaf: leaf.to(dtype), weight)
         self.num_samples = check_data({"x": self.x, "y": self.y, "sample_weight": weight})
@@ -61,7 +60,9 @@ class ArraySource(Source):
         self.dtype = dtype
         parts = (*flat(self.x), *flat(self.y), *flat(weight))
         self._mapped = any(
-            leaf.device != device or (leaf.is_floating_point() and leaf.dtype != dtype) for leaf in parts
+            leaf.device != device or (leaf.is_floating_point() and leaf.dtype != dtype)
+            for leaf in parts
+            if isinstance(leaf, torch.Tensor)
         )
         whole = -(-self.num_samples // self.batch_size)
         self.steps = steps
@@ -79,8 +80,8 @@ class ArraySource(Source):
         return self.y
 
     def _part(self, where: slice | torch.Tensor) -> Batch:
-        def cut(part: Any) -> Any:
-            return map_arrays(lambda leaf: leaf[where], part)
+        def cut(data: Any) -> Any:
+            return map_arrays(lambda leaf: part(leaf, where), data)
 
         return cut(self.x), cut(self.y), cut(self.weight)
 
@@ -88,7 +89,7 @@ class ArraySource(Source):
         return map(self._placed, self._batches()) if self._mapped else self._batches()
 
     def _placed(self, batch: Batch) -> Batch:
-        x, y, weight = (map_arrays(partial(placed, device=self.device, dtype=self.dtype), part) for part in batch)
+        x, y, weight = (map_arrays(partial(placed, device=self.device, dtype=self.dtype), each) for each in batch)
         return OwnRows((x, y, weight), batch.length) if isinstance(batch, OwnRows) else (x, y, weight)
 
     def divide(self, where: Where, drawn: Drawn) -> bool:
@@ -158,7 +159,7 @@ class ArraySource(Source):
     def _gathered(self, order: torch.Tensor) -> Iterator[Batch]:
         cut = partial(_in_batches, order=order, size=self.batch_size)
         parts = (self.x, self.y, self.weight)
-        streams = [itertools.repeat(None) if part is None else map_arrays(cut, part) for part in parts]
+        streams = [itertools.repeat(None) if each is None else map_arrays(cut, each) for each in parts]
         if all(isinstance(stream, Iterator) for stream in streams):
             yield from zip(*streams, strict=False)
             return
@@ -166,13 +167,16 @@ class ArraySource(Source):
             yield tuple(map_arrays(next, stream) for stream in streams)  # type: ignore[misc]
 
 
-def _in_batches(leaf: torch.Tensor, order: torch.Tensor, size: int) -> Iterator[torch.Tensor]:
+def _in_batches(leaf: Any, order: torch.Tensor, size: int) -> Iterator[Any]:
     """The rows of an array in this order, so many in a batch."""
+    if isinstance(leaf, np.ndarray):
+        yield from (part(leaf, rows) for rows in order.split(size))
+        return
     limit = _CHUNK_BYTES.get(leaf.device.type, _CHUNK_BYTES_ELSEWHERE)
     together = limit // max(1, leaf[:1].numel() * leaf.element_size() * size)
     chunk = size * max(1, min(together, _ORDERED))
-    for part in order.split(size * _ORDERED):
-        for rows in part.split(chunk):
+    for many in order.split(size * _ORDERED):
+        for rows in many.split(chunk):
             found = leaf.index_select(0, rows)
             if chunk == size:
                 yield found

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from lamella.engine.strings import as_strings
 from lamella.errors import DataError
 
 Structure = Any
@@ -75,6 +76,23 @@ def as_tensor(x: Any, name: str, device: torch.device, dtype: torch.dtype) -> to
     return tensor.to(device=device, dtype=kind, non_blocking=device.type == "cuda")
 
 
+def as_input(x: Any, name: str, device: torch.device, dtype: torch.dtype) -> torch.Tensor | np.ndarray:
+    """As `as_tensor`; strings as an array, for the layers that take them (a column (n, 1) of a pandas Series)."""
+    strings = None if isinstance(x, torch.Tensor) else as_strings(x, name)
+    if strings is None:
+        return as_tensor(x, name, device, dtype)
+    if strings.ndim == 0:
+        raise DataError(f"{name} has a single string ({str(strings)!r}); data need one entry for each sample.")
+    return strings[:, None] if _is_pandas(x) and strings.ndim == 1 else strings
+
+
+def part(array: torch.Tensor | np.ndarray, where: slice | torch.Tensor) -> torch.Tensor | np.ndarray:
+    """These rows of an array."""
+    if isinstance(array, np.ndarray):
+        return array[where.cpu().numpy() if isinstance(where, torch.Tensor) else where]
+    return array[where]
+
+
 def is_mapped(x: Any) -> bool:
     """Whether `x` is a `numpy.memmap` that a tensor can share: it stays on the disk."""
     return (
@@ -89,8 +107,10 @@ def shared(x: np.memmap[Any, Any]) -> torch.Tensor:
         return torch.from_numpy(x)
 
 
-def placed(tensor: torch.Tensor, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
-    """A batch on `device`, floats as `dtype`."""
+def placed(tensor: Any, device: torch.device, dtype: torch.dtype) -> Any:
+    """A batch on `device`, floats as `dtype`; strings stay where they are."""
+    if isinstance(tensor, np.ndarray):
+        return tensor
     return tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else tensor.dtype)
 
 
@@ -158,12 +178,12 @@ def check_data(parts: dict[str, Structure]) -> int:
     return samples
 
 
-def check_finite(name: str, tensor: torch.Tensor) -> None:
+def check_finite(name: str, tensor: torch.Tensor | np.ndarray) -> None:
     """Raises DataError where a float tensor has NaN or infinity, with the first place and the number.
 
     One pass over the data: a sum is finite only if all its terms are (and an overflow is looked at again).
     """
-    if not tensor.is_floating_point() or bool(torch.isfinite(tensor.sum())):
+    if isinstance(tensor, np.ndarray) or not tensor.is_floating_point() or bool(torch.isfinite(tensor.sum())):
         return
     bad = ~torch.isfinite(tensor)
     count = int(bad.sum())

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from lamella.engine.strings import is_string
 from lamella.errors import DataError
 
 Batch = tuple[Any, Any, Any]
@@ -29,13 +30,13 @@ class OwnRows(tuple[Any, Any, Any]):
 
 
 def unpack_x_y_sample_weight(data: Any) -> Batch:
-    """`x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)` as three.
+    """`x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)` as three. A list of strings is `x`.
 
     Example:
         >>> unpack_x_y_sample_weight((1, 2))
         (1, 2, None)
     """
-    if isinstance(data, list):
+    if isinstance(data, list) and not (data and is_string(data[0])):
         data = tuple(data)
     if not isinstance(data, tuple):
         return data, None, None

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from lamella.data.arrays import as_tensor, check_data, map_arrays
+from lamella.data.arrays import as_input, as_tensor, check_data, map_arrays
 from lamella.data.batch import Batch, OwnRows, unpack_x_y_sample_weight, with_class_weight
 from lamella.data.division import Drawn, LoadedRows, Rows, Where, can_be_divided
 from lamella.data.place import Rounds, holders_of
@@ -77,10 +77,10 @@ class StreamSource(Source):
             return OwnRows(self._batch(item.rows, checked), item.length)
         x, y, weight = unpack_x_y_sample_weight(item)
 
-        def load(name: str, part: Any) -> Any:
-            return map_arrays(lambda leaf: as_tensor(leaf, name, self.device, self.dtype), part)
+        def load(name: str, part: Any, read: Any = as_tensor) -> Any:
+            return map_arrays(lambda leaf: read(leaf, name, self.device, self.dtype), part)
 
-        x, y, weight = load("x", x), load("y", y), load("sample_weight", weight)
+        x, y, weight = load("x", x, as_input), load("y", y), load("sample_weight", weight)
         if checked:
             check_data({"x": x, "y": y, "sample_weight": weight})
         return x, y, with_class_weight(y, weight, self.class_weight)

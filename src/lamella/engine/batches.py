@@ -1,23 +1,26 @@
-"""Batches: tensors, or structures of tensors that have a row for each sample."""
+"""Batches: tensors (strings: NumPy arrays), or structures of them, that have a row for each sample."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils import _pytree as pytree
+
+_ARRAYS = (torch.Tensor, np.ndarray)
 
 
 def length(batch: Any) -> int:
     """The number of samples in a tensor, or in a structure of them."""
     if isinstance(batch, torch.Tensor):
         return len(batch)
-    return len(next(leaf for leaf in pytree.tree_leaves(batch) if isinstance(leaf, torch.Tensor)))
+    return len(next(leaf for leaf in pytree.tree_leaves(batch) if isinstance(leaf, _ARRAYS)))
 
 
 def rows(batch: Any, where: slice) -> Any:
     """These samples of each tensor in the structure."""
-    return pytree.tree_map_only(torch.Tensor, lambda leaf: leaf[where], batch)
+    return pytree.tree_map_only(_ARRAYS, lambda leaf: leaf[where], batch)
 
 
 def spread(count: int, most: int) -> torch.Tensor:

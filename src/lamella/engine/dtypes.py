@@ -22,7 +22,8 @@ _TORCH_DTYPES: dict[str, torch.dtype] = {
     "int64": torch.int64,
     "bool": torch.bool,
 }
-_NAMES = {dtype: name for name, dtype in _TORCH_DTYPES.items()}
+STRING = torch.bits16
+"""The data type of symbolic strings, `"string"`: a type of torch's that no operation computes with."""
 _ALIASES = {"half": "float16", "float": "float32", "double": "float64", "int": "int64", "long": "int64"}
 _FLOATX = "float32"
 
@@ -59,7 +60,7 @@ def dtype_name(dtype: Any) -> str:
     if dtype is None:
         return _FLOATX
     if isinstance(dtype, torch.dtype):
-        return _NAMES[dtype]
+        return "string" if dtype is STRING else str(dtype).removeprefix("torch.")
     if isinstance(dtype, dict):  # Keras writes {"class_name": "DTypePolicy", "config": {"name": "float32"}}
         dtype = dtype["config"]["name"]
     name = getattr(dtype, "name", None) or getattr(dtype, "__name__", None) or str(dtype)

@@ -23,7 +23,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
 from lamella.engine import masking
-from lamella.engine.dtypes import torch_dtype
+from lamella.engine.dtypes import dtype_name, torch_dtype
 from lamella.engine.naming import auto_name
 from lamella.errors import ArgumentError, ShapeError
 
@@ -98,7 +98,7 @@ class SymbolicTensor:
 
     Attributes:
         shape: A tuple; None stands for a dimension that is known only when the model runs.
-        dtype: The `torch.dtype`.
+        dtype: The `torch.dtype`; `lamella.engine.dtypes.STRING` for strings.
         name: A name for messages and `summary()`.
     """
 
@@ -126,7 +126,7 @@ class SymbolicTensor:
         return self.shape if dim is None else self.shape[dim]
 
     def __repr__(self) -> str:
-        return f"<SymbolicTensor {self.name!r} shape={self.shape} dtype={str(self.dtype).split('.')[-1]}>"
+        return f"<SymbolicTensor {self.name!r} shape={self.shape} dtype={dtype_name(self.dtype)}>"
 
     @classmethod
     def __torch_function__(

@@ -19,10 +19,11 @@ from torch.utils import _pytree as pytree
 from lamella import constraints, dtype_policies, regularizers
 from lamella.engine import masking
 from lamella.engine.device import default_device
-from lamella.engine.dtypes import torch_dtype
+from lamella.engine.dtypes import STRING, torch_dtype
 from lamella.engine.naming import auto_name
 from lamella.engine.registry import Registry, serialize
 from lamella.engine.rematerialize import rematerialized
+from lamella.engine.strings import holds_strings
 from lamella.engine.symbolic import (
     Node,
     SymbolicTensor,
@@ -32,7 +33,7 @@ from lamella.engine.symbolic import (
     symbolic_leaves,
 )
 from lamella.engine.variable import State, Weight, as_array, copy_into
-from lamella.errors import ArgumentError, LamellaError, NotBuiltError, ShapeError
+from lamella.errors import ArgumentError, DataError, LamellaError, NotBuiltError, ShapeError
 from lamella.layers.added_losses import add_losses, pop_added_losses
 from lamella.layers.input_spec import InputSpec, check_input
 from lamella.layers.layer_config import arguments_of, passed_arguments, plain
@@ -74,6 +75,12 @@ class Layer(nn.Module):
 
     computes_in_float32 = False
     """Whether a mixed policy leaves the computation in float32, as sums over many numbers need it (normalizations)."""
+
+    takes_strings = False
+    """Whether it may be called on strings (a NumPy array of them)."""
+
+    wants_strings = False
+    """Whether it is called on nothing else: a model that begins with it begins with strings."""
 
     _init_arguments: tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -389,6 +396,8 @@ class Layer(nn.Module):
                     masking.set_mask(output, each)
 
     def _call_symbolic(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if any(leaf.dtype is STRING for leaf in symbolic_leaves((args, kwargs))):
+            self._check_takes_strings()
         if not self.built:
             self._build(args, kwargs)
         check_input(self, args[0] if args else next(iter(kwargs.values())))
@@ -401,7 +410,9 @@ class Layer(nn.Module):
 
     def _to_tensor(self, x: Any) -> Any:
         if isinstance(x, np.ndarray) and x.dtype.kind in "USTO":
-            return x  # strings are for the layers that take them; torch has no tensors of them
+            if holds_strings(x):
+                self._check_takes_strings()
+            return x  # torch has no tensors of strings
         if isinstance(x, (np.ndarray, np.generic)) or is_number_list(x):
             x = torch.as_tensor(np.asarray(x), device=self._device())
         if isinstance(x, torch.Tensor) and self.autocast and x.dtype is not self._float and x.is_floating_point():
@@ -410,6 +421,15 @@ class Layer(nn.Module):
             if mask is not None:
                 masking.set_mask(x, mask)
         return x
+
+    def _check_takes_strings(self) -> None:
+        ours = type(self).__module__.startswith("lamella.layers.")  # a user's layer may have one inside that takes them
+        if ours and not self.takes_strings:
+            raise DataError(
+                f"{type(self).__name__} {self.name!r} computes with numbers, but was called on strings. Put a layer "
+                f"that makes numbers of them before it, such as TextVectorization for texts or StringLookup for "
+                f"categories."
+            )
 
     def _device(self) -> torch.device:
         for weight in self.parameters():
@@ -574,9 +594,21 @@ class Layer(nn.Module):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Layer:
-        """The layer that `get_config` (here or in Keras) described."""
+        """The layer that `get_config` (here or in Keras) described.
+
+        What every layer has (name, trainable, dtype) is set afterwards where `__init__` does not take it.
+        """
         known = arguments_of(cls)
-        return cls(**{key: value for key, value in config.items() if value is not None or key in known})
+        later = {key: config[key] for key in _BASE_ARGUMENTS if key in config and key not in known}
+        given = {key: value for key, value in config.items() if key not in later}
+        layer = cls(**{key: value for key, value in given.items() if value is not None or key in known})
+        if "name" in later:
+            layer.name = later["name"]
+        if later.get("dtype") is not None:
+            layer._use_policy(later["dtype"])
+        if later.get("trainable") is False:
+            layer.trainable = False
+        return layer
 
     def get_build_config(self) -> dict[str, Any] | None:
         """The shapes that `build` got, so that a saved layer can make its weights before it is called."""

@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
 from lamella.engine.device import default_device
+from lamella.engine.strings import holds_strings, is_string
 from lamella.engine.symbolic import SymbolicTensor
 from lamella.errors import ArgumentError, DataError
 from lamella.layers.base import Layer
@@ -20,6 +21,8 @@ ENCODING_ERRORS = "surrogateescape"  # any bytes survive the way to str and back
 
 class DataLayer(Layer):
     """A layer whose `call` gets its inputs as they were passed: torch has no tensors of strings."""
+
+    takes_strings = True
 
     def _can_be_quick(self) -> bool:
         return False
@@ -63,23 +66,6 @@ def is_meta(inputs: Any) -> bool:
     return isinstance(inputs, torch.Tensor) and inputs.is_meta
 
 
-def holds_strings(inputs: Any) -> bool:
-    """Whether `inputs` is a string, or an array or (nested) list of strings."""
-    if isinstance(inputs, np.ndarray):
-        return inputs.dtype.kind in "UST" or (inputs.dtype == object and inputs.size > 0 and _is_string(inputs.flat[0]))
-    if hasattr(inputs, "to_numpy"):
-        return holds_strings(inputs.to_numpy())
-    while isinstance(inputs, (list, tuple)) and len(inputs):
-        inputs = inputs[0]
-        if isinstance(inputs, np.ndarray):
-            return holds_strings(inputs)
-    return _is_string(inputs)
-
-
-def _is_string(x: Any) -> bool:
-    return isinstance(x, (str, bytes))
-
-
 def as_bytes(inputs: Any, encoding: str, layer: Layer) -> tuple[list[bytes], tuple[int, ...]]:
     """The strings in `inputs`, encoded and in one flat list, and the shape that they had.
 
@@ -92,7 +78,7 @@ def as_bytes(inputs: Any, encoding: str, layer: Layer) -> tuple[list[bytes], tup
     try:
         return [x if type(x) is bytes else x.encode(encoding, ENCODING_ERRORS) for x in items], shape
     except AttributeError:
-        wrong = next(x for x in items if not _is_string(x))
+        wrong = next(x for x in items if not is_string(x))
         raise DataError(
             f"{type(layer).__name__} {layer.name!r} takes strings (or bytes); found {wrong!r} "
             f"({type(wrong).__name__}). Convert the data with .astype(str) first."
@@ -100,7 +86,7 @@ def as_bytes(inputs: Any, encoding: str, layer: Layer) -> tuple[list[bytes], tup
 
 
 def _flattened(inputs: Any, layer: Layer) -> tuple[list[Any], tuple[int, ...]]:
-    if _is_string(inputs):
+    if is_string(inputs):
         return [inputs], ()
     if hasattr(inputs, "to_numpy"):
         inputs = inputs.to_numpy()

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from lamella.engine.dtypes import dtype_name
 from lamella.engine.naming import auto_name
 from lamella.engine.registry import Registry, deserialize, serialize
+from lamella.engine.strings import holds_strings
 from lamella.engine.symbolic import SymbolicTensor
-from lamella.errors import ArgumentError, DataError, LamellaError, NotBuiltError
+from lamella.errors import ArgumentError, DataError, NotBuiltError
 from lamella.layers.base import Layer
 from lamella.layers.category_encoding import CategoryEncoding
-from lamella.layers.data_layer import as_numbers, holds_strings, one_of, refuse
+from lamella.layers.data_layer import as_numbers, one_of, refuse
 from lamella.layers.discretization import Discretization
 from lamella.layers.hashing import HashedCrossing, Hashing
 from lamella.layers.index_lookup import IndexLookup
@@ -79,6 +79,18 @@ class TFDIdentity(Identity):
     """A column that is passed on as it is. The name is the one that Keras's files have."""
 
 
+@_parts.register()
+class TFDConcat(Layer):
+    """Encoded columns, of whatever number, one after the other. The name is the one that Keras's files have."""
+
+    def __init__(self, axis: int = -1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.axis = axis
+
+    def call(self, xs: Sequence[torch.Tensor]) -> torch.Tensor:
+        return torch.cat(list(xs), dim=self.axis)
+
+
 @_utilities.register()
 class FeatureSpace(Layer):
     """Prepares the columns of a table: each is normalized, indexed, hashed or binned, and all are joined.
@@ -131,6 +143,7 @@ class FeatureSpace(Layer):
         self.crosses = [self._as_cross(cross) for cross in crosses or ()]
         self.preprocessors = {key: feature.preprocessor for key, feature in self.features.items()}
         self.crossers = {cross.name: HashedCrossing(cross.crossing_dim, name=cross.name) for cross in self.crosses}
+        self.concat = TFDConcat(name=f"{self.name}_concat")
         self.one_hot_encoders: dict[str, CategoryEncoding] = {}
         self._inputs: dict[str, SymbolicTensor] = {}
         self._encoded: Any = None
@@ -316,7 +329,7 @@ class FeatureSpace(Layer):
                     f"column {name!r} is not encoded (it has {value.dtype}), so it cannot be joined with others. Use "
                     f"output_mode='dict', or output_mode='one_hot' for the column.",
                 )
-        return torch.cat(list(encoded.values()), dim=-1)
+        return self.concat(list(encoded.values()))
 
     def _one_hot(self, name: str, value: Any, spec: Feature | Cross) -> Any:
         if spec.output_mode != "one_hot":
@@ -350,8 +363,7 @@ class FeatureSpace(Layer):
         """An `Input` for each column."""
         if not self._inputs:
             self._inputs = {
-                name: Input(shape=(1,), dtype=_input_dtype(feature.dtype), name=name)
-                for name, feature in self.features.items()
+                name: Input(shape=(1,), dtype=feature.dtype, name=name) for name, feature in self.features.items()
             }
         return self._inputs
 
@@ -422,10 +434,3 @@ def _ready(layer: Any) -> bool:
     if isinstance(layer, Discretization):
         return layer.bin_boundaries is not None
     return bool(layer.built)
-
-
-def _input_dtype(dtype: str) -> str:
-    try:
-        return dtype_name(dtype)
-    except LamellaError:  # torch has no strings; whole numbers have the shapes that count here
-        return "int64"

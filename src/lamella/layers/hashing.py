@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from lamella.engine.dtypes import floatx
+from lamella.engine.strings import holds_strings
 from lamella.errors import DataError, ShapeError
 from lamella.layers.base import Layer, registry
 from lamella.layers.category_encoding import encode
@@ -16,7 +17,6 @@ from lamella.layers.data_layer import (
     DataLayer,
     as_bytes,
     as_numbers,
-    holds_strings,
     is_meta,
     one_of,
     output_device,

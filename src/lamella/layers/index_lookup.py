@@ -369,7 +369,8 @@ class IndexLookup(DataLayer):
         text = (Path(dir_path) / _FILE).read_bytes().decode("utf-8", ENCODING_ERRORS)
         lines = _with_newline_terms(text.split("\n"), self._frozen_size)
         weights = self.idf_weights
-        self.set_vocabulary(lines, None if weights is None else weights[: len(lines)])
+        known = np.ones(len(lines)) if weights is None else weights[: len(lines)]  # before the file's weights: any
+        self.set_vocabulary(lines, known if self.output_mode == "tf_idf" else None)
         if weights is not None:
             self.idf_weights = weights
 

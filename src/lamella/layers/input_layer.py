@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from lamella.engine.dtypes import dtype_name
+from lamella.engine.dtypes import STRING, dtype_name
 from lamella.engine.symbolic import Node, SymbolicTensor, symbolic_input
 from lamella.errors import ArgumentError
 from lamella.layers.base import Layer, registry
@@ -18,7 +18,7 @@ class InputLayer(Layer):
     Args:
         shape: The shape of one sample; None for an unknown dimension.
         batch_size: The number of samples, if fixed.
-        dtype: The data type; `floatx()` by default.
+        dtype: The data type; `floatx()` by default, `"string"` for the layers that take strings.
         sparse: Must be False or None: the engine computes on dense tensors.
         batch_shape: The whole shape, batch first, in place of `shape`.
         input_tensor: A symbolic tensor to use in place of a new one.
@@ -51,12 +51,6 @@ class InputLayer(Layer):
             raise ArgumentError(f"InputLayer has no argument {', '.join(map(repr, kwargs))}.")
         if sparse or ragged:
             raise ArgumentError(f"Input {self.name!r}: sparse and ragged tensors are not supported; give dense ones.")
-        if dtype == "string":
-            raise ArgumentError(
-                f"Input {self.name!r}: PyTorch has no tensors of strings, so dtype='string' is not supported. Begin "
-                f"the model with numbers, Input((None,), dtype='int64'), train it on vectorize(texts), vectorize being "
-                f"a TextVectorization, and call Sequential([vectorize, model]) on texts."
-            )
         if input_tensor is not None:
             batch_shape = input_tensor.shape
         if shape is not None and batch_shape is not None and input_tensor is None:
@@ -67,12 +61,13 @@ class InputLayer(Layer):
         self.sparse = False
         self.ragged = False
         self.optional = optional
-        self._dtype = dtype_name(dtype)
+        self._dtype = "string" if _means_strings(dtype) else dtype_name(dtype)
         self.autocast = False
         self.built = True
         node = Node(self, (), {})
+        kind = STRING if self._dtype == "string" else self._dtype
         node.outputs = (
-            input_tensor if input_tensor is not None else symbolic_input(self.batch_shape, self._dtype, self.name, node)
+            input_tensor if input_tensor is not None else symbolic_input(self.batch_shape, kind, self.name, node)
         )
         self._nodes.append(node)
 
@@ -111,7 +106,8 @@ def Input(
     Args:
         shape: The shape of one sample, such as `(28, 28, 1)`; None for an unknown dimension.
         batch_size: The number of samples, if fixed.
-        dtype: The data type; `floatx()` by default.
+        dtype: The data type; `floatx()` by default. `"string"` where the model begins with a layer that takes strings
+            (`TextVectorization`, `StringLookup`, `Hashing`): it is then called and trained on arrays or lists of them.
         sparse: Must be False or None.
         ragged: Must be False or None.
         batch_shape: The whole shape, batch first, in place of `shape`.
@@ -120,7 +116,7 @@ def Input(
         optional: Whether None may be passed for it.
 
     Raises:
-        ArgumentError: Neither or both of `shape` and `batch_shape`, a size that is not a whole number, or strings.
+        ArgumentError: Neither or both of `shape` and `batch_shape`, or a size that is not a whole number.
 
     Example:
         >>> Input(shape=(784,), name="pixels")
@@ -129,6 +125,10 @@ def Input(
     if shape is None and batch_shape is None and tensor is None:
         raise ArgumentError("Input needs the `shape` of one sample, such as shape=(784,).")
     return InputLayer(shape, batch_size, dtype, sparse, ragged, batch_shape, tensor, optional, name).output
+
+
+def _means_strings(dtype: Any) -> bool:
+    return dtype in ("string", "str", str, STRING) or getattr(dtype, "kind", None) in ("U", "S", "T")
 
 
 def _as_shape(shape: Any) -> tuple[int | None, ...]:

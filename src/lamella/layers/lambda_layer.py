@@ -30,6 +30,8 @@ class Lambda(Layer):
         tensor([9.])
     """
 
+    takes_strings = True
+
     def __init__(
         self,
         function: Callable[..., Any],

@@ -22,10 +22,10 @@ def arguments_of(cls: type, above: type | None = None) -> list[str]:
             break
         if "__init__" not in vars(base):
             continue
-        parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
+        parameters = list(inspect.signature(vars(base)["__init__"]).parameters.values())[1:]
         for parameter in parameters:
             keyword = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-            if keyword and parameter.name not in ("self", "autocast", *names):
+            if keyword and parameter.name not in ("autocast", *names):
                 names.append(parameter.name)
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
@@ -39,8 +39,7 @@ def passed_arguments(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
         bound = signature.bind(layer, *args, **kwargs)
     except TypeError:
         return dict(kwargs)
-    passed = dict(bound.arguments)
-    passed.pop("self", None)
+    passed = dict(list(bound.arguments.items())[1:])
     for parameter in signature.parameters.values():
         if parameter.kind is inspect.Parameter.VAR_KEYWORD:
             passed |= passed.pop(parameter.name, {})

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils import _pytree as pytree
 
 from lamella.engine.symbolic import Shape, SymbolicTensor
+
+_TENSORS = (torch.Tensor, SymbolicTensor, np.ndarray)
 
 
 def declared_shape(input_shape: Any, input_dim: int | None) -> Shape | None:
@@ -30,13 +33,13 @@ def is_number_list(x: Any) -> bool:
 
 
 def has_tensors(value: Any) -> bool:
-    """Whether there is a tensor, symbolic or not, in a nested value."""
-    return any(isinstance(leaf, (torch.Tensor, SymbolicTensor)) for leaf in pytree.tree_leaves(value))
+    """Whether there is a tensor, symbolic or not, or an array (of strings), in a nested value."""
+    return any(isinstance(leaf, _TENSORS) for leaf in pytree.tree_leaves(value))
 
 
 def shapes_of(value: Any) -> Any:
     """The value with a shape for each tensor."""
-    return pytree.tree_map_only((torch.Tensor, SymbolicTensor), lambda tensor: tuple(tensor.shape), value)
+    return pytree.tree_map_only(_TENSORS, lambda tensor: tuple(tensor.shape), value)
 
 
 def map_shapes(function: Callable[[Any], Any], shapes: Any) -> Any:

@@ -52,6 +52,11 @@ class StringLookup(IndexLookup):
 
     vocabulary_dtype = "string"
 
+    @property
+    def wants_strings(self) -> bool:  # type: ignore[override]
+        """Not where it gives the strings of indices."""
+        return not self.invert
+
     def __init__(
         self,
         max_tokens: int | None = None,

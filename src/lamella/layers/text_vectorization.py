@@ -12,13 +12,13 @@ import numpy as np
 import torch
 
 from lamella.engine.registry import deserialize, serialize
+from lamella.engine.strings import holds_strings
 from lamella.layers.base import Layer, registry
 from lamella.layers.data_layer import (
     ENCODING_ERRORS,
     DataLayer,
     as_bytes,
     each_batch,
-    holds_strings,
     is_meta,
     one_of,
     output_device,
@@ -72,6 +72,8 @@ class TextVectorization(DataLayer):
         tensor([[4, 1, 3, 0],
                 [2, 0, 0, 0]])
     """
+
+    wants_strings = True
 
     def __init__(
         self,

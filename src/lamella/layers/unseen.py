@@ -50,8 +50,8 @@ class Unseen:
         self.layers = layers
         self.watched = watched
 
-    def __call__(self, x: Any) -> Any:
-        return self._hidden(self.function(x))
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._hidden(self.function(*args, **kwargs))
 
     def direct(self, x: Any) -> Any:
         """The same, straight to the layer's `call` where it can be."""

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from lamella.doctor.outputs import single_loss
+from lamella.engine.strings import holds_strings
 from lamella.report.answers import Answers, answers, loss_of_each
 from lamella.report.forward import BeforeHead
 from lamella.report.samples import Batch, one
@@ -84,7 +85,7 @@ class Look:
         losses = loss_of_each(self.loss, y.to(output.device), output)
         self._targets.append(y.cpu())
         self._outputs.append(output.detach().float().cpu())
-        if isinstance(x, (torch.Tensor, np.ndarray)):
+        if isinstance(x, (torch.Tensor, np.ndarray)) and not holds_strings(x):
             least, greatest = torch.as_tensor(x).aminmax()
             self.low, self.high = min(self.low, float(least)), max(self.high, float(greatest))
         largest, where = losses.topk(min(_WORST, len(losses)))

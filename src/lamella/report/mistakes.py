@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 
+from lamella.engine.strings import holds_strings
 from lamella.report.answers import Answers
 from lamella.report.look import Look, Worst
 from lamella.report.pictures import black_and_white, is_picture, png
@@ -41,7 +43,9 @@ def _text(sample: Any, tokenizer: Any) -> str:
         return "; ".join(f"{name}: {_text(part, None)}" for name, part in sample.items())
     if isinstance(sample, (list, tuple)):
         return "; ".join(_text(part, None) for part in sample)
-    if not hasattr(sample, "tolist"):
+    if isinstance(sample, np.ndarray) and holds_strings(sample):
+        return "; ".join(map(str, sample.ravel()))
+    if not hasattr(sample, "tolist") or isinstance(sample, np.str_):
         return str(sample)
     tensor = torch.as_tensor(sample)
     if tokenizer is not None and tensor.ndim == 1 and not tensor.is_floating_point():

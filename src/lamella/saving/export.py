@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
+from lamella.engine.dtypes import STRING
 from lamella.engine.symbolic import SymbolicTensor
 from lamella.errors import ArgumentError, NotBuiltError
 from lamella.layers.shapes import map_shapes
@@ -92,6 +93,7 @@ def _inputs(model: Any, signature: Any) -> tuple[tuple[torch.Tensor, ...], list[
         return examples, [[0] for _ in examples], _alone(nesting)
     if getattr(model, "_graph", None) is not None:
         symbols: Sequence[SymbolicTensor] = model.inputs
+        _refuse_strings(model, symbols)
         nested: Any = [(symbol.shape, symbol.dtype) for symbol in symbols]
     else:
         config = model.get_build_config() or {}
@@ -108,6 +110,16 @@ def _inputs(model: Any, signature: Any) -> tuple[tuple[torch.Tensor, ...], list[
     )
     unknown = [[axis for axis, size in enumerate(shape) if size is None] for shape, _ in wanted]
     return examples, unknown, _alone(nesting)
+
+
+def _refuse_strings(model: Any, symbols: Sequence[SymbolicTensor]) -> None:
+    named = [symbol.name for symbol in symbols if symbol.dtype is STRING]
+    if named:
+        raise ArgumentError(
+            f"Model {model.name!r} takes strings ({', '.join(named)}), and exported files compute with numbers alone. "
+            f"Export what comes after the layer that makes numbers of them: "
+            f"lamella.Model(that_layer.output, model.output)."
+        )
 
 
 def _is_shape_and_type(value: Any) -> bool:

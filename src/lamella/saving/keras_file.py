@@ -108,10 +108,16 @@ def _model_in(
     if not compiled:
         config.pop("compile_config", None)
     weights = _member(archive, _WEIGHTS)
+    later = {key: config.pop(key, None) for key in ("build_config", "compile_config")}
     with making_layers(len(weights), safe):
         model = deserialize(config, custom_objects)
-    if not hasattr(model, "load_own_variables"):
-        raise FileError(f"{path} describes a {type(model).__name__}, no model.")
+        if not hasattr(model, "load_own_variables"):
+            raise FileError(f"{path} describes a {type(model).__name__}, no model.")
+        if not model.built:  # vocabularies say how large layers are
+            _read_assets(model, archive)
+        for key, value in later.items():
+            if value and hasattr(model, key.replace("config", "from_config")):
+                getattr(model, key.replace("config", "from_config"))(value)
     weights_file.read(model, io.BytesIO(weights))
     _read_assets(model, archive)
     return model

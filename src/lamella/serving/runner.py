@@ -85,7 +85,7 @@ class Runner:
         return parts[0] if len(parts) == 1 else [torch.cat(each) for each in zip(*parts, strict=True)]
 
     def _inputs(self, columns: list[Any]) -> Any:
-        given = self._read(columns[0]) if self._read is not None else [torch.from_numpy(each) for each in columns]
+        given = self._read(columns[0]) if self._read is not None else [_array(each) for each in columns]
         given = pytree.tree_map_only(torch.Tensor, lambda tensor: tensor.to(self._device), given)
         return given[0] if isinstance(given, list) and len(given) == 1 else given
 
@@ -115,6 +115,11 @@ class Runner:
         if classes is not None:
             answer["classes"] = classes[own]
         return answer
+
+
+def _array(column: np.ndarray | list[str]) -> torch.Tensor | np.ndarray:
+    """A column as the model takes it: texts in an array of strings."""
+    return np.array(column, dtype=object) if isinstance(column, list) else torch.from_numpy(column)
 
 
 def _joined(requests: list[list[Any]]) -> list[Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from lamella.engine.dtypes import STRING, dtype_name
 from lamella.errors import ArgumentError, NotBuiltError
 from lamella.language import BERTClassifier, TextClassifier
 from lamella.layers import Embedding
@@ -114,17 +115,19 @@ def _output_of_texts(model: Any, read: Reader) -> ModelOutput:
 def _inputs(model: Any) -> list[ModelInput]:
     names = list(model.input) if isinstance(model.input, dict) else model.input_names
     rows = {id(layer.input): layer.input_dim for layer in model.layers if isinstance(layer, Embedding) and layer.built}
-    return [
-        ModelInput(
-            name,
-            "numbers",
-            tuple(tensor.shape[1:]),
-            str(tensor.dtype).removeprefix("torch."),
-            _may_be_picture(tensor),
-            rows.get(id(tensor)),
-        )
-        for name, tensor in zip(names, model.inputs, strict=True)
-    ]
+    return [_input(name, tensor, rows.get(id(tensor))) for name, tensor in zip(names, model.inputs, strict=True)]
+
+
+def _input(name: str, tensor: Any, rows: int | None) -> ModelInput:
+    shape = tuple(tensor.shape[1:])
+    if tensor.dtype is STRING:
+        if shape not in ((), (1,)):
+            raise ArgumentError(
+                f"Input {name!r} takes strings of shape {(None, *shape)}; a model is served with one string a sample: "
+                f"Input((1,), dtype='string') for each."
+            )
+        return ModelInput(name, "text", (), "string")
+    return ModelInput(name, "numbers", shape, dtype_name(tensor.dtype), _may_be_picture(tensor), rows)
 
 
 def _may_be_picture(tensor: Any) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch.utils import _pytree as pytree
 
+from lamella.engine.dtypes import dtype_name
 from lamella.engine.registry import deserialize, serialize
 from lamella.engine.symbolic import Graph, Node, SymbolicTensor, record
 from lamella.errors import FileError
@@ -77,14 +78,13 @@ def _maker_config(maker: Node, calls: list[Node], history: Any) -> dict[str, Any
 def _call_config(args: Any, kwargs: Any, history: Any) -> dict[str, Any]:
     def plain(value: Any) -> Any:
         if isinstance(value, SymbolicTensor):
-            dtype = str(value.dtype).split(".")[-1]
-            config = {"shape": value.shape, "dtype": dtype, "keras_history": history(value)}
+            config = {"shape": value.shape, "dtype": dtype_name(value.dtype), "keras_history": history(value)}
             return {"class_name": "__keras_tensor__", "config": config}
         if isinstance(value, dict):
             return {key: plain(each) for key, each in value.items()}
         if isinstance(value, (list, tuple)):
             return [plain(each) for each in value]
-        return serialize(value) if not isinstance(value, torch.dtype) else str(value).split(".")[-1]
+        return serialize(value) if not isinstance(value, torch.dtype) else dtype_name(value)
 
     return {"args": plain(args), "kwargs": plain(kwargs), _AS_WRITTEN: True}
 

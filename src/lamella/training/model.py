@@ -7,15 +7,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
-from lamella.engine.dtypes import torch_dtype
+from lamella.engine.dtypes import STRING, torch_dtype
 from lamella.engine.registry import class_of, serialize
 from lamella.engine.rematerialize import in_segments
+from lamella.engine.strings import as_strings, is_string, is_string_list
 from lamella.engine.symbolic import Graph, SymbolicTensor, alone
-from lamella.errors import ArgumentError, NotBuiltError, ShapeError, nearest
+from lamella.errors import ArgumentError, DataError, NotBuiltError, ShapeError, nearest
 from lamella.layers.added_losses import pop_added_losses
 from lamella.layers.base import Layer, marks_itself, registry
 from lamella.layers.fusion import fused
@@ -131,22 +133,26 @@ class Model(Trainer, Layer):
         elif isinstance(inputs, dict) and isinstance(self._graph.inputs, dict):
             tensors = [inputs[key] for key in self._graph.inputs]
         else:
-            tensors = pytree.tree_leaves(inputs)
+            tensors = _leaves(inputs, len(self.input_names))
         wanted = self._graph.input_list
         if len(tensors) != len(wanted):
             raise ShapeError(
                 f"Model {self.name!r} takes {len(wanted)} inputs {self.input_names}, but got {len(tensors)}."
             )
         return [
-            self._fitted(x, symbolic, dtype)
+            self._fitted(np.array(x, dtype=object) if is_string(x) or is_string_list(x) else x, symbolic, dtype)
             for x, symbolic, dtype in zip(tensors, wanted, self._input_dtypes, strict=True)
         ]
 
-    def _fitted(self, x: torch.Tensor, wanted: SymbolicTensor, dtype: torch.dtype) -> torch.Tensor:
-        if x.dtype is not dtype:
+    def _fitted(self, x: Any, wanted: SymbolicTensor, dtype: torch.dtype) -> Any:
+        if dtype is STRING or not isinstance(x, torch.Tensor):
+            x = self._strings(x, wanted)
+        elif x.dtype is not dtype:
             x = x.to(dtype)
         if x.ndim == len(wanted.shape) - 1 and wanted.shape[-1] == 1:
-            x = x.unsqueeze(-1)
+            x = x[..., None]
+        elif x.ndim == len(wanted.shape) + 1 and x.shape[-1] == 1:
+            x = x[..., 0]
         if x.ndim != len(wanted.shape) or any(
             own is not None and axis and size != own
             for axis, (size, own) in enumerate(zip(x.shape, wanted.shape, strict=True))
@@ -156,6 +162,29 @@ class Model(Trainer, Layer):
                 f"{(None, *x.shape[1:])}. Reshape the data, or change Input(shape=...)."
             )
         return x
+
+    def _strings(self, x: Any, wanted: SymbolicTensor) -> np.ndarray:
+        found = None if isinstance(x, torch.Tensor) else as_strings(x, f"Model {self.name!r}: input {wanted.name!r}")
+        if found is not None and wanted.dtype is STRING:
+            return found
+        wants, given = ("strings", "numbers") if found is None else ("numbers", "strings")
+        mend = (
+            "Give an array or a list of strings."
+            if found is None
+            else "Begin the model with Input(..., dtype='string') and a layer that makes numbers of them, such as "
+            "TextVectorization for texts or StringLookup for categories."
+        )
+        raise DataError(f"Model {self.name!r}: input {wanted.name!r} must hold {wants}, but got {given}. {mend}")
+
+    @property
+    def takes_strings(self) -> bool:  # type: ignore[override]
+        """Whether it may be called on strings: its layers say it."""
+        return True
+
+    @property
+    def wants_strings(self) -> bool:  # type: ignore[override]
+        """Whether it begins with strings."""
+        return self._graph is not None and self._graph.input_list[0].dtype is STRING
 
     def _use_policy(self, policy: Any) -> None:
         super()._use_policy(policy)
@@ -368,6 +397,12 @@ class Model(Trainer, Layer):
         from lamella.saving import load_weights
 
         load_weights(self, filepath, skip_mismatch, by_name)
+
+
+def _leaves(inputs: Any, count: int) -> list[Any]:
+    """What is given for each of so many inputs; a list of strings is one."""
+    several = inputs if count > 1 and isinstance(inputs, (list, tuple)) else [inputs]
+    return [leaf for each in several for leaf in pytree.tree_leaves(each, is_leaf=is_string_list)]
 
 
 def _children(module: nn.Module) -> list[nn.Module]:

@@ -97,7 +97,7 @@ def check_data(model: Any, source: Source) -> None:
 def _prediction_like(model: Any, x: Any) -> Any:
     """What the model makes of two samples; tried anew where the inputs' shapes or the layers have changed."""
     leaves, structure = pytree.tree_flatten(x)
-    shapes = [(leaf.shape[1:], leaf.dtype) for leaf in leaves if isinstance(leaf, torch.Tensor)]
+    shapes = [(leaf.shape[1:], getattr(leaf, "dtype", None)) for leaf in leaves if hasattr(leaf, "shape")]
     kind = str(structure), shapes, [id(module) for module in model.modules()]
     if model._tried is None or model._tried[0] != kind:
         model._tried = kind, checks.input_fits(model, x)

@@ -7,10 +7,13 @@ from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
+from lamella.engine.dtypes import STRING
 from lamella.engine.registry import deserialize, serialize
+from lamella.engine.strings import as_strings, holds_strings
 from lamella.engine.symbolic import Graph, SymbolicTensor, calls_can_be_direct, off_meta
 from lamella.errors import ArgumentError, LamellaError
 from lamella.layers.base import Layer, marks_itself, registry
@@ -92,9 +95,9 @@ class Sequential(Model):
                 f"Sequential {self.name!r} already has a layer named {layer.name!r}; names must be unique."
             )
         if not self._chain and self._start is None and layer.declared_input_shape is not None:
-            self._start = Input(layer.declared_input_shape)
+            self._start = Input(layer.declared_input_shape, dtype=_input_dtype(layer))
         elif not self._chain and self._start is None and isinstance(layer, Model) and layer._graph is not None:
-            self._start = Input(batch_shape=layer.input_shape)
+            self._start = Input(batch_shape=layer.input_shape, dtype=_input_dtype(layer))
         self._chain.append(layer)
         self._modules[key] = layer
 
@@ -155,7 +158,8 @@ class Sequential(Model):
         """Makes the weights for inputs of `input_shape` (batch first; the batch size is ignored)."""
         if self._graph is None and input_shape is not None:
             with off_meta():
-                self._start = Input(batch_shape=(None, *input_shape[1:]))
+                start = (None, *input_shape[1:])
+                self._start = Input(batch_shape=start, dtype=_input_dtype(*self._chain[:1]))
                 self._trace(self._start)
             self._built_by_data = True
 
@@ -163,8 +167,11 @@ class Sequential(Model):
         x = args[0] if args else next(iter(kwargs.values()))
         if not self._chain:
             raise ArgumentError(f"Sequential {self.name!r} has no layers: add() some.")
-        if isinstance(x, (torch.Tensor, SymbolicTensor)):
-            dtype = self._dtype if x.dtype.is_floating_point else x.dtype
+        if holds_strings(x):
+            x = as_strings(x, "x")
+        if isinstance(x, (torch.Tensor, SymbolicTensor)) or (isinstance(x, np.ndarray) and x.ndim):
+            strings = isinstance(x, np.ndarray)
+            dtype = STRING if strings else self._dtype if x.dtype.is_floating_point else x.dtype
             with off_meta():
                 self._start = Input(batch_shape=(None, *x.shape[1:]), dtype=dtype)
                 self._trace(self._start)
@@ -172,7 +179,7 @@ class Sequential(Model):
         else:
             self._mark_built()
 
-    def _fitted(self, x: torch.Tensor, wanted: SymbolicTensor, dtype: torch.dtype) -> torch.Tensor:
+    def _fitted(self, x: Any, wanted: SymbolicTensor, dtype: torch.dtype) -> Any:
         """As any model's; but where no `Input` said them, sizes that turn out to be others are unknown from then on."""
         if self._built_by_data and x.ndim == wanted.ndim:
             sizes = [own if own == size else None for own, size in zip(wanted.shape, x.shape, strict=True)]
@@ -190,6 +197,11 @@ class Sequential(Model):
         for run in self._direct if calls_can_be_direct() else self._plan:
             x = run(x)
         return x
+
+
+def _input_dtype(first: Layer | None = None) -> str | None:
+    """The data type of an `Input` before this layer; None for the default."""
+    return "string" if first is not None and first.wants_strings else None
 
 
 def _planned(layers: list[Layer]) -> list[Any]:

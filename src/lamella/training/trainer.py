@@ -11,6 +11,7 @@ from torch.utils import _pytree as pytree
 
 from lamella import optimizers
 from lamella.data.adapters import train_validation_split
+from lamella.data.arrays import flat
 from lamella.engine.captured import Captured
 from lamella.engine.device import device_of
 from lamella.engine.kernels import best_matmul
@@ -360,7 +361,7 @@ class Trainer(Step):
 
 
 def _one_batch(model: Any, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None) -> Any:
-    size = max(len(pytree.tree_leaves(x)[0]), 1)
+    size = max(len(flat(x)[0]), 1)
     return source_of(model, x, y, sample_weight, batch_size=size, class_weight=class_weight)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from lamella.data.arrays import flat, map_arrays
+from lamella.data.arrays import flat, map_arrays, part
 from lamella.engine.batches import spread
 
 MOST_SAMPLES = 2000
@@ -21,7 +21,7 @@ class KeptData:
 
     Attributes:
         kind: `"validation"` or `"training"`.
-        x: Inputs: tensors, each with a row for each sample.
+        x: Inputs: tensors (strings: NumPy arrays), each with a row for each sample.
         y: Targets, or None.
         rows: The samples' numbers in the data.
     """
@@ -43,9 +43,9 @@ def keep(source: Any, validation: Any) -> KeptData | None:
     arrays = hasattr(data, "x")
     x, y = (data.x, data.y) if arrays else data.peek()[:2]
     count = len(flat(x)[0])
-    size = sum(leaf.numel() * leaf.element_size() for leaf in (*flat(x), *flat(y)))
+    size = sum(leaf.nbytes for leaf in (*flat(x), *flat(y)))
     if not arrays or size <= _MOST_BYTES:
         return KeptData(kind, x, y, torch.arange(count))
     rows = spread(count, max(1, min(MOST_SAMPLES, _MOST_BYTES * count // size)))
-    x, y = (map_arrays(lambda leaf: leaf.index_select(0, rows.to(leaf.device)), part) for part in (x, y))
+    x, y = (map_arrays(lambda leaf: part(leaf, rows), each) for each in (x, y))
     return KeptData(kind, x, y, rows)
