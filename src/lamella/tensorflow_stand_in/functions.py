@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from lamella import ops
-from lamella.tensorflow_stand_in.tensors import constant, convert_to_tensor, known, sizes, without_name
+from lamella.tensorflow_stand_in.tensors import constant, convert_to_tensor, known, sizes, snapshot, without_name
 
 _OTHERS = frozenset(globals())
 _SAME = (
@@ -207,8 +207,8 @@ def gather_nd(params: Any, indices: Any, batch_dims: int = 0, name: str | None =
 
 
 def boolean_mask(tensor: Any, mask: Any, axis: int | None = None, name: str | None = None) -> Any:
-    """What the mask is True for, along its axes (which begin at `axis`), one after the other."""
-    tensor, mask = convert_to_tensor(tensor), convert_to_tensor(mask)
+    """What the mask is True (or not 0) for, along its axes (which begin at `axis`), one after the other."""
+    tensor, mask = convert_to_tensor(tensor), convert_to_tensor(mask) != 0
     return tensor[(slice(None),) * (axis or 0) + (mask,)]
 
 
@@ -327,4 +327,4 @@ __all__ = [
 ]
 for _name in __all__:
     if _name not in ("function", "cond", "custom_gradient"):
-        globals()[_name] = known(globals()[_name])
+        globals()[_name] = known(snapshot(globals()[_name]))

@@ -147,6 +147,8 @@ class Model(Trainer, Layer):
             x = x.to(dtype)
         if x.ndim == len(wanted.shape) - 1 and wanted.shape[-1] == 1:
             x = x.unsqueeze(-1)
+        elif x.ndim == len(wanted.shape) + 1 and x.shape[-1] == 1:
+            x = x.squeeze(-1)
         if x.ndim != len(wanted.shape) or any(
             own is not None and axis and size != own
             for axis, (size, own) in enumerate(zip(x.shape, wanted.shape, strict=True))
