@@ -76,6 +76,8 @@ def convert_to_tensor(value: Any, dtype: Any = None, dtype_hint: Any = None, nam
         value = torch.stack([convert_to_tensor(item, dtype) for item in value])
     if isinstance(value, torch.Tensor):
         return value if kind is None else value.to(kind)
+    if kind is not None and isinstance(value, np.ndarray) and value.dtype.kind == "O":  # a table of mixed columns
+        value = value.astype("float64" if kind.is_floating_point else "int64")
     tensor = torch.as_tensor(value, dtype=kind)
     untyped = dtype is None and not hasattr(value, "dtype") and tensor.dtype is torch.int64
     return tensor.to(torch.int32) if untyped else tensor
@@ -124,6 +126,8 @@ def constant(value: Any, dtype: Any = None, shape: Any = None, name: str | None 
 def _is_text(value: Any) -> bool:
     while isinstance(value, (list, tuple)) and value:
         value = value[0]
+    if isinstance(value, np.ndarray) and value.dtype.kind == "O" and value.size:
+        value = value.flat[0]
     return isinstance(value, (str, bytes)) or (isinstance(value, np.ndarray) and value.dtype.kind in "USO")
 
 
