@@ -10,7 +10,7 @@ from lamella.errors import ArgumentError
 
 
 class IndexedSlices:
-    """Rows of a tensor that is zero elsewhere: an embedding's gradient in TensorFlow. (Here gradients are whole tensors.)
+    """Rows of a tensor that is zero elsewhere: how TensorFlow gives an embedding's gradient. (Here it is whole.)
 
     Args:
         values: The rows: (n, ...).

@@ -71,9 +71,9 @@ class _ReadAsOfNow:
     __iadd__ = __isub__ = __imul__ = __itruediv__ = __ifloordiv__ = __ipow__ = __imod__ = _refuse
 
 
-class TrainedVariable(_ReadAsOfNow, Weight):
+class TrainedVariable(_ReadAsOfNow, Weight):  # type: ignore[misc]
     """A variable that gradients flow to."""
 
 
-class KeptVariable(_ReadAsOfNow, State):
+class KeptVariable(_ReadAsOfNow, State):  # type: ignore[misc]
     """A variable that gradients do not flow to."""
