@@ -527,3 +527,14 @@ def test_data_come_in_the_type_of_the_model(policy):
     if policy == "float64":
         model.layers[-1].set_weights([np.ones((2, 1)), np.zeros(1)])
         assert model.predict(x, verbose=0)[0, 0] == 2 / 3
+
+
+def test_a_last_axis_of_one_may_be_more_or_less_than_the_model_takes():
+    pictures = np.random.default_rng(0).normal(size=(8, 5, 6)).astype("float32")
+    model = lamella.Sequential([lamella.Input((5, 6)), layers.Flatten(), layers.Dense(2)])
+    assert torch.equal(model(pictures[..., None]), model(pictures))
+    model.compile("sgd", "mse")
+    model.fit(pictures[..., None], np.zeros((8, 2), "float32"), verbose=0)
+    assert np.array_equal(model.predict(pictures[..., None], verbose=0), model.predict(pictures, verbose=0))
+    with pytest.raises(ShapeError, match=r"must have shape \(None, 5, 6\)"):
+        model(np.repeat(pictures[..., None], 2, axis=-1))

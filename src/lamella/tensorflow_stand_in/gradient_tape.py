@@ -140,6 +140,9 @@ class GradientTape:
         """The gradients that come along the edges, through what was recorded since the tape began."""
         again = bool(_running)  # an outer tape differentiates the gradients
         keep = keep or self.persistent or again
+        if again and given[0][0].device.type != "cpu":
+            for tape in _running:  # operations of a device's own thread are numbered apart: these tapes take in all
+                tape._start = 0
         sources = {(edge.node, edge.output_nr) for edge in edges}
         outputs: list[torch.Tensor] = []
         of_outputs: list[torch.Tensor] = []
