@@ -486,6 +486,22 @@ def test_a_model_is_made_and_trained_in_the_scope_of_a_strategy():
         strategy.reduce("MAX", torch.ones(2))
 
 
+def test_a_tensor_array_of_a_fixed_size():
+    with pytest.raises(ArgumentError, match="the place must be below the size, 2; got 2"):
+        tf.TensorArray(tf.float32, 2).write(2, 1.0)
+
+
+def test_gradients_through_what_was_collected_and_scattered():
+    w = tf.Variable(3.0)
+    with tf.GradientTape(persistent=True) as tape:
+        outputs = tf.TensorArray(tf.float32, 0, dynamic_size=True)
+        for i in range(3):
+            outputs = outputs.write(i, w * i)
+        stacked = outputs.stack()
+        put = tf.tensor_scatter_nd_update(tf.ones(2), [[1]], tf.reshape(w * w, (1,)))
+    assert tape.gradient(stacked, w).item() == 3 and tape.gradient(put, w).item() == 6
+
+
 def test_slices_without_a_shape_are_no_tensor():
     with pytest.raises(ArgumentError, match="dense_shape"):
         tf.convert_to_tensor(tf.IndexedSlices(torch.ones(1, 2), torch.tensor([0])))

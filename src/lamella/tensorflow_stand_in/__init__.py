@@ -10,7 +10,19 @@ import torch
 
 import lamella as keras
 from lamella import initializers, losses, metrics, optimizers
-from lamella.tensorflow_stand_in import data, distribute, functions, image, io, linalg, nn, random, strings
+from lamella.tensorflow_stand_in import (
+    data,
+    distribute,
+    functions,
+    image,
+    io,
+    linalg,
+    loops,
+    nn,
+    random,
+    scattering,
+    strings,
+)
 from lamella.tensorflow_stand_in.devices import device, names_of_devices
 from lamella.tensorflow_stand_in.gradient_tape import GradientTape
 from lamella.tensorflow_stand_in.indexed_slices import IndexedSlices
@@ -39,8 +51,9 @@ newaxis = None
 print = print
 
 math = functions
-for _name in functions.__all__:
-    globals()[_name] = getattr(functions, _name)
+for _room in (functions, loops, scattering):
+    for _name in _room.__all__:
+        globals()[_name] = getattr(_room, _name)
 
 zeros_initializer, ones_initializer = initializers.Zeros, initializers.Ones
 random_normal_initializer = initializers.RandomNormal
@@ -135,7 +148,7 @@ __all__ = [
     "uint8",
     "zeros_initializer",
 ]
-__all__ += functions.__all__
+__all__ += functions.__all__ + loops.__all__ + scattering.__all__
 
 
 def __getattr__(name: str) -> Any:
