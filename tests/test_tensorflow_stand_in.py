@@ -391,6 +391,122 @@ def test_a_model_learns_from_a_data_set():
     assert model.evaluate(data.batch(50), verbose=0)[1] > 0.95
 
 
+# Habits of TensorFlow's tensors
+
+HABITS = {
+    "who holds x keeps it": "x = tf.constant([1.0, 2.0]); y = x; y += 1; "
+    "found = x.tolist() == [1, 2] and y.tolist() == [2, 3]",
+    "x += y broadcasts x": "x = tf.ones((2, 1)); x += tf.ones((1, 3)); found = x.shape == (2, 3)",
+    "a part of x is its own": "x = tf.constant([1.0, 2.0]); y = x[:1]; y *= 5; found = x.tolist() == [1, 2]",
+    "gradients through x += y": "w = tf.Variable(3.0)\nwith tf.GradientTape() as tape:\n    y = w * w\n    z = y\n"
+    "    z += 1.0\n    z *= y\nfound = tape.gradient(z, w).item() == 114",
+    "by hand, under no_grad, in place": "w = torch.ones(2, requires_grad=True); v = w\n"
+    "with torch.no_grad():\n    w -= 0.5\nfound = v is w and w.requires_grad and w.tolist() == [0.5, 0.5]",
+    "a parameter in place": "w = v = torch.nn.Parameter(torch.ones(2))\n"
+    "with torch.no_grad():\n    w += 1\nfound = v is w",
+    "a call leaves its inputs": "class Up(tf.keras.layers.Layer):\n"
+    "    def call(self, x):\n        x += 1.0\n        return x\n"
+    "x = np.ones((4, 2), 'float32'); model = tf.keras.Sequential([Up()])\n"
+    "found = model.predict(x, verbose=0).max() == 2 and model.predict(x, verbose=0).max() == 2 and x.max() == 1",
+    "an array that is written to": "x = tf.constant([1.0, 2.0]); x.numpy()[0] = 9; found = x.tolist() == [1, 2]",
+    "an array that was made a tensor": "a = np.ones(2); t = tf.constant(a), tf.convert_to_tensor(a); a[:] = 7; "
+    "found = [each.tolist() for each in t] == [[1, 1]] * 2",
+    "weights before and after": "w = tf.keras.layers.Dense(1, kernel_initializer='ones'); "
+    "w.build((None, 2)); k = w.kernel; before = k.numpy(), np.array(k), np.asarray(k), k[0]; k.assign([[5.0], [6.0]]); "
+    "found = [float(each.sum()) for each in before] == [2, 2, 2, 1]",
+    "a history of a variable": "v = tf.Variable(0.0); seen = []\n"
+    "for _ in range(3):\n    v.assign_add(1.0)\n    seen += [v.numpy(), v.read_value(), tf.convert_to_tensor(v)]\n"
+    "found = [float(each) for each in seen] == [1, 1, 1, 2, 2, 2, 3, 3, 3]",
+    "a slice of a layer's weight": "w = tf.keras.layers.Dense(1, kernel_initializer='ones'); w.build((None, 2)); "
+    "w.kernel[1:].assign([[4.0]]); w.kernel[:].assign(w.kernel + 1); found = w.kernel.tolist() == [[2], [5]]",
+    "a tensor's slice is not assigned": "found = not hasattr(tf.zeros(2)[0], 'assign')",
+    "gradients through a slice": "v = tf.Variable([1.0, 2.0])\n"
+    "with tf.GradientTape() as tape:\n    y = v[1] * 3\n"
+    "found = tape.gradient(y, v).tolist() == [0, 3]",
+    "a list with tensors": "w = tf.Variable(2.0)\n"
+    "with tf.GradientTape() as tape:\n    y = tf.constant(1.0) + [w * w, w]\n"
+    "found = tape.gradient(y, w).item() == 5",
+    "a text is no number": "found = (tf.constant([1.0]) == ['a']) is False",
+    "losses of a model beside a loss": "m = tf.keras.Sequential([tf.keras.layers.Dense(1, kernel_regularizer='l2')]); "
+    "m(tf.ones((2, 3))); found = (tf.constant(1.0) + m.losses).shape == (1,)",
+}
+
+
+@pytest.fixture(scope="module")
+def habits():
+    code = (
+        "import json, sys\nimport lamella.keras_alias\nlamella.keras_alias.install()\n"
+        "import numpy as np, tensorflow as tf, torch\nanswers = {}\n"
+        "for name, script in json.load(sys.stdin).items():\n"
+        "    room = dict(np=np, tf=tf, torch=torch, __name__='__main__')\n"
+        "    try:\n        exec(script, room)\n        answers[name] = bool(room['found'])\n"
+        "    except Exception as error:\n        answers[name] = repr(error)\n"
+        "print(json.dumps(answers))"
+    )
+    given = json.dumps(HABITS)
+    done = subprocess.run([sys.executable, "-c", code], input=given, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("name", HABITS)
+def test_tensors_have_the_habits_of_tensorflows(name, habits):
+    assert habits[name] is True, habits[name]
+
+
+def test_a_variable_is_not_changed_by_an_operator():
+    v = tf.Variable([1.0, 2.0])
+    with pytest.raises(ArgumentError, match=r"write `v\.assign_add"):
+        v += 1
+
+
+def test_a_slice_is_assigned_in_the_shape_it_has():
+    v = tf.Variable(tf.zeros((2, 2)))
+    with pytest.raises(RuntimeError, match="expanded size"):
+        v[:, :1].assign([7.0, 8.0])
+    assert v[0].assign([1.0, 2.0]) is v and v.tolist() == [[1, 2], [0, 0]]
+
+
+def test_a_missing_gpu_is_the_cpu_as_in_tensorflow():
+    there = torch.cuda.device_count()
+    with tf.device(f"/job:localhost/replica:0/task:0/device:GPU:{there}"):
+        assert tf.zeros(2).device.type == "cpu"
+        assert layers.Dense(1)(torch.ones(1, 2)).device.type == "cpu"
+
+
+def test_a_model_is_made_and_trained_in_the_scope_of_a_strategy():
+    strategy = tf.distribute.OneDeviceStrategy(tf.device("/CPU:0")._device_name)
+    with strategy.scope():
+        assert tf.distribute.get_strategy() is strategy
+        model = lamella.Sequential([layers.BatchNormalization(), layers.Dense(1)])
+        model.compile("sgd", "mse")
+    assert tf.distribute.get_strategy() is not strategy
+    model.fit(np.ones((8, 2), "float32"), np.ones(8, "float32"), verbose=0)
+    with pytest.raises(ArgumentError, match="expected 'SUM' or 'MEAN'"):
+        strategy.reduce("MAX", torch.ones(2))
+
+
+def test_a_tensor_array_of_a_fixed_size():
+    with pytest.raises(ArgumentError, match="the place must be below the size, 2; got 2"):
+        tf.TensorArray(tf.float32, 2).write(2, 1.0)
+
+
+def test_gradients_through_what_was_collected_and_scattered():
+    w = tf.Variable(3.0)
+    with tf.GradientTape(persistent=True) as tape:
+        outputs = tf.TensorArray(tf.float32, 0, dynamic_size=True)
+        for i in range(3):
+            outputs = outputs.write(i, w * i)
+        stacked = outputs.stack()
+        put = tf.tensor_scatter_nd_update(tf.ones(2), [[1]], tf.reshape(w * w, (1,)))
+    assert tape.gradient(stacked, w).item() == 3 and tape.gradient(put, w).item() == 6
+
+
+def test_slices_without_a_shape_are_no_tensor():
+    with pytest.raises(ArgumentError, match="dense_shape"):
+        tf.convert_to_tensor(tf.IndexedSlices(torch.ones(1, 2), torch.tensor([0])))
+
+
 # What is not there
 
 
@@ -408,5 +524,5 @@ def test_a_device():
 
 def test_every_name_is_there():
     assert [name for name in tf.__all__ if not hasattr(tf, name)] == []
-    for room in (tf.data, tf.image, tf.io, tf.linalg, tf.math, tf.nn, tf.random, tf.strings):
+    for room in (tf.data, tf.distribute, tf.image, tf.io, tf.linalg, tf.math, tf.nn, tf.random, tf.strings):
         assert [name for name in room.__all__ if not hasattr(room, name)] == []

@@ -17,6 +17,7 @@ import types
 from collections.abc import Sequence
 from typing import Any
 
+from lamella.engine import tensor_habits
 from lamella.errors import nearest
 
 _KERAS = ("keras", "tensorflow.keras", "tensorflow.python.keras", "tf_keras")
@@ -42,6 +43,7 @@ def install() -> None:
     # TensorBoard writes its files through TensorFlow where it finds one; this module is its own way to be told of none.
     sys.modules.setdefault("tensorboard.compat.notf", types.ModuleType("tensorboard.compat.notf"))
     _let_results_be_read()
+    tensor_habits.take_on()
 
 
 def _let_results_be_read() -> None:
@@ -73,7 +75,7 @@ def _let_results_be_read() -> None:
     }
 
     def numpy(self: torch.Tensor, *, force: bool = False) -> np.ndarray:
-        return plain(self, force=True)
+        return plain(self, force=True).copy()
 
     def array(self: torch.Tensor, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         values = plain(self, force=True)

@@ -347,6 +347,9 @@ def test_the_learning_rate_is_a_number_that_can_be_assigned():
     backend.set_value(optimizer.learning_rate, 0.125)
     assert backend.get_value(optimizer.learning_rate) == np.float32(0.125)
     assert type(pickle.loads(pickle.dumps(optimizer.learning_rate))) is float
+    assert optimizer.lr == 0.125  # its name in Keras 2
+    optimizer.lr = 0.5
+    assert optimizer.learning_rate == 0.5
     scheduled = optimizers.SGD(optimizers.schedules.ExponentialDecay(0.1, 10, 0.5))
     with pytest.raises(TypeError, match="schedule"):
         scheduled.learning_rate.assign(0.1)

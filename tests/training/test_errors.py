@@ -32,9 +32,9 @@ CASES = {
         r"must have shape \(None, 4\), but the data have shape \(None, 3\)",
     ),
     "wrong rank": (
-        lambda: model().fit(X[:, :, None], LABELS),
+        lambda: model().fit(X[:, None, :], LABELS),
         errors.ShapeError,
-        r"the data have shape \(None, 4, 1\)",
+        r"the data have shape \(None, 1, 4\)",
     ),
     "labels too large": (
         lambda: model().fit(X, LABELS + 1),

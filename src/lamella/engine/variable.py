@@ -40,11 +40,14 @@ class _Assignable:
         return self  # type: ignore[return-value]
 
     def numpy(self, **kwargs: Any) -> np.ndarray:
-        """A NumPy copy-free view of the value (a copy where the tensor is not on the CPU)."""
-        return self.detach().cpu().numpy(**kwargs)  # type: ignore[attr-defined]
+        """The value of now as an array of its own, which stays as it is when the weight is trained on."""
+        return self.detach().cpu().numpy(**kwargs).copy()  # type: ignore[attr-defined]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.asarray(self.numpy(), dtype=dtype)
+        values = self.detach().cpu().numpy()  # type: ignore[attr-defined]
+        if dtype is not None and values.dtype != dtype:
+            return values.astype(dtype)
+        return values if copy is False else values.copy()
 
 
 class Weight(_Assignable, nn.Parameter):
@@ -72,11 +75,23 @@ class State(_Assignable, torch.Tensor):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> State:
         if id(self) not in memo:
-            memo[id(self)] = State(self.detach().clone(memory_format=torch.preserve_format))
+            memo[id(self)] = type(self)(self.detach().clone(memory_format=torch.preserve_format))
         return memo[id(self)]
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return _rebuild_state, (self.detach().as_subclass(torch.Tensor),)
+
+
+def assignable_part(variable: Any, index: Any, part: torch.Tensor) -> torch.Tensor:
+    """The part `variable[index]` with a method `assign`, which writes into the variable and gives it back."""
+
+    def assign(value: Any) -> Any:
+        with torch.no_grad():
+            variable.detach()[index] = variable._like(value)
+        return variable
+
+    part.assign = assign  # type: ignore[attr-defined]
+    return part
 
 
 def whole(tensor: torch.Tensor) -> torch.Tensor:

@@ -251,6 +251,15 @@ class Optimizer:
             )
         self._learning_rate = self._checked_rate(value)
 
+    @property
+    def lr(self) -> Rate:
+        """`learning_rate`, by its name in Keras 2."""
+        return self.learning_rate
+
+    @lr.setter
+    def lr(self, value: Any) -> None:
+        self.learning_rate = value
+
     def _current_rate(self) -> float:
         if isinstance(self._learning_rate, LearningRateSchedule):
             return float(self._learning_rate(self._steps))

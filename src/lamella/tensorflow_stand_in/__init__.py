@@ -10,21 +10,34 @@ import torch
 
 import lamella as keras
 from lamella import initializers, losses, metrics, optimizers
-from lamella.errors import ArgumentError
-from lamella.tensorflow_stand_in import data, functions, image, io, linalg, nn, random, strings
+from lamella.tensorflow_stand_in import (
+    data,
+    distribute,
+    functions,
+    image,
+    io,
+    linalg,
+    loops,
+    nn,
+    random,
+    scattering,
+    strings,
+)
+from lamella.tensorflow_stand_in.devices import device, names_of_devices
 from lamella.tensorflow_stand_in.gradient_tape import GradientTape
+from lamella.tensorflow_stand_in.indexed_slices import IndexedSlices
 from lamella.tensorflow_stand_in.tensors import (
     Tensor,
     TensorShape,
     TensorSpec,
-    Variable,
     cast,
     constant,
-    convert_to_tensor,
     is_tensor,
     shape,
     string,
 )
+from lamella.tensorflow_stand_in.tensors import own_tensor as convert_to_tensor
+from lamella.tensorflow_stand_in.variables import Variable
 
 # The first TensorFlow whose tf.keras is Keras 3; scripts compare versions, so it must read as one.
 __version__ = f"2.16.0+lamella.{keras.__version__}"
@@ -38,8 +51,9 @@ newaxis = None
 print = print
 
 math = functions
-for _name in functions.__all__:
-    globals()[_name] = getattr(functions, _name)
+for _room in (functions, loops, scattering):
+    for _name in _room.__all__:
+        globals()[_name] = getattr(_room, _name)
 
 zeros_initializer, ones_initializer = initializers.Zeros, initializers.Ones
 random_normal_initializer = initializers.RandomNormal
@@ -56,32 +70,15 @@ class constant_initializer(initializers.Constant):
         return super().__call__(shape, dtype)
 
 
-def device(name: str) -> Any:
-    """Within it new tensors are made there: `"/CPU:0"`, `"/GPU:1"`.
-
-    Raises:
-        ArgumentError: Another kind of device, or a GPU that is not there.
-    """
-    kind, _, number = str(name).strip("/").split("device:")[-1].lower().partition(":")
-    if kind not in ("cpu", "gpu") or (kind == "gpu" and int(number or 0) >= torch.cuda.device_count()):
-        raise ArgumentError(f"tf.device: there is no {name!r}, only {', '.join(_devices())}.")
-    return torch.device("cpu") if kind == "cpu" else torch.device("cuda", int(number or 0))
-
-
-def _devices(kind: str | None = None) -> list[str]:
-    found = [f"GPU:{i}" for i in range(torch.cuda.device_count())]
-    return [name for name in ["CPU:0", *found] if kind is None or name.startswith(kind)]
-
-
 def _nothing(*args: Any, **kwargs: Any) -> None:
     """What is so here in any case."""
 
 
 config = SimpleNamespace(
-    list_physical_devices=_devices,
-    list_logical_devices=_devices,
+    list_physical_devices=names_of_devices,
+    list_logical_devices=names_of_devices,
     run_functions_eagerly=_nothing,
-    experimental=SimpleNamespace(list_physical_devices=_devices, set_memory_growth=_nothing),
+    experimental=SimpleNamespace(list_physical_devices=names_of_devices, set_memory_growth=_nothing),
     threading=SimpleNamespace(
         set_intra_op_parallelism_threads=torch.set_num_threads,
         set_inter_op_parallelism_threads=_nothing,
@@ -99,6 +96,7 @@ def executing_eagerly() -> Any:
 
 __all__ = [
     "GradientTape",
+    "IndexedSlices",
     "Tensor",
     "TensorShape",
     "TensorSpec",
@@ -114,6 +112,7 @@ __all__ = [
     "convert_to_tensor",
     "data",
     "device",
+    "distribute",
     "double",
     "executing_eagerly",
     "float16",
@@ -149,7 +148,7 @@ __all__ = [
     "uint8",
     "zeros_initializer",
 ]
-__all__ += functions.__all__
+__all__ += functions.__all__ + loops.__all__ + scattering.__all__
 
 
 def __getattr__(name: str) -> Any:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from lamella import ops
-from lamella.tensorflow_stand_in.tensors import constant, convert_to_tensor, known, sizes, without_name
+from lamella.tensorflow_stand_in.tensors import constant, convert_to_tensor, known, sizes, snapshot, without_name
 
 _OTHERS = frozenset(globals())
 _SAME = (
@@ -148,6 +149,18 @@ def cumsum(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False
     return sums - x if exclusive else sums
 
 
+def cumprod(x: Any, axis: int = 0, name: str | None = None) -> Any:
+    """The products of the numbers so far along an axis."""
+    return ops.cumprod(convert_to_tensor(x), axis=axis)
+
+
+def sequence_mask(lengths: Any, maxlen: Any = None, dtype: Any = torch.bool, name: str | None = None) -> Any:
+    """For each length a row of `maxlen` (the largest by default), True up to the length."""
+    lengths = convert_to_tensor(lengths)
+    places = torch.arange(int(lengths.max()) if maxlen is None else int(maxlen), device=lengths.device)
+    return ops.cast(places < lengths.unsqueeze(-1), dtype)
+
+
 def sort(values: Any, axis: int = -1, direction: str = "ASCENDING", name: str | None = None) -> Any:
     """The numbers in order along an axis."""
     return torch.sort(convert_to_tensor(values), dim=axis, descending=direction == "DESCENDING", stable=True).values
@@ -206,10 +219,18 @@ def gather_nd(params: Any, indices: Any, batch_dims: int = 0, name: str | None =
     return params[tuple(indices.long().unbind(-1))]
 
 
+def slice(input_: Any, begin: Any, size: Any, name: str | None = None) -> Any:
+    """The part that begins at these places and has these sizes (-1: to the end)."""
+    found = convert_to_tensor(input_)
+    for axis, (first, count) in enumerate(zip(sizes(begin), sizes(size), strict=True)):
+        found = found.narrow(axis, first, found.shape[axis] - first if count == -1 else count)
+    return found
+
+
 def boolean_mask(tensor: Any, mask: Any, axis: int | None = None, name: str | None = None) -> Any:
-    """What the mask is True for, along its axes (which begin at `axis`), one after the other."""
-    tensor, mask = convert_to_tensor(tensor), convert_to_tensor(mask)
-    return tensor[(slice(None),) * (axis or 0) + (mask,)]
+    """What the mask is True (or not 0) for, along its axes (which begin at `axis`), one after the other."""
+    tensor, mask = convert_to_tensor(tensor), convert_to_tensor(mask) != 0
+    return tensor[(builtins.slice(None),) * (axis or 0) + (mask,)]
 
 
 def where(condition: Any, x: Any = None, y: Any = None, name: str | None = None) -> Any:
@@ -327,4 +348,4 @@ __all__ = [
 ]
 for _name in __all__:
     if _name not in ("function", "cond", "custom_gradient"):
-        globals()[_name] = known(globals()[_name])
+        globals()[_name] = known(snapshot(globals()[_name]))

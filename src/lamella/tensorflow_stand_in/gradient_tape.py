@@ -10,11 +10,13 @@ import torch
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.utils import _pytree as pytree
 
+from lamella.tensorflow_stand_in.recorded_backward import gradients, is_leaf, now, recorded_since
+
 _running: list[GradientTape] = []
 
 
 class GradientTape:
-    """Within it operations are recorded (torch records them in any case); afterwards `gradient` differentiates.
+    """Within it operations are recorded; afterwards `gradient` differentiates. What was computed before is a constant.
 
     Args:
         persistent: Whether gradients can be asked for more than once.
@@ -35,8 +37,10 @@ class GradientTape:
         self._watched: dict[int, tuple[torch.Tensor, GradientEdge]] = {}
         self._constants: list[torch.Tensor] = []  # which need a gradient only for this tape
         self._used = False
+        self._start = 0
 
     def __enter__(self) -> GradientTape:
+        self._start = self._start or now()
         self._records = torch.enable_grad()
         self._records.__enter__()
         _running.append(self)
@@ -126,22 +130,49 @@ class GradientTape:
         edges = {i: edge for i, each in enumerate(wanted) if (edge := self._edge_of(each)) is not None}
         found: list[Any] = [None] * len(wanted)
         if given and edges:
-            again = bool(_running)  # an outer tape differentiates the gradients
-            outputs, of_outputs = zip(*given, strict=True)
-            gradients = torch.autograd.grad(
-                outputs,
-                list(edges.values()),
-                of_outputs,
-                retain_graph=keep or self.persistent or again,
-                create_graph=again,
-                allow_unused=True,
-            )
-            for i, gradient in zip(edges, gradients, strict=True):
+            for i, gradient in zip(edges, self._through(given, list(edges.values()), keep), strict=True):
                 found[i] = gradient
         return found
+
+    def _through(
+        self, given: list[tuple[torch.Tensor, torch.Tensor]], edges: list[GradientEdge], keep: bool
+    ) -> list[Any]:
+        """The gradients that come along the edges, through what was recorded since the tape began."""
+        again = bool(_running)  # an outer tape differentiates the gradients
+        keep = keep or self.persistent or again
+        if again and given[0][0].device.type != "cpu":
+            for tape in _running:  # operations of a device's own thread are numbered apart: these tapes take in all
+                tape._start = 0
+        sources = {(edge.node, edge.output_nr) for edge in edges}
+        outputs: list[torch.Tensor] = []
+        of_outputs: list[torch.Tensor] = []
+        roots: dict[tuple[Any, int], torch.Tensor] = {}
+        for target, weight in given:
+            at = get_gradient_edge(target)
+            root = at.node, at.output_nr
+            if root in sources or (not is_leaf(at.node) and at.node._sequence_nr() >= self._start):
+                outputs.append(target)
+                of_outputs.append(weight)
+                roots[root] = roots[root] + weight if root in roots else weight
+        if not outputs:
+            return [None] * len(edges)
+        nodes, older = recorded_since(self._start, [node for node, _ in roots if not is_leaf(node)])
+        if not older:
+            derived = torch.autograd.grad(
+                outputs, edges, of_outputs, retain_graph=keep, create_graph=again, allow_unused=True
+            )
+            return list(derived)
+        with torch.set_grad_enabled(again):
+            by_edge = gradients(nodes, roots, sources)
+        if not keep:  # torch forgets what it kept for a gradient only when it goes through itself
+            torch.autograd.grad(outputs, [GradientEdge(*edge) for edge in older], of_outputs, allow_unused=True)
+        return [by_edge.get((edge.node, edge.output_nr)) for edge in edges]
 
     def _edge_of(self, source: torch.Tensor) -> GradientEdge | None:
         """Where the gradient of a source comes out of the graph; None where nothing watches it."""
         if id(source) in self._watched:
             return self._watched[id(source)][1]
-        return get_gradient_edge(source) if self.watch_accessed_variables and source.requires_grad else None
+        if not self.watch_accessed_variables or not source.requires_grad:
+            return None
+        edge = get_gradient_edge(source)
+        return edge if is_leaf(edge.node) or edge.node._sequence_nr() >= self._start else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import wraps
 from typing import Any, NamedTuple
 
@@ -13,7 +13,8 @@ from torch.utils import _pytree as pytree
 from lamella import ops
 from lamella.engine.dtypes import torch_dtype
 from lamella.engine.symbolic import SymbolicTensor, off_meta
-from lamella.keras_names import Variable as KerasVariable
+from lamella.engine.variable import State, Weight
+from lamella.tensorflow_stand_in.indexed_slices import IndexedSlices
 
 Tensor = torch.Tensor
 string = "string"
@@ -61,49 +62,53 @@ class TensorSpec(NamedTuple):
     name: str | None = None
 
 
-class Variable(KerasVariable):
-    """A tensor that can be assigned; gradients flow to it if it is of a floating-point type and `trainable`.
-
-    Args:
-        initial_value: A number, an array, a tensor, or a function that gives one.
-        trainable: Whether gradients flow to it.
-        name: A name.
-        dtype: The data type; that of the value by default.
-        shape: The shape that the value is given.
-        **kwargs: TensorFlow's other arguments: they change nothing here.
-
-    Example:
-        >>> v = Variable(3.0)
-        >>> v.assign_add(1.0).item()
-        4.0
-    """
-
-    def __new__(  # type: ignore[misc]
-        cls,
-        initial_value: Any,
-        trainable: bool | None = True,
-        name: str | None = None,
-        dtype: Any = None,
-        shape: Sequence[int] | None = None,
-        **kwargs: Any,
-    ) -> torch.Tensor:
-        value = constant(initial_value() if callable(initial_value) else initial_value, dtype, shape)
-        return super().__new__(cls, value, trainable=trainable is not False, name=name)
-
-
 @known
 def convert_to_tensor(value: Any, dtype: Any = None, dtype_hint: Any = None, name: str | None = None) -> Any:
     """A torch tensor of an array or a number; Python's whole numbers become int32, as in TensorFlow."""
     if isinstance(value, (SymbolicTensor, str, bytes)):
         return value
+    if isinstance(value, IndexedSlices):
+        value = value.dense()
     if _is_text(value):
         return np.array(value, object)
     kind = None if dtype is None else torch_dtype(dtype)
     if isinstance(value, (list, tuple)) and any(isinstance(item, torch.Tensor) for item in value):
         value = torch.stack([convert_to_tensor(item, dtype) for item in value])
+    if isinstance(value, torch.Tensor):
+        return value if kind is None else value.to(kind)
+    if kind is not None and isinstance(value, np.ndarray) and value.dtype.kind == "O":  # a table of mixed columns
+        value = value.astype("float64" if kind.is_floating_point else "int64")
     tensor = torch.as_tensor(value, dtype=kind)
     untyped = dtype is None and not hasattr(value, "dtype") and tensor.dtype is torch.int64
     return tensor.to(torch.int32) if untyped else tensor
+
+
+@known
+def own_tensor(value: Any, dtype: Any = None, dtype_hint: Any = None, name: str | None = None) -> Any:
+    """`tf.convert_to_tensor`: the tensor of a value, which does not change when an array or a variable does."""
+    found = convert_to_tensor(value, dtype)
+    of_others = isinstance(value, np.ndarray) and isinstance(found, torch.Tensor)
+    return found.clone() if of_others else of_now(found)
+
+
+def of_now(found: Any) -> Any:
+    """The tensor; where it lies in the memory of a variable, which may change, a copy of what it is now."""
+    if isinstance(found, torch.Tensor) and isinstance(found if found._base is None else found._base, (Weight, State)):
+        return found.clone()
+    return found
+
+
+def snapshot(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, of whose results none changes when a variable is assigned."""
+
+    @wraps(function)
+    def computed(*args: Any, **kwargs: Any) -> Any:
+        found = function(*args, **kwargs)
+        if isinstance(found, (list, tuple)):
+            return type(found)(map(of_now, found)) if type(found) in (list, tuple) else found
+        return of_now(found)
+
+    return computed
 
 
 @known
@@ -111,7 +116,7 @@ def constant(value: Any, dtype: Any = None, shape: Any = None, name: str | None 
     """A tensor of a value, which is repeated where `shape` is larger. Texts are an array of texts, or one text."""
     if dtype == string or _is_text(value):
         return convert_to_tensor(value)
-    tensor = convert_to_tensor(value, dtype)
+    tensor = own_tensor(value, dtype)
     if shape is None:
         return tensor
     wanted = sizes(shape)
@@ -121,6 +126,8 @@ def constant(value: Any, dtype: Any = None, shape: Any = None, name: str | None 
 def _is_text(value: Any) -> bool:
     while isinstance(value, (list, tuple)) and value:
         value = value[0]
+    if isinstance(value, np.ndarray) and value.dtype.kind == "O" and value.size:
+        value = value.flat[0]
     return isinstance(value, (str, bytes)) or (isinstance(value, np.ndarray) and value.dtype.kind in "USO")
 
 

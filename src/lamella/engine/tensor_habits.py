@@ -1,0 +1,100 @@
+"""Habits of TensorFlow's tensors that torch's have not, for scripts that were written for them.
+
+They are taken on by `keras_alias.install()` alone: who imports Lamella as a library keeps torch's.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import torch
+
+from lamella.engine.variable import State, Weight, assignable_part
+
+_TAKING_LISTS = (
+    "add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod pow rpow matmul rmatmul "
+    "and rand or ror xor rxor eq ne lt le gt ge"
+).split()
+_IN_PLACE = "add sub mul truediv floordiv mod pow and or xor matmul".split()
+
+
+def take_on() -> None:
+    """Lists are operands, `x += y` makes a new tensor, and slices of weights can be assigned."""
+    for name in _TAKING_LISTS:
+        _wrap(torch.Tensor, f"__{name}__", _also_of_lists)
+    for name in _IN_PLACE:
+        plain, new = getattr(torch.Tensor, f"__i{name}__", None), getattr(torch.Tensor, f"__{name}__")
+        setattr(torch.Tensor, f"__i{name}__", _out_of_place(plain, new))
+    for kind in (Weight, State):
+        _wrap(kind, "__getitem__", _assignable)
+
+
+def _wrap(kind: type, name: str, wrapper: Callable[[Any], Any]) -> None:
+    setattr(kind, name, wrapper(getattr(kind, name)))
+
+
+def _also_of_lists(plain: Callable[..., Any]) -> Callable[..., Any]:
+    """`tensor * [1, 2]`, and `tensor == [1, 2]`, which torch answers with False."""
+
+    @wraps(plain)
+    def operator(self: torch.Tensor, other: Any) -> Any:
+        return plain(self, _beside(self, other) if isinstance(other, (list, tuple)) else other)
+
+    return operator
+
+
+def _beside(tensor: torch.Tensor, values: Any) -> Any:
+    """The list as a tensor: of the other's type where both are of floating-point types or both are whole."""
+    try:
+        found = _stacked(values, tensor.device)
+    except (TypeError, ValueError):  # of texts, say: the operator refuses it in its own words
+        return values
+    whole = not found.is_floating_point() and not found.is_complex()
+    return found.to(tensor.dtype) if tensor.is_floating_point() or (whole and tensor.dtype is not torch.bool) else found
+
+
+def _stacked(values: Any, device: torch.device) -> torch.Tensor:
+    if isinstance(values, (list, tuple)) and _has_tensors(values):
+        return torch.stack([_stacked(each, device) for each in values])
+    return torch.as_tensor(values, device=device)
+
+
+def _has_tensors(values: Any) -> bool:
+    return any(
+        _has_tensors(each) if isinstance(each, (list, tuple)) else isinstance(each, torch.Tensor) for each in values
+    )
+
+
+def _out_of_place(plain: Callable[..., Any] | None, new: Callable[..., Any]) -> Callable[..., Any]:
+    """`x += y` in a script: another tensor, so that who else holds x keeps what it was.
+
+    Torch's and Lamella's own code goes on in place, and so do weights, and what is trained by hand under `no_grad`.
+    """
+
+    @wraps(new)
+    def operator(self: torch.Tensor, other: Any) -> Any:
+        trained = self.requires_grad and self.is_leaf and not torch.is_grad_enabled()
+        if plain is not None and (type(self) is not torch.Tensor or trained or _asked_by_a_library()):
+            return plain(self, other)
+        return new(self, other)
+
+    return operator
+
+
+def _asked_by_a_library() -> bool:
+    """Whether the operator stands in torch's or Lamella's own code."""
+    return sys._getframe(2).f_globals.get("__name__", "").partition(".")[0] in ("torch", "lamella")
+
+
+def _assignable(plain: Callable[..., Any]) -> Callable[..., Any]:
+    """`layer.kernel[0].assign(...)`; and `layer.kernel[0]` is what it is now, also when the layer is trained on."""
+
+    @wraps(plain)
+    def part(self: torch.Tensor, index: Any) -> torch.Tensor:
+        found = plain(self, index)
+        return found if _asked_by_a_library() else assignable_part(self, index, found.clone())
+
+    return part
