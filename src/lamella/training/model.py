@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,7 +17,6 @@ from lamella.engine.registry import class_of, serialize
 from lamella.engine.rematerialize import in_segments
 from lamella.engine.symbolic import Graph, SymbolicTensor, alone
 from lamella.errors import ArgumentError, NotBuiltError, ShapeError, nearest
-from lamella.layers.added_losses import pop_added_losses
 from lamella.layers.base import Layer, marks_itself, registry
 from lamella.layers.fusion import fused
 from lamella.layers.shapes import map_shapes
@@ -162,13 +162,12 @@ class Model(Trainer, Layer):
         self._float, self._is_mixed = torch_dtype(self._dtype), False  # each layer casts its inputs for itself
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Runs the model. At the outermost call, what `add_loss` kept from the last one is forgotten."""
+        """Runs the model."""
         global _inside_a_model
         if _inside_a_model:
             return super().forward(*args, **kwargs)
         _inside_a_model = True
         try:
-            pop_added_losses()
             return super().forward(*args, **kwargs)
         finally:
             _inside_a_model = False
@@ -209,8 +208,8 @@ class Model(Trainer, Layer):
 
     @property
     def is_functional(self) -> bool:
-        """Whether this is a plain functional model: its graph is all there is to it."""
-        return self._graph is not None and class_of(self) is Model
+        """Whether its graph is all there is to it: a functional model, of `Model` or of a class that is made like it."""
+        return self._graph is not None and _is_made_like_model(class_of(self))
 
     def get_config(self) -> dict[str, Any]:
         """What makes this model again: the graph of a functional model, the arguments of a subclassed one."""
@@ -368,6 +367,12 @@ class Model(Trainer, Layer):
         from lamella.saving import load_weights
 
         load_weights(self, filepath, skip_mismatch, by_name)
+
+
+def _is_made_like_model(cls: type[Model]) -> bool:
+    """Whether a class takes what `Model` does, `(inputs, outputs, name)`: a graph and a `train_step` of its own."""
+    names = [name for name in inspect.signature(cls.__init__).parameters if name not in ("self", "kwargs")]
+    return names == ["args"] or (names[:2] == ["inputs", "outputs"] and set(names[2:]) <= {"name", "trainable"})
 
 
 def _children(module: nn.Module) -> list[nn.Module]:
