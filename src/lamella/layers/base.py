@@ -33,6 +33,7 @@ from lamella.engine.symbolic import (
 )
 from lamella.engine.variable import State, Weight, as_array, copy_into
 from lamella.errors import ArgumentError, LamellaError, NotBuiltError, ShapeError
+from lamella.layers import added_losses
 from lamella.layers.added_losses import add_losses, pop_added_losses
 from lamella.layers.input_spec import InputSpec, check_input
 from lamella.layers.layer_config import arguments_of, passed_arguments, plain
@@ -305,9 +306,19 @@ class Layer(nn.Module):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """`call`, with everything around it. `layer(x)` comes here by way of `torch.nn.Module`."""
+        if not added_losses.inside:
+            return self._from_outside(args, kwargs)
         if self._quick and len(args) == 1 and not kwargs and not masking.in_use and self._is_ready(args[0]):
             return self._quickly(args[0])
         return self._forward(args, kwargs)
+
+    def _from_outside(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        added_losses.inside = True
+        try:
+            pop_added_losses(self)
+            return Layer.forward(self, *args, **kwargs)
+        finally:
+            added_losses.inside = False
 
     def _quickly(self, x: Any) -> Any:
         try:
@@ -393,7 +404,7 @@ class Layer(nn.Module):
             self._build(args, kwargs)
         check_input(self, args[0] if args else next(iter(kwargs.values())))
         outputs = record(self, args, kwargs)
-        pop_added_losses()  # those were of meta tensors
+        pop_added_losses(self)  # those were of meta tensors
         node = symbolic_leaves(outputs)[0].node
         assert node is not None
         self._nodes.append(node)
