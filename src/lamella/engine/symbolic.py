@@ -134,6 +134,12 @@ class SymbolicTensor:
     ) -> Any:
         return record(func, args, kwargs or {})
 
+    @property
+    def _keras_mask(self) -> Any:
+        """The mask that the tensor will carry, under the name that Keras's guides look it up by; None without one."""
+        carried = all(masking.get_mask(probe) is not None for probe in self.probes)
+        return record(masking.get_mask, (self,), {}) if carried else None
+
     def __getattr__(self, name: str) -> Any:
         method = getattr(torch.Tensor, name, None) if not name.startswith("_") else None
         if method is None:

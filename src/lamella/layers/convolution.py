@@ -105,7 +105,8 @@ class WindowedConvolution(SpatialLayer):
         # its compiler, most of a second).
         if self.activation is activations.relu and (self._owns_result or inputs.is_meta):
             return self.outward(self.convolve(inputs).relu_())
-        return self.activation(self.before_activation(inputs))
+        z = self.before_activation(inputs)
+        return z if self.activation is None else self.activation(z)  # None: taken away after the layer was made
 
     def before_activation(self, inputs: torch.Tensor) -> torch.Tensor:
         """The convolution and the bias."""
