@@ -182,6 +182,8 @@ class Layer(nn.Module):
         kind = torch_dtype(dtype or self._dtype)
         value = first_value(self.name, shape, initializer, kind, memory_order)
         name = (name or "weight").replace(".", "_").replace("/", "_")
+        if hasattr(type(self), name):  # "weights", say, which every layer has
+            name = f"{name}_weight"
         if name in self._parameters or name in self._buffers:
             name = next(f"{name}_{i}" for i in range(1, 10**6) if f"{name}_{i}" not in self._parameters)
         if trainable and kind.is_floating_point:
