@@ -1,9 +1,11 @@
 """What stands in for TensorFlow, against what TensorFlow 2.21 gives (`tensorflow_values.json`), and what it has not."""
 
+import io
 import json
 import math
 import subprocess
 import sys
+import wave
 from pathlib import Path
 
 import numpy as np
@@ -410,3 +412,24 @@ def test_every_name_is_there():
     assert [name for name in tf.__all__ if not hasattr(tf, name)] == []
     for room in (tf.data, tf.image, tf.io, tf.linalg, tf.math, tf.nn, tf.random, tf.strings):
         assert [name for name in room.__all__ if not hasattr(room, name)] == []
+
+
+def test_characters():
+    assert tf.strings.unicode_split("héy", "UTF-8") == ["h", "é", "y"]
+    assert tf.strings.unicode_split("hé".encode(), "UTF-8") == [b"h", "é".encode()]
+    assert tf.strings.unicode_split(["ab", "c"], "UTF-8") == [["a", "b"], ["c"]]
+
+
+def test_sounds():
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(16000)
+        sound.writeframes(np.array([0, 16384, -32768], "<i2").tobytes())
+    audio, rate = tf.audio.decode_wav(file.getvalue(), desired_channels=2, desired_samples=5)
+    assert int(rate) == 16000
+    assert audio.tolist() == [[0.0, 0.0], [0.5, 0.5], [-1.0, -1.0], [0.0, 0.0], [0.0, 0.0]]
+    assert tf.audio.decode_wav(file.getvalue(), 1, 2).audio.shape == (2, 1)
+    with pytest.raises(DataError, match="no WAV file"):
+        tf.audio.decode_wav(b"nothing")

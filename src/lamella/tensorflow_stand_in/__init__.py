@@ -11,7 +11,7 @@ import torch
 import lamella as keras
 from lamella import initializers, losses, metrics, optimizers
 from lamella.errors import ArgumentError
-from lamella.tensorflow_stand_in import data, functions, image, io, linalg, nn, random, strings
+from lamella.tensorflow_stand_in import audio, data, functions, image, io, linalg, nn, random, strings
 from lamella.tensorflow_stand_in.gradient_tape import GradientTape
 from lamella.tensorflow_stand_in.tensors import (
     Tensor,
@@ -92,6 +92,17 @@ test = SimpleNamespace(is_gpu_available=torch.cuda.is_available)
 name_scope = contextlib.nullcontext
 
 
+def _as_bytes(bytes_or_text: Any, encoding: str = "utf-8") -> bytes:
+    return bytes_or_text.encode(encoding) if isinstance(bytes_or_text, str) else bytes(bytes_or_text)
+
+
+def _as_text(bytes_or_text: Any, encoding: str = "utf-8") -> str:
+    return bytes_or_text if isinstance(bytes_or_text, str) else bytes(bytes_or_text).decode(encoding)
+
+
+compat = SimpleNamespace(as_bytes=_as_bytes, as_str=_as_text, as_text=_as_text)
+
+
 def executing_eagerly() -> Any:
     """True: functions run as they are written."""
     return True
@@ -103,9 +114,11 @@ __all__ = [
     "TensorShape",
     "TensorSpec",
     "Variable",
+    "audio",
     "bfloat16",
     "bool",
     "cast",
+    "compat",
     "complex64",
     "complex128",
     "config",
