@@ -79,7 +79,7 @@ def test_streams_make_their_own_batches():
     with pytest.warns(UserWarning, match="makes its batches itself"):
         model.fit(iter([(X[:8], X[:8, :1])]), batch_size=4, verbose=0)
     assert int(model.optimizer.iterations) == 1
-    with pytest.warns(UserWarning), pytest.raises(ArgumentError, match="goes with arrays"):
+    with pytest.warns(UserWarning, match="makes its"), pytest.raises(ArgumentError, match="goes with arrays"):
         model.fit(iter([(X[:8], X[:8, :1])]), batch_size="auto", verbose=0)
 
 

@@ -10,7 +10,7 @@ from lamella.metrics.base import Metric
 
 
 class CompileMetrics(Metric):
-    """All metrics that `compile` was given: `for metric in self.metrics: metric.update_state(y, y_pred)` counts in each.
+    """All metrics that `compile` was given: `metric.update_state(y, y_pred)` counts in each.
 
     What `"accuracy"` means, and how many outputs there are, is known from the first batch.
 

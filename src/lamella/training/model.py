@@ -208,7 +208,7 @@ class Model(Trainer, Layer):
 
     @property
     def is_functional(self) -> bool:
-        """Whether its graph is all there is to it: a functional model, of `Model` or of a class that is made like it."""
+        """Whether its graph is all there is to it: a functional model, of `Model` or of a class made like it."""
         return self._graph is not None and _is_made_like_model(class_of(self))
 
     def get_config(self) -> dict[str, Any]:

@@ -162,7 +162,7 @@ class Step:
         return list({id(metric): metric for metric in found}.values())
 
     def _counts_as_one(self) -> bool:
-        """Whether `compile`'s metrics are one to others: before their first batch, and for several outputs in own steps."""
+        """Whether `compile`'s metrics are one: before their first batch, and for several outputs in own steps."""
         if self._compiled_metrics is None:
             return self.compiled and any(self._compile_arguments.get(name) for name in ("metrics", "weighted_metrics"))
         return not self._compiled_metrics.is_single and (
