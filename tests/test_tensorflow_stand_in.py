@@ -433,3 +433,14 @@ def test_sounds():
     assert tf.audio.decode_wav(file.getvalue(), 1, 2).audio.shape == (2, 1)
     with pytest.raises(DataError, match="no WAV file"):
         tf.audio.decode_wav(b"nothing")
+
+
+def test_segments_in_a_functional_model():
+    class Joined(layers.Layer):
+        def call(self, x):
+            return tf.transpose(tf.math.unsorted_segment_sum(tf.transpose(x), [0, 1, -1, 0], 2))
+
+    inputs = lamella.Input((4,))
+    model = lamella.Model(inputs, Joined()(inputs))
+    assert model.output_shape == (None, 2)
+    assert model(torch.tensor([[1.0, 2.0, 4.0, 8.0]])).tolist() == [[9.0, 2.0]]

@@ -58,3 +58,17 @@ def test_losses_of_calls_before_fit_and_of_other_layers_do_not_count():
     expected = float(model.predict(x, verbose=0).sum())
     assert model.fit(x, epochs=2, verbose=0).history["loss"] == pytest.approx([expected] * 2, rel=1e-5)
     assert float(other.losses[0]) == 1e6
+
+
+def test_a_loss_of_many_numbers_counts_by_its_sum():
+    class Each(layers.Layer):
+        def call(self, x):
+            self.add_loss(x)
+            return x
+
+    model = lamella.Sequential([lamella.Input((2,)), layers.Dense(1), Each()])
+    model.compile(lamella.optimizers.SGD(0.0), None)
+    x = np.ones((4, 2), "float32")
+    total = float(model.predict(x, verbose=0).sum())
+    assert model.fit(x, verbose=0).history["loss"] == pytest.approx([total], rel=1e-5)
+    assert float(model.compute_loss(y_pred=model(x)).detach()) == pytest.approx(total, rel=1e-5)

@@ -80,3 +80,12 @@ def test_a_class_that_makes_its_own_graph_is_made_by_its_own_arguments():
     model = Sized(5)
     assert model.get_config()["units"] == 5
     assert lamella.models.clone_model(model).output_shape == (None, 5)
+
+
+def test_files_keep_constants_of_the_graph(tmp_path):
+    tokens = lamella.Input((4,))
+    places = layers.Embedding(4, 3)(lamella.ops.arange(4))
+    model = lamella.Model(tokens, layers.Flatten()(layers.Embedding(9, 3)(tokens) + places))
+    model.save(tmp_path / "model.keras")
+    loaded = lamella.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded.predict(X % 9, verbose=0), model.predict(X % 9, verbose=0))

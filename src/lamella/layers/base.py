@@ -207,7 +207,7 @@ class Layer(nn.Module):
         return self.add_weight(shape, initializer, **kwargs)
 
     def add_loss(self, loss: Any) -> None:
-        """Adds a scalar (or a list of them) to the loss of the model that this layer is in."""
+        """Adds a number, or the sum of a tensor (or several), to the loss of the model that this layer is in."""
         self._quick = False
         add_losses(self, loss if isinstance(loss, (list, tuple)) else [loss])
 

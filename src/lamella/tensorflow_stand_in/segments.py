@@ -21,11 +21,10 @@ def _joined(data: Any, segment_ids: Any, num_segments: Any, reduce: str, empty: 
     """(*ids, ...) -> (num_segments, ...); rows of a negative segment are left out, as in TensorFlow."""
     data, places = convert_to_tensor(data), convert_to_tensor(segment_ids).long()
     rows, places = data.reshape(-1, *data.shape[places.ndim :]), places.reshape(-1)
-    if (places < 0).any():
-        rows, places = rows[places >= 0], places[places >= 0]
-    places = places.reshape(-1, *[1] * (rows.ndim - 1)).expand_as(rows)
-    start = torch.full((int(num_segments), *rows.shape[1:]), empty, dtype=data.dtype, device=data.device)
-    return start.scatter_reduce(0, places, rows, reduce, include_self=reduce != "mean")
+    outside = int(num_segments)
+    places = torch.where(places < 0, outside, places).reshape(-1, *[1] * (rows.ndim - 1)).expand_as(rows)
+    start = torch.full((outside + 1, *rows.shape[1:]), empty, dtype=data.dtype, device=data.device)
+    return start.scatter_reduce(0, places, rows, reduce, include_self=reduce != "mean")[:-1]
 
 
 def _limits(data: Any) -> Any:

@@ -107,7 +107,7 @@ class Step:
         total = None
         if self._compile_arguments.get("loss") is not None and y is not None:
             total = self._losses(y_pred)(y, y_pred, sample_weight)
-        extra = self.losses  # type: ignore[attr-defined]
+        extra = [added.sum() for added in self.losses]  # type: ignore[attr-defined]
         if extra:
             total = sum(extra) if total is None else total + sum(extra)
         pop_added_losses(self)  # type: ignore[arg-type]

@@ -114,7 +114,7 @@ def _loss_function(model: Any, penalized: bool = True) -> Any:
                 penalty = whole(regularizer(parameter))
                 total = penalty if total is None else total + penalty
             for added in pop_added_losses(model):
-                total = added if total is None else total + added
+                total = added.sum() if total is None else total + added.sum()
         if total is None:
             gave = "compute_loss() gave no loss" if own is not None else "compile() gave no loss, and no layer adds one"
             raise NotCompiledError(f"There is nothing to train: {gave}.")
