@@ -1,9 +1,11 @@
 """What stands in for TensorFlow, against what TensorFlow 2.21 gives (`tensorflow_values.json`), and what it has not."""
 
+import io
 import json
 import math
 import subprocess
 import sys
+import wave
 from pathlib import Path
 
 import numpy as np
@@ -526,3 +528,35 @@ def test_every_name_is_there():
     assert [name for name in tf.__all__ if not hasattr(tf, name)] == []
     for room in (tf.data, tf.distribute, tf.image, tf.io, tf.linalg, tf.math, tf.nn, tf.random, tf.strings):
         assert [name for name in room.__all__ if not hasattr(room, name)] == []
+
+
+def test_characters():
+    assert tf.strings.unicode_split("héy", "UTF-8") == ["h", "é", "y"]
+    assert tf.strings.unicode_split("hé".encode(), "UTF-8") == [b"h", "é".encode()]
+    assert tf.strings.unicode_split(["ab", "c"], "UTF-8") == [["a", "b"], ["c"]]
+
+
+def test_sounds():
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(16000)
+        sound.writeframes(np.array([0, 16384, -32768], "<i2").tobytes())
+    audio, rate = tf.audio.decode_wav(file.getvalue(), desired_channels=2, desired_samples=5)
+    assert int(rate) == 16000
+    assert audio.tolist() == [[0.0, 0.0], [0.5, 0.5], [-1.0, -1.0], [0.0, 0.0], [0.0, 0.0]]
+    assert tf.audio.decode_wav(file.getvalue(), 1, 2).audio.shape == (2, 1)
+    with pytest.raises(DataError, match="no WAV file"):
+        tf.audio.decode_wav(b"nothing")
+
+
+def test_segments_in_a_functional_model():
+    class Joined(layers.Layer):
+        def call(self, x):
+            return tf.transpose(tf.math.unsorted_segment_sum(tf.transpose(x), [0, 1, -1, 0], 2))
+
+    inputs = lamella.Input((4,))
+    model = lamella.Model(inputs, Joined()(inputs))
+    assert model.output_shape == (None, 2)
+    assert model(torch.tensor([[1.0, 2.0, 4.0, 8.0]])).tolist() == [[9.0, 2.0]]

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lamella.engine import tensor_habits
-from lamella.errors import nearest
+from lamella.errors import ShapeError, nearest
 
 _KERAS = ("keras", "tensorflow.keras", "tensorflow.python.keras", "tf_keras")
 
@@ -101,8 +101,17 @@ def _let_results_be_read() -> None:
         found = torch.as_tensor(other, device=tensor.device)
         return found.to(tensor.dtype) if tensor.is_floating_point() and not found.is_complex() else found
 
+    def set_shape(self: torch.Tensor, shape: Any) -> None:
+        """Where TensorFlow does not know the shape in a `map`, it is told; here it is known, and only compared."""
+        wanted = tuple(shape)
+        if len(wanted) != self.ndim or any(
+            n is not None and n != own for n, own in zip(wanted, self.shape, strict=True)
+        ):
+            raise ShapeError(f"set_shape: the tensor has shape {tuple(self.shape)}, which does not fit {wanted}.")
+
     as_float = torch.Tensor.__float__
     torch.Tensor.__float__ = lambda self: as_float(self.detach())  # type: ignore[method-assign]
+    torch.Tensor.set_shape = set_shape  # type: ignore[attr-defined]
     torch.Tensor.numpy = numpy  # type: ignore[method-assign, assignment]
     torch.Tensor.__array__ = array  # type: ignore[method-assign, assignment]
     torch.Tensor.__array_function__ = array_function  # type: ignore[attr-defined]

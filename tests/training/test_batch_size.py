@@ -74,9 +74,12 @@ def test_measuring_leaves_nothing_behind():
     assert int(model.optimizer.iterations) == 8
 
 
-def test_streams_are_refused():
+def test_streams_make_their_own_batches():
     model = a_model()
-    with pytest.raises(ArgumentError, match="makes its batches itself"):
+    with pytest.warns(UserWarning, match="makes its batches itself"):
+        model.fit(iter([(X[:8], X[:8, :1])]), batch_size=4, verbose=0)
+    assert int(model.optimizer.iterations) == 1
+    with pytest.warns(UserWarning, match="makes its"), pytest.raises(ArgumentError, match="goes with arrays"):
         model.fit(iter([(X[:8], X[:8, :1])]), batch_size="auto", verbose=0)
 
 

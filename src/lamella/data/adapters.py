@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -68,7 +69,7 @@ def make_source(
     elif isinstance(x, IterableDataset):
         x, batch_size = DataLoader(x, batch_size=batch_size or 32), None
     if batch_size is not None:
-        raise ArgumentError(f"`batch_size` goes with arrays; a {type(x).__name__} makes its batches itself.")
+        warnings.warn(f"`batch_size` goes with arrays; a {type(x).__name__} makes its batches itself.", stacklevel=2)
     if isinstance(x, PyDataset) or (hasattr(x, "__getitem__") and hasattr(x, "on_epoch_end")):
         return PyDatasetSource(x, steps, shuffle, class_weight, device, dtype)
     if isinstance(x, Iterable):

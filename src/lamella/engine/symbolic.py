@@ -33,12 +33,15 @@ Shape = tuple[int | None, ...]
 # Multiples of 64 and of 12, so that strides, poolings and reshapes divide them without a remainder.
 _BATCH = (12, 24)
 _OTHER = (192, 384)
+_SMALL = 4096
+"""Up to how many numbers a tensor has that keeps its values while shapes are found."""
 
 
 class OnMeta(TorchFunctionMode):
     """Within it every tensor that a torch function gets is replaced by its meta twin: shapes, no data.
 
-    So layers with real weights run on meta inputs, and updates of their state go nowhere.
+    So layers with real weights run on meta inputs, and updates of their state go nowhere. Small tensors that are made
+    within it of numbers alone keep their values: they may be shapes, `ops.tile(x, ops.stack([batch_size, 1]))`.
     """
 
     suspended = False
@@ -48,7 +51,11 @@ class OnMeta(TorchFunctionMode):
     ) -> Any:
         if OnMeta.suspended:
             return func(*args, **(kwargs or {}))
-        args, kwargs = pytree.tree_map_only(torch.Tensor, _to_meta, (args, kwargs or {}))
+        kwargs = kwargs or {}
+        given = [leaf for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
+        if all(hasattr(tensor, "_made_of_numbers") for tensor in given):
+            return pytree.tree_map_only(torch.Tensor, _keep_value, func(*args, **kwargs))
+        args, kwargs = pytree.tree_map_only(torch.Tensor, _to_meta, (args, kwargs))
         return func(*args, **kwargs)
 
     def __enter__(self) -> OnMeta:
@@ -58,6 +65,12 @@ class OnMeta(TorchFunctionMode):
     def __exit__(self, *exception: Any) -> None:
         OnMeta.suspended = self._before
         super().__exit__(*exception)
+
+
+def _keep_value(tensor: torch.Tensor) -> torch.Tensor:
+    if not tensor.is_meta and tensor.numel() <= _SMALL:
+        tensor._made_of_numbers = True  # type: ignore[attr-defined]
+    return tensor
 
 
 def _to_meta(tensor: torch.Tensor) -> torch.Tensor:
@@ -133,6 +146,12 @@ class SymbolicTensor:
         cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         return record(func, args, kwargs or {})
+
+    @property
+    def _keras_mask(self) -> Any:
+        """The mask that the tensor will carry, under the name that Keras's guides look it up by; None without one."""
+        carried = all(masking.get_mask(probe) is not None for probe in self.probes)
+        return record(masking.get_mask, (self,), {}) if carried else None
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(torch.Tensor, name, None) if not name.startswith("_") else None
@@ -243,7 +262,7 @@ def record(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
 
 def _bare(tensor: torch.Tensor) -> torch.Tensor:
     """The meta tensor without gradient history (a mask that it carries stays with it)."""
-    bare = tensor.detach()
+    bare = _to_meta(tensor).detach()
     if hasattr(tensor, "_keras_mask"):
         bare._keras_mask = tensor._keras_mask  # type: ignore[attr-defined]
     return bare

@@ -34,6 +34,7 @@ from lamella.engine.symbolic import (
 )
 from lamella.engine.variable import State, Weight, as_array, copy_into
 from lamella.errors import ArgumentError, DataError, LamellaError, NotBuiltError, ShapeError
+from lamella.layers import added_losses
 from lamella.layers.added_losses import add_losses, pop_added_losses
 from lamella.layers.input_spec import InputSpec, check_input
 from lamella.layers.layer_config import arguments_of, passed_arguments, plain
@@ -188,6 +189,8 @@ class Layer(nn.Module):
         kind = torch_dtype(dtype or self._dtype)
         value = first_value(self.name, shape, initializer, kind, memory_order)
         name = (name or "weight").replace(".", "_").replace("/", "_")
+        if hasattr(type(self), name):  # "weights", say, which every layer has
+            name = f"{name}_weight"
         if name in self._parameters or name in self._buffers:
             name = next(f"{name}_{i}" for i in range(1, 10**6) if f"{name}_{i}" not in self._parameters)
         if trainable and kind.is_floating_point:
@@ -211,7 +214,7 @@ class Layer(nn.Module):
         return self.add_weight(shape, initializer, **kwargs)
 
     def add_loss(self, loss: Any) -> None:
-        """Adds a scalar (or a list of them) to the loss of the model that this layer is in."""
+        """Adds a number, or the sum of a tensor (or several), to the loss of the model that this layer is in."""
         self._quick = False
         add_losses(self, loss if isinstance(loss, (list, tuple)) else [loss])
 
@@ -312,9 +315,19 @@ class Layer(nn.Module):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """`call`, with everything around it. `layer(x)` comes here by way of `torch.nn.Module`."""
+        if not added_losses.inside:
+            return self._from_outside(args, kwargs)
         if self._quick and len(args) == 1 and not kwargs and not masking.in_use and self._is_ready(args[0]):
             return self._quickly(args[0])
         return self._forward(args, kwargs)
+
+    def _from_outside(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        added_losses.inside = True
+        try:
+            pop_added_losses(self)
+            return Layer.forward(self, *args, **kwargs)
+        finally:
+            added_losses.inside = False
 
     def _quickly(self, x: Any) -> Any:
         try:
@@ -402,7 +415,7 @@ class Layer(nn.Module):
             self._build(args, kwargs)
         check_input(self, args[0] if args else next(iter(kwargs.values())))
         outputs = record(self, args, kwargs)
-        pop_added_losses()  # those were of meta tensors
+        pop_added_losses(self)  # those were of meta tensors
         node = symbolic_leaves(outputs)[0].node
         assert node is not None
         self._nodes.append(node)

@@ -105,7 +105,8 @@ class WindowedConvolution(SpatialLayer):
         # its compiler, most of a second).
         if self.activation is activations.relu and (self._owns_result or inputs.is_meta):
             return self.outward(self.convolve(inputs).relu_())
-        return self.activation(self.before_activation(inputs))
+        z = self.before_activation(inputs)
+        return z if self.activation is None else self.activation(z)  # None: taken away after the layer was made
 
     def before_activation(self, inputs: torch.Tensor) -> torch.Tensor:
         """The convolution and the bias."""
@@ -194,7 +195,25 @@ class Convolution(WindowedConvolution):
         """What `convolve` gives before the bias is added."""
         return self._convolved(inputs, None)
 
+    def convolution_op(self, inputs: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
+        """The inputs under a kernel of the shape of the layer's own, without bias and activation.
+
+        A subclass may write it anew, for another kernel say: the layer then computes with it.
+
+        Example:
+            >>> import torch
+            >>> class Standardized(Conv2D):
+            ...     def convolution_op(self, inputs, kernel):
+            ...         return super().convolution_op(inputs, (kernel - kernel.mean()) / kernel.std())
+            >>> Standardized(4, 3)(torch.ones(1, 5, 5, 2)).shape
+            torch.Size([1, 3, 3, 4])
+        """
+        return self.outward(self._slide(self._floating(inputs), self._torch_kernel(kernel), None, self.groups))
+
     def _convolved(self, inputs: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        if type(self).convolution_op is not Convolution.convolution_op:
+            y = self.inward(self.convolution_op(inputs, self.kernel))
+            return y.clone() if bias is None else y + bias.view(-1, *[1] * self.rank)
         x, kernel = self._floating(inputs), self._torch_kernel(self.kernel)
         if self._mixes_channels_only and self._sees_few_places(x):
             return self._product(x, kernel, bias)

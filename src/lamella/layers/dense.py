@@ -92,7 +92,8 @@ class Dense(Layer):
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
         if self.activation is activations.relu:
             return self._shaped(self._rows(inputs).relu_(), inputs)  # nobody else has these numbers
-        return self.activation(self.before_activation(inputs))
+        z = self.before_activation(inputs)
+        return z if self.activation is None else self.activation(z)  # None: taken away after the layer was made
 
     def before_activation(self, inputs: torch.Tensor) -> torch.Tensor:
         """inputs @ kernel + bias."""

@@ -204,7 +204,8 @@ class EinsumDense(Layer):
             return torch.empty(self._shape_of_output(inputs), dtype=self._float, device="meta")
         if not inputs.is_floating_point():
             inputs = inputs.to(self._float)
-        return self.activation(self._product(inputs) if self._is_product else self._einsum(inputs))
+        z = self._product(inputs) if self._is_product else self._einsum(inputs)
+        return z if self.activation is None else self.activation(z)  # None: taken away after the layer was made
 
     def _product(self, inputs: torch.Tensor) -> torch.Tensor:
         """One matrix product: several times as quick as einsum where the matrices are small."""

@@ -59,7 +59,8 @@ def _walk_into(child: Any, path: str, seen: dict[int, Any]) -> Iterator[tuple[st
 
 def _kind(item: Any) -> str:
     name = class_of(item).__name__
-    return "functional" if getattr(item, "is_functional", False) else _KINDS.get(name) or snake_case(name)
+    plain = name == "Model" and getattr(item, "is_functional", False)
+    return "functional" if plain else _KINDS.get(name) or snake_case(name)
 
 
 def _keeps(value: Any) -> bool:

@@ -11,6 +11,7 @@ import torch
 import lamella as keras
 from lamella import initializers, losses, metrics, optimizers
 from lamella.tensorflow_stand_in import (
+    audio,
     data,
     distribute,
     functions,
@@ -89,6 +90,17 @@ test = SimpleNamespace(is_gpu_available=torch.cuda.is_available)
 name_scope = contextlib.nullcontext
 
 
+def _as_bytes(bytes_or_text: Any, encoding: str = "utf-8") -> bytes:
+    return bytes_or_text.encode(encoding) if isinstance(bytes_or_text, str) else bytes(bytes_or_text)
+
+
+def _as_text(bytes_or_text: Any, encoding: str = "utf-8") -> str:
+    return bytes_or_text if isinstance(bytes_or_text, str) else bytes(bytes_or_text).decode(encoding)
+
+
+compat = SimpleNamespace(as_bytes=_as_bytes, as_str=_as_text, as_text=_as_text)
+
+
 def executing_eagerly() -> Any:
     """True: functions run as they are written."""
     return True
@@ -101,9 +113,11 @@ __all__ = [
     "TensorShape",
     "TensorSpec",
     "Variable",
+    "audio",
     "bfloat16",
     "bool",
     "cast",
+    "compat",
     "complex64",
     "complex128",
     "config",

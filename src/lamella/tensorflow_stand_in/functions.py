@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from lamella import ops
+from lamella.tensorflow_stand_in import segments
 from lamella.tensorflow_stand_in.tensors import constant, convert_to_tensor, known, sizes, snapshot, without_name
 
 _OTHERS = frozenset(globals())
@@ -321,6 +322,22 @@ def unique(x: Any, name: str | None = None) -> tuple[Any, Any]:
     return values[order], order.argsort()[places].to(torch.int32)
 
 
+def confusion_matrix(
+    labels: Any,
+    predictions: Any,
+    num_classes: int | None = None,
+    weights: Any = None,
+    dtype: Any = torch.int32,
+    name: str | None = None,
+) -> Any:
+    """How often each class (row) was predicted as which (column), or the sums of `weights` there."""
+    labels, predictions = (convert_to_tensor(each).reshape(-1).long() for each in (labels, predictions))
+    classes = num_classes if num_classes is not None else int(max(labels.max(), predictions.max())) + 1
+    counts = torch.ones_like(labels) if weights is None else convert_to_tensor(weights).reshape(-1)
+    found = torch.zeros(classes * classes, dtype=counts.dtype, device=labels.device)
+    return ops.cast(found.index_add(0, labels * classes + predictions, counts).reshape(classes, classes), dtype)
+
+
 def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any], name: str | None = None) -> Any:
     """What one of two functions gives."""
     return true_fn() if pred else false_fn()
@@ -342,6 +359,9 @@ def function(func: Callable[..., Any] | None = None, **kwargs: Any) -> Any:
     """A decorator that changes nothing: every function runs as it is written. The arguments are not looked at."""
     return func if func is not None else lambda each: each
 
+
+for _name in segments.__all__:
+    globals()[_name] = getattr(segments, _name)
 
 __all__ = [
     name for name, value in list(globals().items()) if callable(value) and name[0] != "_" and name not in _OTHERS

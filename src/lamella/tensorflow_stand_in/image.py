@@ -25,6 +25,7 @@ __all__ = [
     "decode_image",
     "decode_jpeg",
     "decode_png",
+    "extract_patches",
     "flip_left_right",
     "flip_up_down",
     "grayscale_to_rgb",
@@ -44,6 +45,23 @@ __all__ = [
     "rot90",
     "transpose",
 ]
+
+
+def extract_patches(
+    images: Any, sizes: Any, strides: Any, rates: Any = (1, 1, 1, 1), padding: str = "VALID", name: str | None = None
+) -> Any:
+    """The patches of pictures (batch, height, width, channels), each flattened into the channels.
+
+    Args:
+        images: The pictures.
+        sizes: [1, height, width, 1] of a patch.
+        strides: [1, down, across, 1] from patch to patch.
+        rates: [1, down, across, 1] from pixel to pixel of a patch; of two different numbers only the first counts.
+        padding: `"VALID"` or `"SAME"`.
+        name: TensorFlow's argument: it changes nothing here.
+    """
+    size, steps = tuple(sizes[1:3]), tuple(strides[1:3])
+    return ops.image.extract_patches(convert_to_tensor(images), size, steps, rates[1], padding.lower())
 
 
 def resize(

@@ -12,7 +12,7 @@ from lamella.engine.seed_generator import SeedGenerator
 from lamella.tensorflow_stand_in.tensors import convert_to_tensor, sizes
 from lamella.utils import set_random_seed as set_seed
 
-__all__ = ["categorical", "normal", "set_seed", "shuffle", "truncated_normal", "uniform"]
+__all__ = ["categorical", "gamma", "normal", "set_seed", "shuffle", "truncated_normal", "uniform"]
 
 _seeds: dict[int, SeedGenerator] = {}
 
@@ -58,6 +58,21 @@ def uniform(
     if torch_dtype(dtype).is_floating_point:
         return _random.uniform(sizes(shape), minval, 1 if maxval is None else maxval, dtype, _drawn_by(seed))
     return _random.randint(sizes(shape), int(minval), int(maxval), dtype, _drawn_by(seed))
+
+
+def gamma(
+    shape: Any,
+    alpha: Any,
+    beta: Any = None,
+    dtype: Any = torch.float32,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Any:
+    """Numbers of gamma distributions: (*shape, *the shape that alpha and beta have together)."""
+    alpha = convert_to_tensor(alpha).to(torch_dtype(dtype))
+    beta = torch.ones((), dtype=alpha.dtype) if beta is None else convert_to_tensor(beta).to(alpha.dtype)
+    alpha, beta = torch.broadcast_tensors(alpha, beta)
+    return _random.gamma((*sizes(shape), *alpha.shape), alpha, dtype, _drawn_by(seed)) / beta
 
 
 def categorical(

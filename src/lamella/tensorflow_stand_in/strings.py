@@ -19,6 +19,7 @@ __all__ = [
     "strip",
     "substr",
     "to_number",
+    "unicode_split",
     "upper",
 ]
 
@@ -90,6 +91,17 @@ def split(input: Any, sep: str | None = None, maxsplit: int = -1, name: str | No
     if isinstance(input, np.ndarray) and input.ndim == 0:
         return split(input.item(), sep, maxsplit)
     return [split(each, sep, maxsplit) for each in input]
+
+
+def unicode_split(input: Any, input_encoding: str = "UTF-8", name: str | None = None, **kwargs: Any) -> Any:
+    """The characters of a text; of several texts a list of such lists."""
+    if isinstance(input, bytes):
+        return [character.encode("utf-8") for character in input.decode("utf-8")]
+    if isinstance(input, str):
+        return list(input)
+    if isinstance(input, np.ndarray) and input.ndim == 0:
+        return unicode_split(input.item())
+    return [unicode_split(each) for each in input]
 
 
 def join(inputs: Any, separator: str = "", name: str | None = None) -> Any:

@@ -33,6 +33,8 @@ def measured_batch_size(model: Any, arrays: tuple[Any, ...], class_weight: Any, 
         return source_of(model, *arrays, batch_size=size, class_weight=class_weight)
 
     first, device = source(SMALLEST), device_of(model)
+    if first.num_samples is None:
+        raise ArgumentError("`batch_size` goes with arrays: data that come in batches make them themselves.")
     prepare(model, first, training=True)
     model._train_function = model._make_train_function()
     with best_matmul(device, model.precision):

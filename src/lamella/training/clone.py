@@ -7,7 +7,7 @@ from typing import Any
 
 from torch.utils import _pytree as pytree
 
-from lamella.engine.registry import deserialize, serialize
+from lamella.engine.registry import class_of, deserialize, serialize
 from lamella.engine.symbolic import SymbolicTensor
 from lamella.errors import ArgumentError
 from lamella.layers.base import Layer
@@ -41,7 +41,7 @@ def clone_model(
         >>> clone_model(model).count_params()
         9
     """
-    copy = clone_function or (lambda layer: deserialize(_bare(serialize(layer))))
+    copy = clone_function or _alike
     if recursive:
         copy = _into_models(copy, clone_function, call_function)
     if call_function is not None and not getattr(model, "is_functional", False):
@@ -61,6 +61,12 @@ def clone_model(
     if clone_function is not None or input_tensors is not None:
         raise ArgumentError("`clone_function` and `input_tensors` are for Sequential and functional models.")
     return type(model).from_config(model.get_config())
+
+
+def _alike(layer: Layer) -> Layer:
+    """A layer of the same config; the user's own classes need no name in `custom_objects` for that."""
+    classes = {type(each).__name__: type(each) for each in layer.modules() if isinstance(each, Layer)}
+    return deserialize(_bare(serialize(layer)), classes)
 
 
 def _bare(config: dict[str, Any]) -> dict[str, Any]:
@@ -99,4 +105,4 @@ def _functional(model: Model, input_tensors: Any, copy: Callable[[Layer], Layer]
     def mapped(structure: Any) -> Any:
         return pytree.tree_map_only(SymbolicTensor, lambda tensor: made[id(tensor)], structure)
 
-    return Model(mapped(graph.inputs), mapped(graph.outputs), name=model.name)
+    return class_of(model)(mapped(graph.inputs), mapped(graph.outputs), name=model.name)

@@ -102,13 +102,13 @@ def fit_epochs(
 ) -> None:
     """Trains for the epochs given; Ctrl-C ends it cleanly."""
     model.stop_training = False
-    callbacks.call("on_train_begin", None)
+    callbacks.call("on_train_begin", {})
     logs: dict[str, Any] = {}
     try:
         for epoch in epochs:
             if callbacks.skips(epoch):  # trained before the run was cut off: see BackupAndRestore
                 continue
-            callbacks.call("on_epoch_begin", epoch, None)
+            callbacks.call("on_epoch_begin", epoch, {})
             progress = Progress(verbose, source.num_batches, f"Epoch {epoch + 1}/{epochs[-1] + 1}")
             try:
                 logs = train_epoch(model, source, callbacks, progress)
@@ -148,8 +148,8 @@ def train_epoch(model: Any, source: Any, callbacks: CallbackList, progress: Prog
         _let_metrics_wait(model, source.lasting and not (begins or ends))
         for x, y, weight in progress.timed(source.batches()):
             if begins:
-                callbacks.call("on_train_batch_begin", index, None)
-                callbacks.call("on_batch_begin", index, None)
+                callbacks.call("on_train_batch_begin", index, {})
+                callbacks.call("on_batch_begin", index, {})
             step(x, y, weight)
             if progress.step(length(x)):
                 logs = read_metrics(model)
@@ -178,13 +178,13 @@ def evaluate_batches(model: Any, source: Any, callbacks: CallbackList, progress:
     begins = callbacks.listeners("on_test_batch_begin")
     model._last_logs = None
     model.reset_metrics()
-    callbacks.call("on_test_begin", None)
+    callbacks.call("on_test_begin", {})
     try:
         _let_metrics_wait(model, source.lasting and not (begins or ends))
         with torch.no_grad():
             for index, (x, y, weight) in enumerate(source.batches()):
                 if begins:
-                    callbacks.call("on_test_batch_begin", index, None)
+                    callbacks.call("on_test_batch_begin", index, {})
                 step(x, y, weight)
                 if progress.step(length(x)):
                     progress.show(read_metrics(model))
@@ -208,7 +208,7 @@ def predict_batches(model: Any, source: Any, callbacks: CallbackList, progress: 
     """The outputs for all batches of the source, joined, as NumPy arrays."""
     own_step = overridden(model, "predict_step")
     ends = callbacks.listeners("on_predict_batch_end")
-    callbacks.call("on_predict_begin", None)
+    callbacks.call("on_predict_begin", {})
     parts: list[Any] = []
     try:
         with torch.no_grad():
@@ -221,7 +221,7 @@ def predict_batches(model: Any, source: Any, callbacks: CallbackList, progress: 
         progress.finish({})
     finally:
         progress.close()
-    callbacks.call("on_predict_end", None)
+    callbacks.call("on_predict_end", {})
     leaves = [pytree.tree_leaves(part) for part in parts]
     spec = pytree.tree_structure(parts[0])
     return pytree.tree_unflatten([_joined(column) for column in zip(*leaves, strict=True)], spec)
@@ -251,12 +251,14 @@ def _validates(epoch: int, frequency: int | Iterable[int]) -> bool:
 
 
 def host_values(logs: Mapping[str, Any]) -> dict[str, Any]:
-    """Metrics as Python numbers (this waits for the device)."""
-    return {
-        name: (value.item() if value.ndim == 0 else value.tolist())
-        if isinstance(value, torch.Tensor)
-        else float(value)
-        if isinstance(value, np.generic)
-        else value
-        for name, value in logs.items()
-    }
+    """Metrics as Python numbers (this waits for the device); those of a metric with several values each by its name."""
+    found: dict[str, Any] = {}
+    for name, value in logs.items():
+        found.update(host_values(value) if isinstance(value, Mapping) else {name: _host_value(value)})
+    return found
+
+
+def _host_value(value: Any) -> Any:
+    if isinstance(value, torch.Tensor):
+        return value.item() if value.ndim == 0 else value.tolist()
+    return float(value) if isinstance(value, np.generic) else value

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.utils import _pytree as pytree
 
-from lamella.engine.dtypes import dtype_name
+from lamella.engine.dtypes import dtype_name, torch_dtype
 from lamella.engine.registry import deserialize, serialize
 from lamella.engine.symbolic import Graph, Node, SymbolicTensor, record
 from lamella.errors import FileError
@@ -162,6 +162,9 @@ def _arguments(call: Any, makers: dict[str, _Maker]) -> tuple[Any, dict[str, Any
     def filled(value: Any) -> Any:
         if isinstance(value, dict) and value.get("class_name") == "__keras_tensor__":
             return _made(value["config"]["keras_history"], makers)
+        if isinstance(value, dict) and value.get("class_name") in ("__tensor__", "__numpy__"):
+            constant = value["config"]
+            return torch.tensor(constant["value"], dtype=torch_dtype(constant["dtype"]))
         if isinstance(value, dict) and "class_name" in value:
             return deserialize(value)
         if isinstance(value, dict):

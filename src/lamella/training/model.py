@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,7 +19,6 @@ from lamella.engine.rematerialize import in_segments
 from lamella.engine.strings import as_strings, is_string, is_string_list
 from lamella.engine.symbolic import Graph, SymbolicTensor, alone
 from lamella.errors import ArgumentError, DataError, NotBuiltError, ShapeError, nearest
-from lamella.layers.added_losses import pop_added_losses
 from lamella.layers.base import Layer, marks_itself, registry
 from lamella.layers.fusion import fused
 from lamella.layers.shapes import map_shapes
@@ -191,13 +191,12 @@ class Model(Trainer, Layer):
         self._float, self._is_mixed = torch_dtype(self._dtype), False  # each layer casts its inputs for itself
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Runs the model. At the outermost call, what `add_loss` kept from the last one is forgotten."""
+        """Runs the model."""
         global _inside_a_model
         if _inside_a_model:
             return super().forward(*args, **kwargs)
         _inside_a_model = True
         try:
-            pop_added_losses()
             return super().forward(*args, **kwargs)
         finally:
             _inside_a_model = False
@@ -238,8 +237,8 @@ class Model(Trainer, Layer):
 
     @property
     def is_functional(self) -> bool:
-        """Whether this is a plain functional model: its graph is all there is to it."""
-        return self._graph is not None and class_of(self) is Model
+        """Whether its graph is all there is to it: a functional model, of `Model` or of a class made like it."""
+        return self._graph is not None and _is_made_like_model(class_of(self))
 
     def get_config(self) -> dict[str, Any]:
         """What makes this model again: the graph of a functional model, the arguments of a subclassed one."""
@@ -403,6 +402,13 @@ def _leaves(inputs: Any, count: int) -> list[Any]:
     """What is given for each of so many inputs; a list of strings is one."""
     several = inputs if count > 1 and isinstance(inputs, (list, tuple)) else [inputs]
     return [leaf for each in several for leaf in pytree.tree_leaves(each, is_leaf=is_string_list)]
+
+
+def _is_made_like_model(cls: type[Model]) -> bool:
+    """Whether a class takes what `Model` does, `(inputs, outputs, name)`: a graph and a `train_step` of its own."""
+    taken = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    names = [each.name for each in taken if each.kind is not each.VAR_KEYWORD]
+    return names == ["args"] or (names[:2] == ["inputs", "outputs"] and set(names[2:]) <= {"name", "trainable"})
 
 
 def _children(module: nn.Module) -> list[nn.Module]:

@@ -52,10 +52,26 @@ def build_from(model: Any, x: Any) -> None:
             model(rows(x, slice(1)))
 
 
+def _is_function_of_data(model: Any, source: Source) -> bool:
+    """Whether a model with a step of its own can be called on `x`: then it has its weights and metrics from here on."""
+    if not model.can_be_called:
+        return False
+    x, y, _ = source.peek()
+    try:
+        build_from(model, x)
+        if y is not None and model._counts_as_one():
+            model._metrics(y, _prediction_like(model, x))
+    except Exception:  # the step may call it in another way, and its data may be no targets
+        return False
+    return True
+
+
 def prepare(model: Any, source: Source, training: bool) -> None:
     """Builds what is not built yet and refuses data that cannot be right, before anything changes."""
-    build_from(model, source.peek()[0])
-    if not overridden(model, "train_step" if training else "test_step"):
+    own_step = overridden(model, "train_step" if training else "test_step")
+    ready = not own_step or _is_function_of_data(model, source)
+    if not own_step:
+        build_from(model, source.peek()[0])
         check_data(model, source)
     device = device_of(model)
     for metric in model.metrics:
@@ -65,7 +81,7 @@ def prepare(model: Any, source: Source, training: bool) -> None:
             _place(model, cluster.active)
         else:
             checks.not_left_in_parts(model)
-        if model.can_be_called or all(layer.built for layer in model._flatten_layers() if layer is not model):
+        if ready or all(layer.built for layer in model._flatten_layers() if layer is not model):
             prepare_optimizer(model)  # else some weights are only made in the first step
 
 

@@ -15,6 +15,7 @@ from lamella.engine.device import device_of
 from lamella.errors import NotCompiledError
 from lamella.layers.added_losses import pop_added_losses
 from lamella.metrics import Metric
+from lamella.training.compile_metrics import CompileMetrics
 from lamella.training.compiled import CompiledLoss, CompiledMetrics
 
 
@@ -106,10 +107,10 @@ class Step:
         total = None
         if self._compile_arguments.get("loss") is not None and y is not None:
             total = self._losses(y_pred)(y, y_pred, sample_weight)
-        extra = self.losses  # type: ignore[attr-defined]
+        extra = [added.sum() for added in self.losses]  # type: ignore[attr-defined]
         if extra:
             total = sum(extra) if total is None else total + sum(extra)
-        pop_added_losses()
+        pop_added_losses(self)  # type: ignore[arg-type]
         return total
 
     def compiled_loss(
@@ -149,6 +150,9 @@ class Step:
             found.extend(self._compiled_loss.trackers)
         if self._compiled_metrics is not None:
             self._compiled_metrics.settle()
+        if self._counts_as_one():
+            found.append(CompileMetrics(self))
+        elif self._compiled_metrics is not None:
             found.extend(self._compiled_metrics.all)
         for layer in self._flatten_layers():  # type: ignore[attr-defined]
             for name, value in vars(layer).items():
@@ -156,6 +160,14 @@ class Step:
                     found.append(value)
         found.extend(self._own_metrics)
         return list({id(metric): metric for metric in found}.values())
+
+    def _counts_as_one(self) -> bool:
+        """Whether `compile`'s metrics are one: before their first batch, and for several outputs in own steps."""
+        if self._compiled_metrics is None:
+            return self.compiled and any(self._compile_arguments.get(name) for name in ("metrics", "weighted_metrics"))
+        return not self._compiled_metrics.is_single and (
+            overridden(self, "train_step") or overridden(self, "test_step")
+        )
 
     @property
     def metrics_names(self) -> list[str]:

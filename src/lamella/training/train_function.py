@@ -93,7 +93,7 @@ def _own(model: Any, step: Any) -> Any:
     """A user's `train_step` or `test_step` as a function of (x, y, weight) that keeps what it returns."""
 
     def run(x: Any, y: Any, weight: Any) -> None:
-        pop_added_losses()
+        pop_added_losses(model)
         model._last_logs = step((x, y, weight) if weight is not None else pack_x_y_sample_weight(x, y))
 
     return run
@@ -113,8 +113,8 @@ def _loss_function(model: Any, penalized: bool = True) -> Any:
             for parameter, regularizer in penalties:
                 penalty = whole(regularizer(parameter))
                 total = penalty if total is None else total + penalty
-            for added in pop_added_losses():
-                total = added if total is None else total + added
+            for added in pop_added_losses(model):
+                total = added.sum() if total is None else total + added.sum()
         if total is None:
             gave = "compute_loss() gave no loss" if own is not None else "compile() gave no loss, and no layer adds one"
             raise NotCompiledError(f"There is nothing to train: {gave}.")

@@ -7,11 +7,20 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils import _pytree as pytree
 
 from lamella.errors import ArgumentError
 from lamella.utils.joining import joined, padded, samples_of
+
+
+class Count(int):
+    """A number that can also be read as scripts for TensorFlow read it."""
+
+    def numpy(self) -> np.int64:
+        """The number, as NumPy has it."""
+        return np.int64(self)
 
 
 class Stream:
@@ -48,9 +57,9 @@ class Stream:
             raise TypeError("The number of batches of this stream is not known.")
         return self._length
 
-    def cardinality(self) -> int:
+    def cardinality(self) -> Count:
         """The number of items; -2 if unknown."""
-        return -2 if self._length is None else self._length
+        return Count(-2 if self._length is None else self._length)
 
     def set_epoch(self, epoch: int) -> None:
         """Says which epoch comes next: a resumed run gets the order that it would have had."""
