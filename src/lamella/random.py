@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from lamella.engine.device import default_device
 from lamella.engine.registry import Registry
 from lamella.engine.seed_generator import SeedGenerator, torch_generator
+from lamella.engine.symbolic import on_meta
 from lamella.errors import ArgumentError
 from lamella.ops.base import as_dtype, floatx, recorded, tensor
 
@@ -37,8 +38,7 @@ _random = recorded(Registry("random op", "keras.random"))
 
 def _place() -> torch.device:
     """Where numbers are drawn: nowhere (on meta) while a model's shapes are found."""
-    found = default_device()
-    return torch.device("meta") if torch.empty(0).detach().is_meta else found
+    return torch.device("meta") if on_meta() else default_device()
 
 
 def _float(name: str, dtype: Any) -> torch.dtype:

@@ -45,6 +45,7 @@ class OnMeta(TorchFunctionMode):
     """
 
     suspended = False
+    depth = 0
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -60,11 +61,18 @@ class OnMeta(TorchFunctionMode):
 
     def __enter__(self) -> OnMeta:
         self._before, OnMeta.suspended = OnMeta.suspended, False
+        OnMeta.depth += 1
         return super().__enter__()
 
     def __exit__(self, *exception: Any) -> None:
         OnMeta.suspended = self._before
+        OnMeta.depth -= 1
         super().__exit__(*exception)
+
+
+def on_meta() -> bool:
+    """Whether shapes are being found, so that nothing is to be drawn or counted."""
+    return OnMeta.depth > 0 and not OnMeta.suspended
 
 
 def _keep_value(tensor: torch.Tensor) -> torch.Tensor:
