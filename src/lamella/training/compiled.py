@@ -51,9 +51,11 @@ class CompiledLoss:
         loss: What `compile` was given: one for every output, a list, or a dict by output name.
         weights: The weight of each, likewise.
         names: The names of the outputs.
+        named: Whether they are the model's own. Where it has none, a loss is reported by its own name, if no other
+            has it.
     """
 
-    def __init__(self, loss: Any, weights: Any, names: Sequence[str]) -> None:
+    def __init__(self, loss: Any, weights: Any, names: Sequence[str], named: bool = True) -> None:
         self.names = list(names)
         if isinstance(loss, (list, tuple, Mapping)) and not _is_config(loss):
             chosen = as_list(loss, names, "loss")
@@ -67,7 +69,9 @@ class CompiledLoss:
         else:
             self.weights = as_list(weights, names, "loss_weights")
         self.single = self.losses[0] if len(names) == 1 and self.weights[0] is None else None
-        self.trackers = [metrics_module.Mean(name=f"{name}_loss") for name in names] if len(names) > 1 else []
+        own = [_name_of_loss(each) for each in chosen]
+        shown = own if not named and len(set(own)) == len(own) else names
+        self.trackers = [metrics_module.Mean(name=f"{name}_loss") for name in shown] if len(names) > 1 else []
 
     def __call__(self, y: Any, y_pred: Any, sample_weight: Any = None) -> torch.Tensor:
         """The total loss of a batch."""
@@ -118,13 +122,16 @@ class CompiledMetrics:
         names: The names of the outputs.
         targets: A few targets, to choose which accuracy `"accuracy"` means.
         outputs: The predictions for them.
+        named: Whether the names are the model's own. Where it has none, metrics that have different names keep them.
 
     Attributes:
         patient: Whether batches may wait for others before they are counted: their memory stays as it is, and nobody
             looks at a metric by itself in between.
     """
 
-    def __init__(self, metrics: Any, weighted: Any, names: Sequence[str], targets: Any, outputs: Any) -> None:
+    def __init__(
+        self, metrics: Any, weighted: Any, names: Sequence[str], targets: Any, outputs: Any, named: bool = True
+    ) -> None:
         self.names = list(names)
         y = as_list(targets, names, "y") if targets is not None else [None] * len(names)
         y_pred = as_list(outputs, names, "the output")
@@ -132,6 +139,8 @@ class CompiledMetrics:
         self.weighted = self._resolved(weighted, "weighted_metrics", y, y_pred)
         self.is_single = len(names) == 1
         self.all: list[Metric] = [metric for group in (*self.plain, *self.weighted) for metric in group]
+        if not self.is_single and (named or len({metric.name for metric in self.all}) < len(self.all)):
+            self._name_by_outputs()
         self.patient = False
         self._each_counts = self.is_single and all(counts_rows(metric, y_pred[0]) for metric in self.all)
         self._waiting: list[tuple[torch.Tensor, torch.Tensor]] = []
@@ -144,15 +153,18 @@ class CompiledMetrics:
         else:
             groups = as_list(metrics, self.names, what)
         resolved = []
-        for name, group, target, output in zip(self.names, groups, y, y_pred, strict=True):
+        for group, target, output in zip(groups, y, y_pred, strict=True):
             group = [] if group is None else group if isinstance(group, (list, tuple)) else [group]
             found = [metrics_module.resolve(m, _shape(target), _shape(output)) for m in _flat(group) if m is not None]
-            if len(self.names) > 1:
-                for metric in found:
-                    if not metric.name.startswith(f"{name}_"):
-                        metric.name = f"{name}_{metric.name}"
             resolved.append(found)
         return resolved
+
+    def _name_by_outputs(self) -> None:
+        for groups in (self.plain, self.weighted):
+            for name, group in zip(self.names, groups, strict=True):
+                for metric in group:
+                    if not metric.name.startswith(f"{name}_"):
+                        metric.name = f"{name}_{metric.name}"
 
     def count(self, y: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """As `update`; where `patient`, small batches wait for each other until `settle`, if that changes no number.
@@ -198,6 +210,11 @@ class CompiledMetrics:
 def _may_wait(y: Any, y_pred: Any) -> bool:
     tensors = type(y) is torch.Tensor and type(y_pred) is torch.Tensor
     return tensors and y_pred.ndim == 2 and y_pred.numel() <= _SMALL and not y_pred.requires_grad
+
+
+def _name_of_loss(loss: Any) -> str:
+    """What `compile` was given for an output, by the name that Keras reports it under."""
+    return loss if isinstance(loss, str) else str(getattr(loss, "name", None) or getattr(loss, "__name__", loss))
 
 
 def _is_config(loss: Any) -> bool:

@@ -194,9 +194,9 @@ class Step:
 
     def _losses(self, y_pred: Any) -> CompiledLoss:
         if self._compiled_loss is None:
-            names = _names_of_outputs(self, y_pred)
+            names, named = _names_of_outputs(self, y_pred)
             loss, weights = (self._compile_arguments[name] for name in ("loss", "loss_weights"))
-            self._compiled_loss = CompiledLoss(loss, weights, names)
+            self._compiled_loss = CompiledLoss(loss, weights, names, named)
             for tracker in self._compiled_loss.trackers:
                 tracker.to(device_of(self))  # type: ignore[arg-type]
         return self._compiled_loss
@@ -204,7 +204,8 @@ class Step:
     def _metrics(self, y: Any, y_pred: Any) -> CompiledMetrics:
         if self._compiled_metrics is None:
             plain, weighted = (self._compile_arguments.get(name) for name in ("metrics", "weighted_metrics"))
-            self._compiled_metrics = CompiledMetrics(plain, weighted, _names_of_outputs(self, y_pred), y, y_pred)
+            names, named = _names_of_outputs(self, y_pred)
+            self._compiled_metrics = CompiledMetrics(plain, weighted, names, y, y_pred, named)
         return self._compiled_metrics
 
 
@@ -213,9 +214,12 @@ def overridden(model: Any, method: str) -> bool:
     return getattr(type(model), method) is not getattr(Step, method)
 
 
-def _names_of_outputs(model: Any, y_pred: Any) -> list[str]:
+def _names_of_outputs(model: Any, y_pred: Any) -> tuple[list[str], bool]:
+    """The names of the outputs, and whether the model gave them."""
     if isinstance(y_pred, Mapping):
-        return list(y_pred)
+        return list(y_pred), True
     names = getattr(model, "output_names", None)
     count = len(y_pred) if isinstance(y_pred, (list, tuple)) else 1
-    return list(names) if names and len(names) == count else [f"output_{i}" for i in range(count)]
+    if names and len(names) == count:
+        return list(names), True
+    return [f"output_{i}" for i in range(count)], False
