@@ -500,7 +500,7 @@ def test_every_op_is_in_the_registry():
         (lambda: ops.scan(lambda c, x: (c, x), 0), "`length`"),
         (lambda: ops.rearrange(F34, "a b -> b c"), "does not fit"),
         (lambda: ops.convert_to_tensor([1], sparse=True), "not supported"),
-        (lambda: ops.convert_to_tensor(["a"]), "Cannot make a tensor"),
+        (lambda: ops.convert_to_tensor(["a", 1]), "Cannot make a tensor"),
         (lambda: ops.image.resize(F34, (2, 2)), "rank 3"),
         (lambda: ops.image.resize(floats(3, 4, 1), (0, 2)), "both positive"),
         (lambda: ops.image.pad_images(floats(3, 4, 1), 1), "exactly two of"),

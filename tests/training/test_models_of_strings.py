@@ -221,3 +221,12 @@ def test_what_is_refused():
     ):
         with pytest.raises(kind, match=f"(?s){message}"):
             act()
+
+
+def test_strings_in_place_of_a_tensor():
+    model = reader()
+    for texts in (["good film", "bad"], [["good film"], ["bad"]], np.array(["good film", "bad"])):
+        found = lamella.ops.convert_to_tensor(texts)
+        assert found.shape[0] == 2 and isinstance(found, np.ndarray)
+        np.testing.assert_array_equal(model.predict(found, verbose=0), model.predict(["good film", "bad"], verbose=0))
+    assert lamella.ops.convert_to_tensor([1, 2]).tolist() == [1, 2]

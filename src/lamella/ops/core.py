@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from lamella.engine.strings import as_strings
 from lamella.errors import ArgumentError
 from lamella.ops.base import as_dtype, op, tensor
 
@@ -16,7 +17,7 @@ from lamella.ops.base import as_dtype, op, tensor
 def convert_to_tensor(
     x: Any, dtype: Any = None, sparse: bool | None = None, ragged: bool | None = None
 ) -> torch.Tensor:
-    """`x` as a torch tensor.
+    """`x` as a torch tensor; strings as a NumPy array of them, which models that take strings are called on.
 
     Args:
         x: A number, a list, an array or a tensor (returned as it is where the type is right).
@@ -33,6 +34,9 @@ def convert_to_tensor(
     """
     if sparse or ragged:
         raise ArgumentError("Sparse and ragged tensors are not supported: pad to one shape, and use a mask.")
+    strings = as_strings(x, "x") if dtype in (None, "string") and not isinstance(x, torch.Tensor) else None
+    if strings is not None:
+        return strings  # type: ignore[return-value]
     return tensor(x, None if dtype is None else as_dtype(dtype))
 
 
