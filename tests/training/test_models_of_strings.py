@@ -230,3 +230,13 @@ def test_strings_in_place_of_a_tensor():
         assert found.shape[0] == 2 and isinstance(found, np.ndarray)
         np.testing.assert_array_equal(model.predict(found, verbose=0), model.predict(["good film", "bad"], verbose=0))
     assert lamella.ops.convert_to_tensor([1, 2]).tolist() == [1, 2]
+
+
+def test_the_doctor_and_a_study_look_at_models_of_strings(recwarn):
+    model = reader()
+    watch = lamella.doctor.Doctor()
+    model.fit(TEXTS, Y, epochs=2, verbose=0, validation_split=0.25, callbacks=[watch])
+    of_columns().fit(table(), Y, epochs=2, verbose=0, callbacks=[lamella.doctor.Doctor()])
+    assert not [each for each in recwarn if "doctor" in str(each.message).lower()]
+    found = lamella.study.learning_rates(model, TEXTS, Y, epochs=1)
+    assert len(found.runs) > 1

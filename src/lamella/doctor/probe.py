@@ -12,6 +12,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from lamella import layers
+from lamella.data.arrays import part
 from lamella.doctor.reading import Reading, forget, read, watched_layers
 from lamella.engine.batches import spread
 
@@ -210,18 +211,18 @@ def sample(source: Any, epochs: int = 1, most: int | None = None) -> tuple[Any, 
     if count is None or not hasattr(source, "x"):
         return x, y, weight
     if most is None:
-        features = sum(leaf[:1].numel() for leaf in pytree.tree_leaves(x))
+        features = sum(math.prod(leaf.shape[1:]) for leaf in pytree.tree_leaves(x))
         most = min(max(_SAMPLES[0], int(_SHARE * count * epochs)), _SAMPLES[1])
         most = min(most, max(_FEWEST, _MOST_NUMBERS // features))
     rows = spread(count, most)
     parts = source.x, source.y, source.weight
-    device = pytree.tree_leaves(x)[0].device
 
-    def picked(leaf: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-        return leaf[rows.to(leaf.device)].to(device, like.dtype)
+    def picked(leaf: Any, like: Any) -> Any:
+        found = part(leaf, rows)
+        return found.to(like.device, like.dtype) if isinstance(found, torch.Tensor) else found
 
     found = [
-        part if part is None else pytree.tree_map(picked, part, like)
-        for part, like in zip(parts, (x, y, weight), strict=True)
+        each if each is None else pytree.tree_map(picked, each, like)
+        for each, like in zip(parts, (x, y, weight), strict=True)
     ]
     return found[0], found[1], found[2]
