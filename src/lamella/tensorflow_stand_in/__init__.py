@@ -13,7 +13,9 @@ from lamella import initializers, losses, metrics, optimizers
 from lamella.tensorflow_stand_in import (
     audio,
     data,
+    debugging,
     distribute,
+    errors,
     functions,
     image,
     io,
@@ -25,8 +27,9 @@ from lamella.tensorflow_stand_in import (
     strings,
 )
 from lamella.tensorflow_stand_in.devices import device, names_of_devices
-from lamella.tensorflow_stand_in.gradient_tape import GradientTape
+from lamella.tensorflow_stand_in.gradient_tape import GradientTape, UnconnectedGradients
 from lamella.tensorflow_stand_in.indexed_slices import IndexedSlices
+from lamella.tensorflow_stand_in.modules import Module
 from lamella.tensorflow_stand_in.tensors import (
     Tensor,
     TensorShape,
@@ -109,9 +112,11 @@ def executing_eagerly() -> Any:
 __all__ = [
     "GradientTape",
     "IndexedSlices",
+    "Module",
     "Tensor",
     "TensorShape",
     "TensorSpec",
+    "UnconnectedGradients",
     "Variable",
     "audio",
     "bfloat16",
@@ -125,9 +130,11 @@ __all__ = [
     "constant_initializer",
     "convert_to_tensor",
     "data",
+    "debugging",
     "device",
     "distribute",
     "double",
+    "errors",
     "executing_eagerly",
     "float16",
     "float32",

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from lamella import ops
-from lamella.tensorflow_stand_in import segments
+from lamella.tensorflow_stand_in import custom_gradients, segments
 from lamella.tensorflow_stand_in.tensors import constant, convert_to_tensor, known, sizes, snapshot, without_name
 
 _OTHERS = frozenset(globals())
@@ -23,9 +23,10 @@ _SAME = (
 for _name in _SAME:
     globals()[_name] = without_name(getattr(ops, _name))
 
-custom_gradient = ops.custom_gradient
+custom_gradient = custom_gradients.custom_gradient
 acos, asin, atan, atan2 = (without_name(each) for each in (ops.arccos, ops.arcsin, ops.arctan, ops.arctan2))
 floordiv = without_name(ops.floor_divide)
+is_finite, is_inf, is_nan = without_name(ops.isfinite), without_name(ops.isinf), without_name(ops.isnan)
 pow = without_name(ops.power)
 reduce_all, reduce_any = without_name(ops.all), without_name(ops.any)
 reduce_logsumexp = without_name(ops.logsumexp)
