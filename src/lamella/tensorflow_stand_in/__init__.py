@@ -10,6 +10,7 @@ import torch
 
 import lamella as keras
 from lamella import initializers, losses, metrics, optimizers
+from lamella.engine.dtypes import torch_dtype
 from lamella.tensorflow_stand_in import (
     audio,
     data,
@@ -101,6 +102,16 @@ def _as_text(bytes_or_text: Any, encoding: str = "utf-8") -> str:
     return bytes_or_text if isinstance(bytes_or_text, str) else bytes(bytes_or_text).decode(encoding)
 
 
+as_dtype = torch_dtype
+dtypes = SimpleNamespace(
+    as_dtype=torch_dtype,
+    cast=cast,
+    string=string,
+    **{name: globals()[name] for name in "bool float16 float32 float64 bfloat16 double half".split()},
+    **{name: globals()[name] for name in "int8 int16 int32 int64 uint8 complex64 complex128".split()},
+)
+
+
 compat = SimpleNamespace(as_bytes=_as_bytes, as_str=_as_text, as_text=_as_text)
 
 
@@ -118,6 +129,7 @@ __all__ = [
     "TensorSpec",
     "UnconnectedGradients",
     "Variable",
+    "as_dtype",
     "audio",
     "bfloat16",
     "bool",
@@ -134,6 +146,7 @@ __all__ = [
     "device",
     "distribute",
     "double",
+    "dtypes",
     "errors",
     "executing_eagerly",
     "float16",
