@@ -162,6 +162,38 @@ def test_one_item_of_lists_is_tensors():
     assert batches[0][0].tolist() == [[1], [1]] and batches[0][1]["y"].tolist() == [[2], [2]]
 
 
+def test_what_is_assigned_has_the_shape_of_the_variable():
+    v = tf.Variable([1.0, 2.0])
+    for value in (5.0, [5.0], [[3.0, 4.0]]):
+        with pytest.raises(ShapeError, match="must be equal"):
+            v.assign(value)
+    assert v.assign([3, 4]).tolist() == [3, 4]
+
+
+def test_a_generator_draws_what_its_seed_determines():
+    generator = tf.random.Generator.from_seed(1, alg="philox")
+    first = generator.normal([3])
+    assert not torch.equal(first, generator.normal([3]))
+    a, b = generator.split(2)
+    assert not torch.equal(a.uniform([3]), b.uniform([3]))
+    generator.reset_from_seed(1)
+    assert torch.equal(first, generator.normal([3]))
+    whole = generator.uniform([500], 2, 5, dtype=tf.int32)
+    assert whole.dtype is torch.int32 and sorted(set(whole.tolist())) == [2, 3, 4]
+    assert float(generator.truncated_normal([500], 1.0, 0.5).sub(1).abs().max()) <= 1
+    with pytest.raises(ArgumentError, match="maxval"):
+        generator.uniform([2], dtype=tf.int64)
+    tf.random.set_global_generator(generator)
+    assert tf.random.get_global_generator() is generator
+
+
+@pytest.mark.parametrize("name", ["stateless_normal", "stateless_uniform", "stateless_truncated_normal"])
+def test_what_has_no_state_draws_the_same_for_the_same_seed(name):
+    draw = getattr(tf.random, name)
+    assert torch.equal(draw([3], seed=[1, 2]), draw([3], seed=[1, 2]))
+    assert not torch.equal(draw([3], seed=[1, 2]), draw([3], seed=[2, 1]))
+
+
 BACKWARDS = """
 import lamella.keras_alias
 lamella.keras_alias.install()

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import torch
 
 from lamella.engine.variable import State, Weight, assignable_part
-from lamella.errors import ArgumentError
+from lamella.errors import ArgumentError, ShapeError
 from lamella.keras_names import Variable as KerasVariable
 from lamella.tensorflow_stand_in.tensors import constant
 
@@ -55,6 +55,21 @@ class _ReadAsOfNow:
 
     def __getitem__(self, index: Any) -> torch.Tensor:
         return assignable_part(self, index, super().__getitem__(index).clone())  # type: ignore[misc]
+
+    def assign(self, value: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Puts a value of the same shape in the place of the variable's; TensorFlow's other arguments change nothing.
+
+        Raises:
+            ShapeError: Another shape, which torch would repeat.
+        """
+        found = constant(value)
+        if tuple(found.shape) != tuple(self.shape):  # type: ignore[attr-defined]
+            raise ShapeError(
+                f"The variable has shape {tuple(self.shape)}, "  # type: ignore[attr-defined]
+                f"the value that is assigned {tuple(found.shape)}: they must be equal. `v.assign(tf.fill(v.shape, x))` "
+                "puts one number everywhere."
+            )
+        return super().assign(found)  # type: ignore[misc, no-any-return]
 
     def read_value(self) -> torch.Tensor:
         """The value of now, through which gradients flow."""
