@@ -156,6 +156,11 @@ def test_nothing_is_said_where_it_holds():
     assert tf.debugging.check_numerics([1.0, 2.0], "hm").tolist() == [1, 2]
 
 
+def test_a_function_of_python_that_gives_nothing():
+    called = []
+    assert tf.py_function(lambda: called.append(1), [], ()) == [] and called == [1]
+
+
 def test_one_item_of_lists_is_tensors():
     batches = list(tf.data.Dataset.from_tensors(([1.0], {"y": [2.0]})).repeat(4).batch(2))
     assert len(batches) == 2
@@ -167,6 +172,10 @@ def test_what_is_assigned_has_the_shape_of_the_variable():
     for value in (5.0, [5.0], [[3.0, 4.0]]):
         with pytest.raises(ShapeError, match="must be equal"):
             v.assign(value)
+        with pytest.raises(ShapeError, match="must be equal"):
+            v.assign_add(value)
+        with pytest.raises(ShapeError, match="must be equal"):
+            v.assign_sub(value)
     assert v.assign([3, 4]).tolist() == [3, 4]
 
 

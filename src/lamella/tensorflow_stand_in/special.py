@@ -238,7 +238,7 @@ def numpy_function(
 
 def _as_types(found: Any, types: Any) -> Any:
     if isinstance(types, (list, tuple)):
-        several = found if isinstance(found, (list, tuple)) else [found]
+        several = found if isinstance(found, (list, tuple)) else [found] if types else []
         return [convert_to_tensor(each, kind) for each, kind in zip(several, types, strict=True)]
     return convert_to_tensor(found, None if types == "string" else types)
 

@@ -62,14 +62,25 @@ class _ReadAsOfNow:
         Raises:
             ShapeError: Another shape, which torch would repeat.
         """
-        found = constant(value)
-        if tuple(found.shape) != tuple(self.shape):  # type: ignore[attr-defined]
+        return super().assign(self._of_own_shape(value))  # type: ignore[misc, no-any-return]
+
+    def assign_add(self, value: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Adds a value of the same shape."""
+        return super().assign_add(self._of_own_shape(value))  # type: ignore[misc, no-any-return]
+
+    def assign_sub(self, value: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Subtracts a value of the same shape."""
+        return super().assign_sub(self._of_own_shape(value))  # type: ignore[misc, no-any-return]
+
+    def _of_own_shape(self, value: Any) -> torch.Tensor:
+        found: torch.Tensor = constant(value)
+        own = tuple(self.shape)  # type: ignore[attr-defined]
+        if tuple(found.shape) != own:
             raise ShapeError(
-                f"The variable has shape {tuple(self.shape)}, "  # type: ignore[attr-defined]
-                f"the value that is assigned {tuple(found.shape)}: they must be equal. `v.assign(tf.fill(v.shape, x))` "
-                "puts one number everywhere."
+                f"The variable has shape {own}, the value that is assigned {tuple(found.shape)}: they must be equal. "
+                "`tf.fill(v.shape, x)` is one number everywhere."
             )
-        return super().assign(found)  # type: ignore[misc, no-any-return]
+        return found
 
     def read_value(self) -> torch.Tensor:
         """The value of now, through which gradients flow."""
