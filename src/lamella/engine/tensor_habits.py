@@ -22,12 +22,13 @@ _IN_PLACE = "add sub mul truediv floordiv mod pow and or xor matmul".split()
 
 
 def take_on() -> None:
-    """Lists are operands, `x += y` makes a new tensor, and slices of weights can be assigned."""
+    """Lists are operands, `x += y` makes a new tensor, slices go backwards, those of weights can be assigned."""
     for name in _TAKING_LISTS:
         _wrap(torch.Tensor, f"__{name}__", _also_of_lists)
     for name in _IN_PLACE:
         plain, new = getattr(torch.Tensor, f"__i{name}__", None), getattr(torch.Tensor, f"__{name}__")
         setattr(torch.Tensor, f"__i{name}__", _out_of_place(plain, new))
+    _wrap(torch.Tensor, "__getitem__", _also_backwards)
     for kind in (Weight, State):
         _wrap(kind, "__getitem__", _assignable)
 
@@ -87,6 +88,45 @@ def _out_of_place(plain: Callable[..., Any] | None, new: Callable[..., Any]) -> 
 def _asked_by_a_library() -> bool:
     """Whether the operator stands in torch's or Lamella's own code."""
     return sys._getframe(2).f_globals.get("__name__", "").partition(".")[0] in ("torch", "lamella")
+
+
+def _also_backwards(plain: Callable[..., Any]) -> Callable[..., Any]:
+    """`tensor[::-1]`, which torch refuses."""
+
+    @wraps(plain)
+    def part(self: torch.Tensor, index: Any) -> Any:
+        if type(index) is slice or type(index) is tuple:
+            parts = index if type(index) is tuple else (index,)
+            if any(_goes_back(each) for each in parts):
+                return plain(*_forwards(self, parts))
+        return plain(self, index)
+
+    return part
+
+
+def _goes_back(index: Any) -> bool:
+    return type(index) is slice and index.step is not None and int(index.step) < 0
+
+
+def _forwards(tensor: torch.Tensor, parts: tuple[Any, ...]) -> tuple[torch.Tensor, tuple[Any, ...]]:
+    """The tensor turned round along the axes that are read backwards, and the index that finds the same there."""
+    axis, turned, found = 0, [], []
+    for each in parts:
+        if _goes_back(each):
+            last = tensor.shape[axis] - 1
+            start, stop, step = each.indices(last + 1)
+            turned.append(axis)
+            each = slice(last - start, max(last - stop, last - start), -step)
+        found.append(each)
+        axis += tensor.ndim - sum(map(_axes_taken, parts)) if each is Ellipsis else _axes_taken(each)
+    return tensor.flip(turned), tuple(found)
+
+
+def _axes_taken(index: Any) -> int:
+    """How many axes of a tensor one part of an index is about."""
+    if index is None or index is Ellipsis:
+        return 0
+    return index.ndim if isinstance(index, torch.Tensor) and index.dtype is torch.bool else 1
 
 
 def _assignable(plain: Callable[..., Any]) -> Callable[..., Any]:

@@ -10,10 +10,13 @@ import torch
 
 import lamella as keras
 from lamella import initializers, losses, metrics, optimizers
+from lamella.engine.dtypes import torch_dtype
 from lamella.tensorflow_stand_in import (
     audio,
     data,
+    debugging,
     distribute,
+    errors,
     functions,
     image,
     io,
@@ -25,8 +28,9 @@ from lamella.tensorflow_stand_in import (
     strings,
 )
 from lamella.tensorflow_stand_in.devices import device, names_of_devices
-from lamella.tensorflow_stand_in.gradient_tape import GradientTape
+from lamella.tensorflow_stand_in.gradient_tape import GradientTape, UnconnectedGradients
 from lamella.tensorflow_stand_in.indexed_slices import IndexedSlices
+from lamella.tensorflow_stand_in.modules import Module
 from lamella.tensorflow_stand_in.tensors import (
     Tensor,
     TensorShape,
@@ -98,6 +102,16 @@ def _as_text(bytes_or_text: Any, encoding: str = "utf-8") -> str:
     return bytes_or_text if isinstance(bytes_or_text, str) else bytes(bytes_or_text).decode(encoding)
 
 
+as_dtype = torch_dtype
+dtypes = SimpleNamespace(
+    as_dtype=torch_dtype,
+    cast=cast,
+    string=string,
+    **{name: globals()[name] for name in "bool float16 float32 float64 bfloat16 double half".split()},
+    **{name: globals()[name] for name in "int8 int16 int32 int64 uint8 complex64 complex128".split()},
+)
+
+
 compat = SimpleNamespace(as_bytes=_as_bytes, as_str=_as_text, as_text=_as_text)
 
 
@@ -109,10 +123,13 @@ def executing_eagerly() -> Any:
 __all__ = [
     "GradientTape",
     "IndexedSlices",
+    "Module",
     "Tensor",
     "TensorShape",
     "TensorSpec",
+    "UnconnectedGradients",
     "Variable",
+    "as_dtype",
     "audio",
     "bfloat16",
     "bool",
@@ -125,9 +142,12 @@ __all__ = [
     "constant_initializer",
     "convert_to_tensor",
     "data",
+    "debugging",
     "device",
     "distribute",
     "double",
+    "dtypes",
+    "errors",
     "executing_eagerly",
     "float16",
     "float32",

@@ -42,7 +42,7 @@ class Dataset(metaclass=_IsStream):
     @staticmethod
     def from_tensors(tensors: Any, name: str | None = None) -> Stream:
         """One item: all of it."""
-        item = convert_to_tensor(tensors) if not isinstance(tensors, (tuple, dict)) else tensors
+        item = _typed(tensors, None)
         return Stream(lambda: iter([item]), 1)
 
     @staticmethod

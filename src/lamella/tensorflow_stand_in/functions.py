@@ -6,10 +6,11 @@ import builtins
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 
 from lamella import ops
-from lamella.tensorflow_stand_in import segments
+from lamella.tensorflow_stand_in import custom_gradients, segments, special
 from lamella.tensorflow_stand_in.tensors import constant, convert_to_tensor, known, sizes, snapshot, without_name
 
 _OTHERS = frozenset(globals())
@@ -23,15 +24,21 @@ _SAME = (
 for _name in _SAME:
     globals()[_name] = without_name(getattr(ops, _name))
 
-custom_gradient = ops.custom_gradient
+custom_gradient = custom_gradients.custom_gradient
 acos, asin, atan, atan2 = (without_name(each) for each in (ops.arccos, ops.arcsin, ops.arctan, ops.arctan2))
 floordiv = without_name(ops.floor_divide)
+is_finite, is_inf, is_nan = without_name(ops.isfinite), without_name(ops.isinf), without_name(ops.isnan)
 pow = without_name(ops.power)
 reduce_all, reduce_any = without_name(ops.all), without_name(ops.any)
 reduce_logsumexp = without_name(ops.logsumexp)
 reduce_max, reduce_min, reduce_prod = without_name(ops.max), without_name(ops.min), without_name(ops.prod)
 reduce_std, reduce_variance = without_name(ops.std), without_name(ops.var)
 identity = without_name(ops.copy)
+floormod, realdiv = mod, special.truediv  # type: ignore[name-defined]  # noqa: F821
+softmax, log_softmax, softplus, softsign = (
+    without_name(each) for each in (ops.softmax, ops.log_softmax, ops.softplus, ops.softsign)
+)
+log_sigmoid = without_name(ops.log_sigmoid)
 squared_difference = without_name(lambda x, y: ops.square(ops.subtract(x, y)))
 
 
@@ -206,6 +213,8 @@ def pad(tensor: Any, paddings: Any, mode: str = "CONSTANT", constant_values: Any
 def gather(params: Any, indices: Any, axis: int | None = None, batch_dims: int = 0, name: str | None = None) -> Any:
     """The slices at these places along an axis; with `batch_dims` each of a batch at places of its own."""
     params, indices = convert_to_tensor(params), convert_to_tensor(indices)
+    if isinstance(params, np.ndarray):  # texts
+        return np.take(params, indices.numpy(force=True), axis or 0)
     if batch_dims == 0:
         return ops.take(params, indices, axis=axis or 0)
     rows = [gather(p, i, axis and axis - 1, batch_dims - 1) for p, i in zip(params, indices, strict=True)]
@@ -360,12 +369,13 @@ def function(func: Callable[..., Any] | None = None, **kwargs: Any) -> Any:
     return func if func is not None else lambda each: each
 
 
-for _name in segments.__all__:
-    globals()[_name] = getattr(segments, _name)
+for _room in (segments, special):
+    for _name in _room.__all__:
+        globals()[_name] = getattr(_room, _name)
 
 __all__ = [
     name for name, value in list(globals().items()) if callable(value) and name[0] != "_" and name not in _OTHERS
 ]
 for _name in __all__:
-    if _name not in ("function", "cond", "custom_gradient"):
+    if _name not in ("function", "cond", "case", "switch_case", "custom_gradient"):
         globals()[_name] = known(snapshot(globals()[_name]))

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import Enum
 from typing import Any
 
 import torch
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.utils import _pytree as pytree
 
+from lamella.errors import ShapeError
 from lamella.tensorflow_stand_in.recorded_backward import gradients, is_leaf, now, recorded_since
 
 _running: list[GradientTape] = []
+
+
+class UnconnectedGradients(Enum):
+    """What stands for the gradient of a source that a target does not depend on: None, or zeros."""
+
+    NONE = "none"
+    ZERO = "zero"
 
 
 class GradientTape:
@@ -69,9 +78,10 @@ class GradientTape:
             yield
 
     def reset(self) -> None:
-        """Forgets what was watched."""
+        """Forgets what was recorded and watched: what was computed until now is a constant."""
         self._watched.clear()
         self._used = False
+        self._start = now()
 
     def gradient(
         self, target: Any, sources: Any, output_gradients: Any = None, unconnected_gradients: Any = "none"
@@ -111,6 +121,27 @@ class GradientTape:
             for column, each in zip(columns, wanted, strict=True)
         ]
         return pytree.tree_unflatten(shaped, nesting)
+
+    def batch_jacobian(self, target: torch.Tensor, source: torch.Tensor, **kwargs: Any) -> Any:
+        """For each sample the derivative of its `target` by its `source`: (n, *target.shape[1:], *source.shape[1:]).
+
+        Samples must not depend on each other, which is not checked: what one does to another is summed.
+
+        Raises:
+            ShapeError: Another number of samples in `target` than in `source`.
+        """
+        if not target.ndim or not source.ndim or len(target) != len(source):
+            raise ShapeError(
+                "batch_jacobian: target and source must have the same first axis, that of the samples; "
+                f"got shapes {tuple(target.shape)} and {tuple(source.shape)}."
+            )
+        self._use()
+        flat = target.reshape(len(target), -1)
+        columns = [self._derived([each], [source], [None], keep=True)[0] for each in flat.unbind(1)]
+        found = [torch.zeros_like(source) if each is None else each for each in columns]
+        if not found:
+            return torch.zeros(*target.shape, *source.shape[1:], dtype=source.dtype, device=source.device)
+        return torch.stack(found, 1).reshape(*target.shape, *source.shape[1:])
 
     def _use(self) -> None:
         if self._used and not self.persistent:

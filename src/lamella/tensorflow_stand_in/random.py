@@ -9,10 +9,32 @@ import torch
 from lamella import random as _random
 from lamella.engine.dtypes import torch_dtype
 from lamella.engine.seed_generator import SeedGenerator
+from lamella.tensorflow_stand_in.generators import (
+    Generator,
+    get_global_generator,
+    set_global_generator,
+    stateless_normal,
+    stateless_truncated_normal,
+    stateless_uniform,
+)
 from lamella.tensorflow_stand_in.tensors import convert_to_tensor, sizes
 from lamella.utils import set_random_seed as set_seed
 
-__all__ = ["categorical", "gamma", "normal", "set_seed", "shuffle", "truncated_normal", "uniform"]
+__all__ = [
+    "Generator",
+    "categorical",
+    "gamma",
+    "get_global_generator",
+    "normal",
+    "set_global_generator",
+    "set_seed",
+    "shuffle",
+    "stateless_normal",
+    "stateless_truncated_normal",
+    "stateless_uniform",
+    "truncated_normal",
+    "uniform",
+]
 
 _seeds: dict[int, SeedGenerator] = {}
 

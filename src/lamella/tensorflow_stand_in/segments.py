@@ -1,4 +1,4 @@
-"""`tf.math.unsorted_segment_*`: rows joined by the numbers of the segments that they belong to."""
+"""`tf.math.segment_*`, `unsorted_segment_*`: rows joined by the numbers of the segments that they belong to."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ import torch
 from lamella.tensorflow_stand_in.tensors import convert_to_tensor
 
 __all__ = [
+    "segment_max",
+    "segment_mean",
+    "segment_min",
+    "segment_prod",
+    "segment_sum",
     "unsorted_segment_max",
     "unsorted_segment_mean",
     "unsorted_segment_min",
@@ -55,3 +60,38 @@ def unsorted_segment_max(data: Any, segment_ids: Any, num_segments: Any, name: s
 def unsorted_segment_min(data: Any, segment_ids: Any, num_segments: Any, name: str | None = None) -> torch.Tensor:
     """The smallest of each segment; the highest number of the type where there is none."""
     return _joined(data, segment_ids, num_segments, "amin", _limits(data).max)
+
+
+def segment_sum(data: Any, segment_ids: Any, name: str | None = None) -> torch.Tensor:
+    """The sum of each segment, up to the last one."""
+    return unsorted_segment_sum(data, segment_ids, _count(segment_ids))
+
+
+def segment_mean(data: Any, segment_ids: Any, name: str | None = None) -> torch.Tensor:
+    """The mean of each segment, up to the last one; 0 where there is none."""
+    return unsorted_segment_mean(data, segment_ids, _count(segment_ids))
+
+
+def segment_prod(data: Any, segment_ids: Any, name: str | None = None) -> torch.Tensor:
+    """The product of each segment, up to the last one; 1 where there is none."""
+    return unsorted_segment_prod(data, segment_ids, _count(segment_ids))
+
+
+def segment_max(data: Any, segment_ids: Any, name: str | None = None) -> torch.Tensor:
+    """The largest of each segment, up to the last one; 0 where there is none."""
+    return _zero_where_empty(unsorted_segment_max(data, segment_ids, _count(segment_ids)), segment_ids)
+
+
+def segment_min(data: Any, segment_ids: Any, name: str | None = None) -> torch.Tensor:
+    """The smallest of each segment, up to the last one; 0 where there is none."""
+    return _zero_where_empty(unsorted_segment_min(data, segment_ids, _count(segment_ids)), segment_ids)
+
+
+def _count(segment_ids: Any) -> int:
+    ids = convert_to_tensor(segment_ids)
+    return int(ids.max()) + 1 if ids.numel() else 0
+
+
+def _zero_where_empty(found: torch.Tensor, segment_ids: Any) -> torch.Tensor:
+    rows = torch.bincount(convert_to_tensor(segment_ids).long(), minlength=len(found))
+    return torch.where((rows == 0).reshape(-1, *[1] * (found.ndim - 1)), torch.zeros_like(found), found)

@@ -64,7 +64,8 @@ class TensorSpec(NamedTuple):
 
 @known
 def convert_to_tensor(value: Any, dtype: Any = None, dtype_hint: Any = None, name: str | None = None) -> Any:
-    """A torch tensor of an array or a number; Python's whole numbers become int32, as in TensorFlow."""
+    """A torch tensor of an array or a number; of Python's numbers int32 (int64 where they are too large for it), or
+    complex128, as in TensorFlow."""
     if isinstance(value, (SymbolicTensor, str, bytes)):
         return value
     if isinstance(value, IndexedSlices):
@@ -79,8 +80,13 @@ def convert_to_tensor(value: Any, dtype: Any = None, dtype_hint: Any = None, nam
     if kind is not None and isinstance(value, np.ndarray) and value.dtype.kind == "O":  # a table of mixed columns
         value = value.astype("float64" if kind.is_floating_point else "int64")
     tensor = torch.as_tensor(value, dtype=kind)
-    untyped = dtype is None and not hasattr(value, "dtype") and tensor.dtype is torch.int64
-    return tensor.to(torch.int32) if untyped else tensor
+    if dtype is None and not hasattr(value, "dtype"):
+        if tensor.is_complex():
+            return torch.as_tensor(value, dtype=torch.complex128)
+        if tensor.dtype is torch.int64:
+            small = tensor.to(torch.int32)
+            return small if torch.equal(small.long(), tensor) else tensor
+    return tensor
 
 
 @known

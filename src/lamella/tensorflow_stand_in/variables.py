@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import torch
 
 from lamella.engine.variable import State, Weight, assignable_part
-from lamella.errors import ArgumentError
+from lamella.errors import ArgumentError, ShapeError
 from lamella.keras_names import Variable as KerasVariable
 from lamella.tensorflow_stand_in.tensors import constant
 
@@ -55,6 +55,32 @@ class _ReadAsOfNow:
 
     def __getitem__(self, index: Any) -> torch.Tensor:
         return assignable_part(self, index, super().__getitem__(index).clone())  # type: ignore[misc]
+
+    def assign(self, value: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Puts a value of the same shape in the place of the variable's; TensorFlow's other arguments change nothing.
+
+        Raises:
+            ShapeError: Another shape, which torch would repeat.
+        """
+        return super().assign(self._of_own_shape(value))  # type: ignore[misc, no-any-return]
+
+    def assign_add(self, value: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Adds a value of the same shape."""
+        return super().assign_add(self._of_own_shape(value))  # type: ignore[misc, no-any-return]
+
+    def assign_sub(self, value: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Subtracts a value of the same shape."""
+        return super().assign_sub(self._of_own_shape(value))  # type: ignore[misc, no-any-return]
+
+    def _of_own_shape(self, value: Any) -> torch.Tensor:
+        found: torch.Tensor = constant(value)
+        own = tuple(self.shape)  # type: ignore[attr-defined]
+        if tuple(found.shape) != own:
+            raise ShapeError(
+                f"The variable has shape {own}, the value that is assigned {tuple(found.shape)}: they must be equal. "
+                "`tf.fill(v.shape, x)` is one number everywhere."
+            )
+        return found
 
     def read_value(self) -> torch.Tensor:
         """The value of now, through which gradients flow."""
