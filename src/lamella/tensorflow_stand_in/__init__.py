@@ -23,6 +23,7 @@ from lamella.tensorflow_stand_in import (
     random,
     scattering,
     strings,
+    train,
 )
 from lamella.tensorflow_stand_in.devices import device, names_of_devices
 from lamella.tensorflow_stand_in.gradient_tape import GradientTape
@@ -159,6 +160,7 @@ __all__ = [
     "string",
     "strings",
     "test",
+    "train",
     "uint8",
     "zeros_initializer",
 ]
