@@ -22,7 +22,9 @@ from lamella.tensorflow_stand_in import (
     nn,
     random,
     scattering,
+    signal,
     strings,
+    summary,
     train,
 )
 from lamella.tensorflow_stand_in.devices import device, names_of_devices
@@ -99,6 +101,7 @@ def _as_text(bytes_or_text: Any, encoding: str = "utf-8") -> str:
     return bytes_or_text if isinstance(bytes_or_text, str) else bytes(bytes_or_text).decode(encoding)
 
 
+version = SimpleNamespace(VERSION=__version__)
 compat = SimpleNamespace(as_bytes=_as_bytes, as_str=_as_text, as_text=_as_text)
 
 
@@ -157,11 +160,14 @@ __all__ = [
     "random_normal_initializer",
     "random_uniform_initializer",
     "shape",
+    "signal",
     "string",
     "strings",
+    "summary",
     "test",
     "train",
     "uint8",
+    "version",
     "zeros_initializer",
 ]
 __all__ += functions.__all__ + loops.__all__ + scattering.__all__

@@ -6,6 +6,7 @@ import builtins
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 
 from lamella import ops
@@ -177,7 +178,10 @@ def argsort(
 
 def expand_dims(input: Any, axis: int, name: str | None = None) -> Any:
     """The tensor with a new axis of one."""
-    return ops.expand_dims(convert_to_tensor(input), axis)
+    found = convert_to_tensor(input)
+    if isinstance(found, (str, bytes, np.ndarray)):
+        return np.expand_dims(np.asarray(found, object), axis)
+    return ops.expand_dims(found, axis)
 
 
 def transpose(a: Any, perm: Any = None, conjugate: bool = False, name: str | None = None) -> Any:
@@ -191,9 +195,46 @@ def reverse(tensor: Any, axis: Any, name: str | None = None) -> Any:
     return ops.flip(convert_to_tensor(tensor), axis=sizes(axis))
 
 
+def complex(real: Any, imag: Any, name: str | None = None) -> Any:
+    """Complex numbers of their parts."""
+    return torch.complex(convert_to_tensor(real), convert_to_tensor(imag))
+
+
+def numpy_function(
+    func: Callable[..., Any], inp: Any, Tout: Any, stateful: bool = True, name: str | None = None
+) -> Any:
+    """What a function of NumPy's arrays gives for these tensors, as tensors of the types `Tout` (one, or a list)."""
+    given = [each.detach().cpu().numpy() if isinstance(each, torch.Tensor) else each for each in map(constant, inp)]
+    return _of_types(func(*given), Tout)
+
+
+def py_function(func: Callable[..., Any], inp: Any, Tout: Any, name: str | None = None) -> Any:
+    """What a function gives for these tensors, as tensors of the types `Tout` (one, or a list)."""
+    return _of_types(func(*map(convert_to_tensor, inp)), Tout)
+
+
+def _of_types(found: Any, types: Any) -> Any:
+    if not isinstance(types, (list, tuple)):
+        return constant(found, types)
+    several = found if isinstance(found, (list, tuple)) else [found]
+    return [constant(each, kind) for each, kind in zip(several, types, strict=True)]
+
+
+def real(input: Any, name: str | None = None) -> Any:
+    """The real parts."""
+    return ops.real(convert_to_tensor(input))
+
+
+def imag(input: Any, name: str | None = None) -> Any:
+    """The imaginary parts."""
+    return ops.imag(convert_to_tensor(input))
+
+
 def roll(input: Any, shift: Any, axis: Any, name: str | None = None) -> Any:
     """The tensor moved along an axis; what leaves at one end comes in at the other."""
-    return ops.roll(convert_to_tensor(input), shift, axis=axis)
+    found = convert_to_tensor(input)
+    shifts, axes = sizes(shift), sizes(axis)
+    return ops.roll(found, shifts, axis=axes) if len(axes) > 1 else ops.roll(found, sum(shifts), axis=axes[0])
 
 
 def pad(tensor: Any, paddings: Any, mode: str = "CONSTANT", constant_values: Any = 0, name: str | None = None) -> Any:
