@@ -610,3 +610,20 @@ def test_summaries_are_files_for_tensorboard(tmp_path):
     read = EventAccumulator(str(tmp_path))
     read.Reload()
     assert [(each.step, each.value) for each in read.Scalars("loss")] == [(3, 2.5), (4, 1.5)]
+
+
+def test_stateless_changes_follow_from_their_seed_alone():
+    picture = tf.random.uniform((8, 9, 3))
+    for change in (
+        lambda seed: tf.image.stateless_random_brightness(picture, 0.5, seed),
+        lambda seed: tf.image.stateless_random_contrast(picture, 0.1, 0.9, seed=seed),
+        lambda seed: tf.image.stateless_random_saturation(picture, 0.1, 0.9, seed),
+        lambda seed: tf.image.stateless_random_hue(picture, 0.4, seed),
+        lambda seed: tf.image.stateless_random_crop(picture, (3, 2, 3), seed),
+        lambda seed: tf.random.stateless_normal((4,), seed),
+        lambda seed: tf.random.stateless_uniform((9,), seed, 0, 1000, tf.int32),
+    ):
+        one, again, other = change((1, 2)), change(tf.constant([1, 2])), change((2, 1))
+        assert torch.equal(one, again) and not torch.equal(one, other)
+    assert tf.image.stateless_random_crop(picture, (3, 2, 3), (5, 6)).shape == (3, 2, 3)
+    assert tf.random.stateless_uniform((500,), (1, 1), -2.0, 3.0).amin() >= -2

@@ -9,7 +9,7 @@ import torch
 from lamella import ops
 from lamella.errors import ShapeError
 from lamella.tensorflow_stand_in.io import decode_bmp, decode_gif, decode_image, decode_jpeg, decode_png
-from lamella.tensorflow_stand_in.random import uniform
+from lamella.tensorflow_stand_in.random import stateless_uniform, uniform
 from lamella.tensorflow_stand_in.tensors import convert_to_tensor, sizes
 
 __all__ = [
@@ -45,6 +45,11 @@ __all__ = [
     "rgb_to_grayscale",
     "rot90",
     "sobel_edges",
+    "stateless_random_brightness",
+    "stateless_random_contrast",
+    "stateless_random_crop",
+    "stateless_random_hue",
+    "stateless_random_saturation",
     "total_variation",
     "transpose",
 ]
@@ -271,6 +276,42 @@ def random_saturation(image: Any, lower: float, upper: float, seed: int | None =
 def random_hue(image: Any, max_delta: float, seed: int | None = None) -> Any:
     """`adjust_hue` by a random number of at most `max_delta`."""
     return adjust_hue(image, uniform((), -max_delta, max_delta, seed=seed))
+
+
+def _drawn(seed: Any, low: float, high: float) -> float:
+    """A number between two that follows from the seed alone."""
+    return float(stateless_uniform((), seed, low, high))
+
+
+def stateless_random_brightness(image: Any, max_delta: float, seed: Any) -> Any:
+    """`adjust_brightness` by a number of at most `max_delta`, which follows from the seed (two whole numbers)."""
+    return adjust_brightness(image, _drawn(seed, -max_delta, max_delta))
+
+
+def stateless_random_contrast(image: Any, lower: float, upper: float, seed: Any) -> Any:
+    """`adjust_contrast` by a factor that follows from the seed (two whole numbers)."""
+    return adjust_contrast(image, _drawn(seed, lower, upper))
+
+
+def stateless_random_saturation(image: Any, lower: float, upper: float, seed: Any) -> Any:
+    """`adjust_saturation` by a factor that follows from the seed (two whole numbers)."""
+    return adjust_saturation(image, _drawn(seed, lower, upper))
+
+
+def stateless_random_hue(image: Any, max_delta: float, seed: Any) -> Any:
+    """`adjust_hue` by a number of at most `max_delta`, which follows from the seed (two whole numbers)."""
+    return adjust_hue(image, _drawn(seed, -max_delta, max_delta))
+
+
+def stateless_random_crop(value: Any, size: Any, seed: Any, name: str | None = None) -> Any:
+    """A part of this size (of all axes), from a place that follows from the seed (two whole numbers)."""
+    value, wanted = convert_to_tensor(value), sizes(size)
+    shares = stateless_uniform((len(wanted),), seed).tolist()
+    for axis, (whole, part, share) in enumerate(zip(value.shape, wanted, shares, strict=True)):
+        if part > whole:
+            raise ShapeError(f"stateless_random_crop: {wanted} is larger than the picture, {tuple(value.shape)}.")
+        value = value.narrow(axis, int(share * (whole - part + 1)), part)
+    return value
 
 
 def total_variation(images: Any, name: str | None = None) -> Any:

@@ -12,7 +12,17 @@ from lamella.engine.seed_generator import SeedGenerator
 from lamella.tensorflow_stand_in.tensors import convert_to_tensor, sizes
 from lamella.utils import set_random_seed as set_seed
 
-__all__ = ["categorical", "gamma", "normal", "set_seed", "shuffle", "truncated_normal", "uniform"]
+__all__ = [
+    "categorical",
+    "gamma",
+    "normal",
+    "set_seed",
+    "shuffle",
+    "stateless_normal",
+    "stateless_uniform",
+    "truncated_normal",
+    "uniform",
+]
 
 _seeds: dict[int, SeedGenerator] = {}
 
@@ -85,3 +95,31 @@ def categorical(
 def shuffle(value: Any, seed: int | None = None, name: str | None = None) -> Any:
     """The rows in a random order."""
     return _random.shuffle(convert_to_tensor(value), axis=0, seed=_drawn_by(seed))
+
+
+def _generator(seed: Any) -> torch.Generator:
+    first, second = (int(each) for each in convert_to_tensor(seed).reshape(-1).tolist())
+    return torch.Generator().manual_seed(hash((first, second)) % 2**63)
+
+
+def stateless_uniform(
+    shape: Any, seed: Any, minval: Any = 0, maxval: Any = None, dtype: Any = torch.float32, name: str | None = None
+) -> torch.Tensor:
+    """`uniform` that gives the same numbers for the same seed (two whole numbers); not those of TensorFlow.
+
+    Example:
+        >>> bool((stateless_uniform((3,), (1, 2)) == stateless_uniform((3,), (1, 2))).all())
+        True
+    """
+    kind, drawn = torch_dtype(dtype), _generator(seed)
+    if not kind.is_floating_point:
+        return torch.randint(int(minval), int(maxval), sizes(shape), generator=drawn, dtype=kind)
+    top = 1 if maxval is None else maxval
+    return torch.rand(sizes(shape), generator=drawn, dtype=kind) * (top - minval) + minval
+
+
+def stateless_normal(
+    shape: Any, seed: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = torch.float32, name: str | None = None
+) -> torch.Tensor:
+    """`normal` that gives the same numbers for the same seed (two whole numbers); not those of TensorFlow."""
+    return torch.randn(sizes(shape), generator=_generator(seed), dtype=torch_dtype(dtype)) * stddev + mean
