@@ -93,8 +93,9 @@ class Dataset(metaclass=_IsStream):
 
     @staticmethod
     def zip(*datasets: Any, **kwargs: Any) -> Stream:
-        """Tuples of one item of each data set, as long as all have one."""
+        """Tuples of one item of each data set, as long as all have one; data sets may lie in tuples themselves."""
         streams = datasets[0] if len(datasets) == 1 and isinstance(datasets[0], (tuple, list)) else datasets
+        streams = [Dataset.zip(*each) if isinstance(each, (tuple, list)) else each for each in streams]
         lengths = [stream.cardinality() for stream in streams]
         known = min((n for n in lengths if n >= 0), default=None) if UNKNOWN_CARDINALITY not in lengths else None
         return Stream(lambda: zip(*streams, strict=False), known)
