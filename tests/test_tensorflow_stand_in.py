@@ -560,3 +560,70 @@ def test_segments_in_a_functional_model():
     model = lamella.Model(inputs, Joined()(inputs))
     assert model.output_shape == (None, 2)
     assert model(torch.tensor([[1.0, 2.0, 4.0, 8.0]])).tolist() == [[9.0, 2.0]]
+
+
+# Tables, summaries, numbers for a model's inputs
+
+
+def test_csv_files_as_batches_of_columns(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text('n,big,x,word,y\n1,3000000000,1.5,"a,b",0\n,2,,c,1\n3,1,2.0,,1\n', encoding="utf-8")
+    make = tf.data.experimental.make_csv_dataset
+    [(columns, label)] = make(str(path), 3, label_name="y", num_epochs=1, shuffle=False)
+    assert columns["n"].tolist() == [1, 0, 3] and columns["n"].dtype is torch.int32
+    assert columns["big"].dtype is torch.int64 and columns["x"].dtype is torch.float32
+    assert columns["word"].tolist() == ["a,b", "c", ""] and label.tolist() == [0, 1, 1]
+    some = next(iter(make([str(path)], 2, select_columns=["x", "n"], column_defaults=[7, 0.5], shuffle=False)))
+    assert list(some) == ["n", "x"] and some["n"].tolist() == [1, 7] and some["x"].tolist() == [1.5, 0.5]
+    endless = make(str(path), 2, select_columns=["y"], shuffle=False)
+    assert [b["y"].tolist() for b in endless.take(3)] == [[0, 1], [1, 0], [1, 1]]
+    with pytest.raises(ArgumentError, match="no column 'z'"):
+        make(str(path), 2, label_name="z")
+    with pytest.raises(ArgumentError, match="no file fits"):
+        make(str(tmp_path / "no.csv"), 2)
+
+
+def test_csv_files_row_by_row(tmp_path):
+    import gzip
+
+    path = tmp_path / "t.csv.gz"
+    path.write_bytes(gzip.compress(b"a,b,c\n1,x,2.5\n,y,3\n"))
+    rows = tf.data.experimental.CsvDataset(str(path), [9, 0.0], "GZIP", header=True, select_cols=[0, 2])
+    assert [(int(a), float(c)) for a, c in rows] == [(1, 2.5), (9, 3.0)]
+    with pytest.raises(DataError, match="a row of 3 fields"):
+        list(tf.data.experimental.CsvDataset(str(path), [9], "GZIP"))
+
+
+def test_summaries_are_files_for_tensorboard(tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    assert tf.summary.scalar("loss", 1.0, step=0) is False
+    writer = tf.summary.create_file_writer(tmp_path)
+    with writer.as_default():
+        tf.summary.scalar("loss", tf.constant(2.5), step=tf.constant(3))
+        with pytest.raises(ArgumentError, match="no step"):
+            tf.summary.scalar("loss", 1.0)
+    with writer.as_default(step=4):
+        tf.summary.scalar("loss", 1.5)
+    writer.close()
+    read = EventAccumulator(str(tmp_path))
+    read.Reload()
+    assert [(each.step, each.value) for each in read.Scalars("loss")] == [(3, 2.5), (4, 1.5)]
+
+
+def test_stateless_changes_follow_from_their_seed_alone():
+    picture = tf.random.uniform((8, 9, 3))
+    for change in (
+        lambda seed: tf.image.stateless_random_brightness(picture, 0.5, seed),
+        lambda seed: tf.image.stateless_random_contrast(picture, 0.1, 0.9, seed=seed),
+        lambda seed: tf.image.stateless_random_saturation(picture, 0.1, 0.9, seed),
+        lambda seed: tf.image.stateless_random_hue(picture, 0.4, seed),
+        lambda seed: tf.image.stateless_random_crop(picture, (3, 2, 3), seed),
+        lambda seed: tf.random.stateless_normal((4,), seed),
+        lambda seed: tf.random.stateless_uniform((9,), seed, 0, 1000, tf.int32),
+    ):
+        one, again, other = change((1, 2)), change(tf.constant([1, 2])), change((2, 1))
+        assert torch.equal(one, again) and not torch.equal(one, other)
+    assert tf.image.stateless_random_crop(picture, (3, 2, 3), (5, 6)).shape == (3, 2, 3)
+    assert tf.random.stateless_uniform((500,), (1, 1), -2.0, 3.0).amin() >= -2

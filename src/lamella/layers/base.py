@@ -90,6 +90,9 @@ class Layer(nn.Module):
         object.__setattr__(layer, "_init_arguments", (args, kwargs))  # for get_config
         return layer
 
+    when_built: Callable[[Any], None] | None = None
+    """What is called once, when the weights exist: values that were read before wait for them."""
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "build" in vars(cls) and not hasattr(vars(cls)["build"], "marks_itself"):
@@ -470,6 +473,8 @@ class Layer(nn.Module):
     def _mark_built(self) -> None:
         self.built = True
         self._settle()
+        if self.when_built is not None:
+            self.when_built(self)
 
     def _can_be_quick(self) -> bool:
         """Whether a call on one plain tensor may go straight to `call`."""

@@ -61,6 +61,9 @@ class Optimizer:
         tensor([0.5000])
     """
 
+    when_built: Callable[[Any], None] | None = None
+    """What is called once, when the slots exist: values that were read before wait for them."""
+
     def __init__(
         self,
         learning_rate: Any = 0.01,
@@ -170,6 +173,8 @@ class Optimizer:
         self._spread = any(hasattr(weight, "to_local") for weight in self._weights)
         self._find_undecayed()
         self.built = True
+        if self.when_built is not None:
+            self.when_built(self)
 
     def add_variable_from_reference(
         self, reference_variable: torch.Tensor, name: str | None = None, initializer: str = "zeros"

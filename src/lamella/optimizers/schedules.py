@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import torch
 
 from lamella.engine import registry as _names
 from lamella.engine.registry import Registry
@@ -44,6 +47,18 @@ def _positive(schedule: LearningRateSchedule, name: str, value: float) -> None:
         raise ArgumentError(f"{type(schedule).__name__}: `{name}` must be positive; got {value}.")
 
 
+def _of_each(call: Callable[[Any, Any], float]) -> Callable[[Any, Any], Any]:
+    """A schedule's `__call__` that answers for many steps (an array or a tensor) with a tensor: for a plot, say."""
+
+    @functools.wraps(call)
+    def called(self: Any, step: Any) -> Any:
+        if not getattr(step, "ndim", 0):
+            return call(self, step)
+        return torch.tensor([call(self, each) for each in step.reshape(-1).tolist()]).reshape(tuple(step.shape))
+
+    return called
+
+
 @registry.register()
 class ExponentialDecay(LearningRateSchedule):
     """initial * decay_rate^(step / decay_steps); in steps with `staircase`.
@@ -68,6 +83,7 @@ class ExponentialDecay(LearningRateSchedule):
         self.staircase = staircase
         self.name = name
 
+    @_of_each
     def __call__(self, step: Any) -> float:
         p = float(step) / self.decay_steps
         return self.initial_learning_rate * self.decay_rate ** (math.floor(p) if self.staircase else p)
@@ -97,6 +113,7 @@ class InverseTimeDecay(LearningRateSchedule):
         self.staircase = staircase
         self.name = name
 
+    @_of_each
     def __call__(self, step: Any) -> float:
         p = float(step) / self.decay_steps
         return self.initial_learning_rate / (1 + self.decay_rate * (math.floor(p) if self.staircase else p))
@@ -122,6 +139,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
         self.values = list(values)
         self.name = name
 
+    @_of_each
     def __call__(self, step: Any) -> float:
         for boundary, value in zip(self.boundaries, self.values, strict=False):
             if float(step) <= boundary:
@@ -155,6 +173,7 @@ class PolynomialDecay(LearningRateSchedule):
         self.cycle = cycle
         self.name = name
 
+    @_of_each
     def __call__(self, step: Any) -> float:
         step, steps = float(step), float(self.decay_steps)
         if self.cycle:
@@ -203,6 +222,7 @@ class CosineDecay(LearningRateSchedule):
         self.warmup_steps = warmup_steps
         self.warmup_target = warmup_target
 
+    @_of_each
     def __call__(self, step: Any) -> float:
         step = float(step)
         if self.warmup_target is None:
@@ -245,6 +265,7 @@ class CosineDecayRestarts(LearningRateSchedule):
         self.alpha = alpha
         self.name = name
 
+    @_of_each
     def __call__(self, step: Any) -> float:
         done, length, height = float(step), float(self.first_decay_steps), 1.0
         if self.t_mul == 1.0:

@@ -25,7 +25,10 @@ from lamella.tensorflow_stand_in import (
     nn,
     random,
     scattering,
+    signal,
     strings,
+    summary,
+    train,
 )
 from lamella.tensorflow_stand_in.devices import device, names_of_devices
 from lamella.tensorflow_stand_in.gradient_tape import GradientTape, UnconnectedGradients
@@ -112,6 +115,7 @@ dtypes = SimpleNamespace(
 )
 
 
+version = SimpleNamespace(VERSION=__version__)
 compat = SimpleNamespace(as_bytes=_as_bytes, as_str=_as_text, as_text=_as_text)
 
 
@@ -176,10 +180,14 @@ __all__ = [
     "random_normal_initializer",
     "random_uniform_initializer",
     "shape",
+    "signal",
     "string",
     "strings",
+    "summary",
     "test",
+    "train",
     "uint8",
+    "version",
     "zeros_initializer",
 ]
 __all__ += functions.__all__ + loops.__all__ + scattering.__all__

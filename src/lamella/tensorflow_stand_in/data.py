@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Callable, Iterator
+import itertools
+import random
+from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import torch
 
 from lamella.errors import ArgumentError
+from lamella.tensorflow_stand_in.csv_data import CsvDataset, make_csv_dataset
 from lamella.tensorflow_stand_in.tensors import TensorSpec, constant, convert_to_tensor
 from lamella.utils.slices import Slices
 from lamella.utils.stream import Stream
@@ -19,8 +22,16 @@ __all__ = ["AUTOTUNE", "INFINITE_CARDINALITY", "UNKNOWN_CARDINALITY", "Dataset",
 AUTOTUNE = INFINITE_CARDINALITY = -1
 UNKNOWN_CARDINALITY = -2
 experimental = SimpleNamespace(
-    AUTOTUNE=AUTOTUNE, cardinality=lambda dataset: convert_to_tensor(dataset.cardinality(), torch.int64)
+    AUTOTUNE=AUTOTUNE,
+    cardinality=lambda dataset: convert_to_tensor(dataset.cardinality(), torch.int64),
+    Counter=lambda start=0, step=1, **kwargs: Stream(lambda: map(_long, itertools.count(start, step))),
+    CsvDataset=CsvDataset,
+    make_csv_dataset=make_csv_dataset,
 )
+
+
+def _long(number: int) -> torch.Tensor:
+    return torch.tensor(number, dtype=torch.int64)
 
 
 class _IsStream(type):
@@ -82,11 +93,47 @@ class Dataset(metaclass=_IsStream):
 
     @staticmethod
     def zip(*datasets: Any, **kwargs: Any) -> Stream:
-        """Tuples of one item of each data set, as long as all have one."""
+        """Tuples of one item of each data set, as long as all have one; data sets may lie in tuples themselves."""
         streams = datasets[0] if len(datasets) == 1 and isinstance(datasets[0], (tuple, list)) else datasets
+        streams = [Dataset.zip(*each) if isinstance(each, (tuple, list)) else each for each in streams]
         lengths = [stream.cardinality() for stream in streams]
         known = min((n for n in lengths if n >= 0), default=None) if UNKNOWN_CARDINALITY not in lengths else None
         return Stream(lambda: zip(*streams, strict=False), known)
+
+    @staticmethod
+    def sample_from_datasets(
+        datasets: Sequence[Stream],
+        weights: Any = None,
+        seed: int | None = None,
+        stop_on_empty_dataset: bool = False,
+        **kwargs: Any,
+    ) -> Stream:
+        """Items of data sets of which each is drawn at random, by its weight.
+
+        Args:
+            datasets: The data sets.
+            weights: How often each is drawn; all alike by default.
+            seed: Of the drawing.
+            stop_on_empty_dataset: Whether the first that is at its end ends it all.
+            **kwargs: tf.data's further arguments: they change nothing here.
+        """
+        shares = [1.0] * len(datasets) if weights is None else [float(each) for each in weights]
+        if len(shares) != len(datasets):
+            raise ArgumentError(f"sample_from_datasets: {len(datasets)} data sets, but {len(shares)} weights.")
+
+        def items() -> Iterator[Any]:
+            draw = random.Random(int(torch.randint(2**31, ())) if seed is None else seed)
+            going = {i: iter(dataset) for i, dataset in enumerate(datasets) if shares[i] > 0}
+            while going:
+                i = draw.choices(list(going), [shares[each] for each in going])[0]
+                try:
+                    yield next(going[i])
+                except StopIteration:
+                    if stop_on_empty_dataset:
+                        return
+                    del going[i]
+
+        return Stream(items)
 
     @staticmethod
     def list_files(file_pattern: Any, shuffle: bool = True, seed: int | None = None, **kwargs: Any) -> Stream:

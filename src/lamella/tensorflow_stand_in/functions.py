@@ -184,7 +184,10 @@ def argsort(
 
 def expand_dims(input: Any, axis: int, name: str | None = None) -> Any:
     """The tensor with a new axis of one."""
-    return ops.expand_dims(convert_to_tensor(input), axis)
+    found = convert_to_tensor(input)
+    if isinstance(found, (str, bytes, np.ndarray)):
+        return np.expand_dims(np.asarray(found, object), axis)
+    return ops.expand_dims(found, axis)
 
 
 def transpose(a: Any, perm: Any = None, conjugate: bool = False, name: str | None = None) -> Any:
@@ -198,9 +201,16 @@ def reverse(tensor: Any, axis: Any, name: str | None = None) -> Any:
     return ops.flip(convert_to_tensor(tensor), axis=sizes(axis))
 
 
+def complex(real: Any, imag: Any, name: str | None = None) -> Any:
+    """Complex numbers of their parts."""
+    return torch.complex(convert_to_tensor(real), convert_to_tensor(imag))
+
+
 def roll(input: Any, shift: Any, axis: Any, name: str | None = None) -> Any:
     """The tensor moved along an axis; what leaves at one end comes in at the other."""
-    return ops.roll(convert_to_tensor(input), shift, axis=axis)
+    found = convert_to_tensor(input)
+    shifts, axes = sizes(shift), sizes(axis)
+    return ops.roll(found, shifts, axis=axes) if len(axes) > 1 else ops.roll(found, sum(shifts), axis=axes[0])
 
 
 def pad(tensor: Any, paddings: Any, mode: str = "CONSTANT", constant_values: Any = 0, name: str | None = None) -> Any:

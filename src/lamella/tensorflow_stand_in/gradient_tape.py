@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch.autograd.graph import GradientEdge, get_gradient_edge
@@ -47,9 +48,13 @@ class GradientTape:
         self._constants: list[torch.Tensor] = []  # which need a gradient only for this tape
         self._used = False
         self._start = 0
+        self._beside: WeakSet[GradientTape] = WeakSet()  # tapes that recorded the same operations
 
     def __enter__(self) -> GradientTape:
         self._start = self._start or now()
+        for tape in _running:
+            tape._beside.add(self)
+            self._beside.add(tape)
         self._records = torch.enable_grad()
         self._records.__enter__()
         _running.append(self)
@@ -170,7 +175,8 @@ class GradientTape:
     ) -> list[Any]:
         """The gradients that come along the edges, through what was recorded since the tape began."""
         again = bool(_running)  # an outer tape differentiates the gradients
-        keep = keep or self.persistent or again
+        still_needed = any(tape.persistent or not tape._used for tape in self._beside)
+        keep = keep or self.persistent or again or still_needed
         if again and given[0][0].device.type != "cpu":
             for tape in _running:  # operations of a device's own thread are numbered apart: these tapes take in all
                 tape._start = 0

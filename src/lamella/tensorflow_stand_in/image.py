@@ -9,10 +9,11 @@ import torch
 from lamella import ops
 from lamella.errors import ShapeError
 from lamella.tensorflow_stand_in.io import decode_bmp, decode_gif, decode_image, decode_jpeg, decode_png
-from lamella.tensorflow_stand_in.random import uniform
+from lamella.tensorflow_stand_in.random import stateless_uniform, uniform
 from lamella.tensorflow_stand_in.tensors import convert_to_tensor, sizes
 
 __all__ = [
+    "ResizeMethod",
     "adjust_brightness",
     "adjust_contrast",
     "adjust_hue",
@@ -43,8 +44,28 @@ __all__ = [
     "resize_with_pad",
     "rgb_to_grayscale",
     "rot90",
+    "sobel_edges",
+    "stateless_random_brightness",
+    "stateless_random_contrast",
+    "stateless_random_crop",
+    "stateless_random_hue",
+    "stateless_random_saturation",
+    "total_variation",
     "transpose",
 ]
+
+
+class ResizeMethod:
+    """The names of the ways to resize."""
+
+    AREA = "area"
+    BICUBIC = "bicubic"
+    BILINEAR = "bilinear"
+    GAUSSIAN = "gaussian"
+    LANCZOS3 = "lanczos3"
+    LANCZOS5 = "lanczos5"
+    MITCHELLCUBIC = "mitchellcubic"
+    NEAREST_NEIGHBOR = "nearest"
 
 
 def extract_patches(
@@ -255,6 +276,61 @@ def random_saturation(image: Any, lower: float, upper: float, seed: int | None =
 def random_hue(image: Any, max_delta: float, seed: int | None = None) -> Any:
     """`adjust_hue` by a random number of at most `max_delta`."""
     return adjust_hue(image, uniform((), -max_delta, max_delta, seed=seed))
+
+
+def _drawn(seed: Any, low: float, high: float) -> float:
+    """A number between two that follows from the seed alone."""
+    return float(stateless_uniform((), seed, low, high))
+
+
+def stateless_random_brightness(image: Any, max_delta: float, seed: Any) -> Any:
+    """`adjust_brightness` by a number of at most `max_delta`, which follows from the seed (two whole numbers)."""
+    return adjust_brightness(image, _drawn(seed, -max_delta, max_delta))
+
+
+def stateless_random_contrast(image: Any, lower: float, upper: float, seed: Any) -> Any:
+    """`adjust_contrast` by a factor that follows from the seed (two whole numbers)."""
+    return adjust_contrast(image, _drawn(seed, lower, upper))
+
+
+def stateless_random_saturation(image: Any, lower: float, upper: float, seed: Any) -> Any:
+    """`adjust_saturation` by a factor that follows from the seed (two whole numbers)."""
+    return adjust_saturation(image, _drawn(seed, lower, upper))
+
+
+def stateless_random_hue(image: Any, max_delta: float, seed: Any) -> Any:
+    """`adjust_hue` by a number of at most `max_delta`, which follows from the seed (two whole numbers)."""
+    return adjust_hue(image, _drawn(seed, -max_delta, max_delta))
+
+
+def stateless_random_crop(value: Any, size: Any, seed: Any, name: str | None = None) -> Any:
+    """A part of this size (of all axes), from a place that follows from the seed (two whole numbers)."""
+    value, wanted = convert_to_tensor(value), sizes(size)
+    shares = stateless_uniform((len(wanted),), seed).tolist()
+    for axis, (whole, part, share) in enumerate(zip(value.shape, wanted, shares, strict=True)):
+        if part > whole:
+            raise ShapeError(f"stateless_random_crop: {wanted} is larger than the picture, {tuple(value.shape)}.")
+        value = value.narrow(axis, int(share * (whole - part + 1)), part)
+    return value
+
+
+def total_variation(images: Any, name: str | None = None) -> Any:
+    """How much neighbouring pixels differ, summed for each picture (a number for one picture)."""
+    images = convert_to_tensor(images)
+    axes = (-3, -2, -1)
+    down, across = images[..., 1:, :, :] - images[..., :-1, :, :], images[..., 1:, :] - images[..., :-1, :]
+    return down.abs().sum(dim=axes) + across.abs().sum(dim=axes)
+
+
+def sobel_edges(image: Any) -> Any:
+    """How pictures (batch, height, width, channels) change downwards and across: a last axis of those two."""
+    image = convert_to_tensor(image)
+    batch, height, width, channels = image.shape
+    down = torch.tensor([[-1, -2, -1], [0, 0, 0], [1, 2, 1]], dtype=image.dtype, device=image.device)
+    filters = torch.stack([down, down.T])[:, None]
+    planes = image.movedim(-1, 1).reshape(batch * channels, 1, height, width)
+    edges = torch.nn.functional.conv2d(torch.nn.functional.pad(planes, (1, 1, 1, 1), mode="reflect"), filters)
+    return edges.reshape(batch, channels, 2, height, width).permute(0, 3, 4, 1, 2)
 
 
 def rgb_to_grayscale(images: Any, name: str | None = None) -> Any:

@@ -107,12 +107,12 @@ def decode_csv(
         counts = sorted({len(row) for row in rows})
         raise DataError(f"decode_csv: there are {len(record_defaults)} defaults, but lines of {counts} fields.")
     columns = zip(*rows, strict=True)
-    fields = [_field(column, default, na_value) for column, default in zip(columns, record_defaults, strict=True)]
+    fields = [field_values(column, default, na_value) for column, default in zip(columns, record_defaults, strict=True)]
     return [field[0] for field in fields] if single else fields
 
 
-def _field(texts: Sequence[str], default: Any, na_value: str) -> Any:
-    """The values of one field, in the type of its default."""
+def field_values(texts: Sequence[str], default: Any, na_value: str) -> Any:
+    """The values of one field of several rows, in the type of its default."""
     default = default if isinstance(default, (torch.Tensor, torch.dtype)) else constant(default)
     kind = default if isinstance(default, torch.dtype) else getattr(default, "dtype", None)
     rest = [] if isinstance(default, torch.dtype) else np.asarray(default).reshape(-1).tolist()

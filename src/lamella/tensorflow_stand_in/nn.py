@@ -15,6 +15,7 @@ __all__ = [
     "avg_pool",
     "avg_pool2d",
     "bias_add",
+    "compute_average_loss",
     "conv2d",
     "dropout",
     "elu",
@@ -29,6 +30,7 @@ __all__ = [
     "moments",
     "relu",
     "relu6",
+    "scale_regularization_loss",
     "selu",
     "sigmoid",
     "sigmoid_cross_entropy_with_logits",
@@ -96,6 +98,21 @@ def l2_loss(t: Any, name: str | None = None) -> Any:
 def moments(x: Any, axes: Any, shift: Any = None, keepdims: bool = False, name: str | None = None) -> Any:
     """The mean and the variance along the axes."""
     return ops.moments(convert_to_tensor(x), axes, keepdims=keepdims)
+
+
+def compute_average_loss(
+    per_example_loss: Any, sample_weight: Any = None, global_batch_size: Any = None, name: str | None = None
+) -> Any:
+    """The sum of the samples' losses over the size of the whole batch (this one's by default)."""
+    losses = convert_to_tensor(per_example_loss)
+    if sample_weight is not None:
+        losses = losses * ops.cast(convert_to_tensor(sample_weight), losses.dtype)
+    return losses.sum() / (losses.shape[0] if global_batch_size is None else global_batch_size)
+
+
+def scale_regularization_loss(regularization_loss: Any) -> Any:
+    """This device's part of a loss that is not of samples: all of it, for there is one device."""
+    return reduce_sum(regularization_loss)
 
 
 def embedding_lookup(params: Any, ids: Any, max_norm: Any = None, name: str | None = None) -> Any:

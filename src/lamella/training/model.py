@@ -145,6 +145,8 @@ class Model(Trainer, Layer):
         ]
 
     def _fitted(self, x: Any, wanted: SymbolicTensor, dtype: torch.dtype) -> Any:
+        if dtype is not STRING and not isinstance(x, torch.Tensor) and _is_numbers(x):
+            x = torch.as_tensor(np.array(x), device=self._device())
         if dtype is STRING or not isinstance(x, torch.Tensor):
             x = self._strings(x, wanted)
         elif x.dtype is not dtype:
@@ -167,13 +169,21 @@ class Model(Trainer, Layer):
         found = None if isinstance(x, torch.Tensor) else as_strings(x, f"Model {self.name!r}: input {wanted.name!r}")
         if found is not None and wanted.dtype is STRING:
             return found
-        wants, given = ("strings", "numbers") if found is None else ("numbers", "strings")
-        mend = (
-            "Give an array or a list of strings."
-            if found is None
-            else "Begin the model with Input(..., dtype='string') and a layer that makes numbers of them, such as "
-            "TextVectorization for texts or StringLookup for categories."
-        )
+        if wanted.dtype is STRING:
+            wants, given, mend = "strings", "numbers", "Give an array or a list of strings."
+        elif found is None:
+            wants, given, mend = (
+                "numbers",
+                f"a {type(x).__name__}",
+                "Give a tensor or an array with an axis of samples.",
+            )
+        else:
+            wants, given, mend = (
+                "numbers",
+                "strings",
+                "Begin the model with Input(..., dtype='string') and a layer that makes numbers of them, such as "
+                "TextVectorization for texts or StringLookup for categories.",
+            )
         raise DataError(f"Model {self.name!r}: input {wanted.name!r} must hold {wants}, but got {given}. {mend}")
 
     @property
@@ -396,6 +406,11 @@ class Model(Trainer, Layer):
         from lamella.saving import load_weights
 
         load_weights(self, filepath, skip_mismatch, by_name)
+
+
+def _is_numbers(x: Any) -> bool:
+    """Whether it is an array, or a column of a data frame, with numbers."""
+    return getattr(getattr(x, "dtype", None), "kind", None) in tuple("biuf")
 
 
 def _leaves(inputs: Any, count: int) -> list[Any]:

@@ -66,11 +66,11 @@ class Stream:
         if self._source is not None:
             self._source.set_epoch(epoch)
 
-    def map(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Stream:
-        """The stream of `function(item)`, or of `function(x, y)` where an item is a tuple; no other argument counts."""
+    def map(self, map_func: Callable[..., Any], *args: Any, **kwargs: Any) -> Stream:
+        """The stream of `map_func(item)`, or of `map_func(x, y)` where an item is a tuple; no other argument counts."""
 
         def items() -> Iterator[Any]:
-            return (_of(function, item) for item in self)
+            return (_of(map_func, item) for item in self)
 
         return Stream(items, self._length, self)
 
@@ -82,13 +82,13 @@ class Stream:
 
         return Stream(items, None, self)
 
-    def flat_map(self, function: Callable[..., Iterable[Any]], **kwargs: Any) -> Stream:
+    def flat_map(self, map_func: Callable[..., Iterable[Any]], **kwargs: Any) -> Stream:
         """The items of the streams that the function makes of the items, one stream after the other."""
-        return Stream(lambda: itertools.chain.from_iterable(self.map(function)), None, self)
+        return Stream(lambda: itertools.chain.from_iterable(self.map(map_func)), None, self)
 
     def interleave(
         self,
-        function: Callable[..., Iterable[Any]],
+        map_func: Callable[..., Iterable[Any]],
         cycle_length: int | None = None,
         block_length: int = 1,
         **kwargs: Any,
@@ -96,14 +96,14 @@ class Stream:
         """The items of the streams that the function makes of the items, `cycle_length` (10) streams in turns.
 
         Args:
-            function: Makes a stream of an item.
+            map_func: Makes a stream of an item.
             cycle_length: How many streams are read at a time.
             block_length: How many items are taken of each in its turn.
             **kwargs: tf.data's further arguments: they change nothing here.
         """
 
         def items() -> Iterator[Any]:
-            waiting = map(iter, self.map(function))
+            waiting = map(iter, self.map(map_func))
             going = list(itertools.islice(waiting, 10 if cycle_length is None or cycle_length < 1 else cycle_length))
             turn = 0
             while going:
