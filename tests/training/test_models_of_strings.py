@@ -240,3 +240,19 @@ def test_the_doctor_and_a_study_look_at_models_of_strings(recwarn):
     assert not [each for each in recwarn if "doctor" in str(each.message).lower()]
     found = lamella.study.learning_rates(model, TEXTS, Y, epochs=1)
     assert len(found.runs) > 1
+
+
+def test_batches_of_texts_are_read_as_tutorials_read_them(tmp_path):
+    for name in ("neg", "pos"):
+        (tmp_path / name).mkdir()
+        for i in range(3):
+            (tmp_path / name / f"{i}.txt").write_text(f"ein {name} Film über {i}", encoding="utf-8")
+    data = lamella.utils.text_dataset_from_directory(tmp_path, batch_size=4, seed=1, verbose=False)
+    for texts, labels in data.take(1):
+        assert texts.numpy()[0].decode("utf-8") == texts[0] and len(texts.numpy()) == len(labels) == 4
+    vectorize = layers.TextVectorization(output_mode="multi_hot")
+    vectorize.adapt(data.map(lambda texts, labels: texts))
+    model = lamella.Sequential([lamella.Input((1,), dtype="string"), vectorize, layers.Dense(1, "sigmoid")])
+    model.compile("adam", "binary_crossentropy")
+    model.fit(data, epochs=2, verbose=0)
+    assert model.predict(data, verbose=0).shape == (6, 1)

@@ -9,6 +9,27 @@ import numpy as np
 from lamella.errors import DataError
 
 
+class Strings(np.ndarray):
+    """An array of strings that scripts for TensorFlow can read as they read its tensors of strings.
+
+    Example:
+        >>> texts = Strings.of(["a film", "a book"])
+        >>> texts[0], texts.numpy()[0], texts[1:].shape
+        ('a film', b'a film', (1,))
+    """
+
+    @classmethod
+    def of(cls, texts: Any) -> Strings:
+        """The strings of a (nested) list or an array."""
+        return np.array(texts, dtype=object).view(cls)
+
+    def numpy(self) -> Any:
+        """An array of bytes (or one text): in UTF-8, as TensorFlow has them."""
+        found = np.empty(self.shape, dtype=object)
+        found.reshape(-1)[:] = [each.encode("utf-8") if isinstance(each, str) else each for each in self.ravel()]
+        return found[()]
+
+
 def holds_strings(x: Any) -> bool:
     """Whether `x` is a string, or an array, a data frame or a (nested) list that begins with one."""
     if isinstance(x, np.ndarray):

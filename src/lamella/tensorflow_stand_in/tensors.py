@@ -12,6 +12,7 @@ from torch.utils import _pytree as pytree
 
 from lamella import ops
 from lamella.engine.dtypes import torch_dtype
+from lamella.engine.strings import Strings
 from lamella.engine.symbolic import SymbolicTensor, off_meta
 from lamella.engine.variable import State, Weight
 from lamella.tensorflow_stand_in.indexed_slices import IndexedSlices
@@ -71,7 +72,7 @@ def convert_to_tensor(value: Any, dtype: Any = None, dtype_hint: Any = None, nam
     if isinstance(value, IndexedSlices):
         value = value.dense()
     if _is_text(value):
-        return np.array(value, object)
+        return Strings.of(value)
     kind = None if dtype is None else torch_dtype(dtype)
     if isinstance(value, (list, tuple)) and any(isinstance(item, torch.Tensor) for item in value):
         value = torch.stack([convert_to_tensor(item, dtype) for item in value])

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import numpy as np
 import torch
 from torch.utils import _pytree as pytree
 
+from lamella.engine.strings import Strings
 from lamella.errors import ShapeError
 
 
@@ -32,7 +32,7 @@ def _columns(samples: list[Any]) -> tuple[list[list[Any]], pytree.TreeSpec]:
 
 def _column(values: list[Any]) -> Any:
     if isinstance(values[0], (str, bytes)):
-        return np.array(values, dtype=object)
+        return Strings.of(values)
     return torch.stack([torch.as_tensor(value) for value in values])
 
 
