@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import glob
 import gzip
 import itertools
 from collections.abc import Iterator, Sequence
@@ -13,7 +12,7 @@ import numpy as np
 import torch
 
 from lamella.errors import ArgumentError, DataError
-from lamella.tensorflow_stand_in.io import field_values
+from lamella.tensorflow_stand_in.io import field_values, fitting_files
 from lamella.utils.stream import Stream
 
 Row = list[str]
@@ -64,10 +63,7 @@ def make_csv_dataset(
     Raises:
         ArgumentError: No file fits, or a column is not there.
     """
-    patterns = [file_pattern] if not isinstance(file_pattern, (list, tuple)) else list(file_pattern)
-    paths = sorted({path for pattern in patterns for path in glob.glob(str(pattern))})
-    if not paths:
-        raise ArgumentError(f"make_csv_dataset: no file fits {file_pattern!r}.")
+    paths = fitting_files(file_pattern, "make_csv_dataset: no file fits")
     table = _Table(paths, field_delim, use_quote_delim, header, compression_type)
     names = list(column_names) if column_names is not None else table.first_line()
     numbers = _numbers(names, select_columns)

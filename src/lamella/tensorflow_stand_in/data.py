@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import itertools
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +12,7 @@ import torch
 
 from lamella.errors import ArgumentError
 from lamella.tensorflow_stand_in.csv_data import CsvDataset, make_csv_dataset
+from lamella.tensorflow_stand_in.io import fitting_files
 from lamella.tensorflow_stand_in.tensors import TensorSpec, constant, convert_to_tensor
 from lamella.utils.slices import Slices
 from lamella.utils.stream import Stream
@@ -142,10 +142,7 @@ class Dataset(metaclass=_IsStream):
         Raises:
             ArgumentError: There is no such file.
         """
-        patterns = [file_pattern] if isinstance(file_pattern, str) else list(file_pattern)
-        paths = sorted({path for pattern in patterns for path in glob.glob(str(pattern))})
-        if not paths:
-            raise ArgumentError(f"No file fits {file_pattern!r}.")
+        paths = fitting_files(file_pattern, "No file fits")
         stream = Stream(lambda: iter(paths), len(paths))
         return stream.shuffle(len(paths), seed) if shuffle else stream
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import glob
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,6 +28,19 @@ __all__ = [
 ]
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+
+
+def fitting_files(patterns: Any, refusal: str) -> list[str]:
+    """The paths that fit a pattern such as `data/*.csv`, or several, sorted.
+
+    Raises:
+        ArgumentError: There is none; the message begins with `refusal`.
+    """
+    several = [patterns] if isinstance(patterns, (str, Path)) else list(patterns)
+    paths = sorted({path for pattern in several for path in glob.glob(str(pattern))})
+    if not paths:
+        raise ArgumentError(f"{refusal} {patterns!r}.")
+    return paths
 
 
 def read_file(filename: Any, name: str | None = None) -> bytes:

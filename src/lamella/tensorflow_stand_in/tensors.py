@@ -12,7 +12,7 @@ from torch.utils import _pytree as pytree
 
 from lamella import ops
 from lamella.engine.dtypes import torch_dtype
-from lamella.engine.strings import Strings
+from lamella.engine.strings import Strings, holds_strings
 from lamella.engine.symbolic import SymbolicTensor, off_meta
 from lamella.engine.variable import State, Weight
 from lamella.tensorflow_stand_in.indexed_slices import IndexedSlices
@@ -131,11 +131,7 @@ def constant(value: Any, dtype: Any = None, shape: Any = None, name: str | None 
 
 
 def _is_text(value: Any) -> bool:
-    while isinstance(value, (list, tuple)) and value:
-        value = value[0]
-    if isinstance(value, np.ndarray) and value.dtype.kind == "O" and value.size:
-        value = value.flat[0]
-    return isinstance(value, (str, bytes)) or (isinstance(value, np.ndarray) and value.dtype.kind in "USO")
+    return holds_strings(value) or (isinstance(value, np.ndarray) and value.dtype == object and not value.size)
 
 
 def sizes(shape: Any) -> tuple[int, ...]:

@@ -7,13 +7,12 @@ from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from lamella.engine.dtypes import STRING
 from lamella.engine.registry import deserialize, serialize
-from lamella.engine.strings import as_strings, holds_strings
+from lamella.engine.strings import as_strings
 from lamella.engine.symbolic import Graph, SymbolicTensor, calls_can_be_direct, off_meta
 from lamella.errors import ArgumentError, LamellaError
 from lamella.layers.base import Layer, marks_itself, registry
@@ -167,13 +166,14 @@ class Sequential(Model):
         x = args[0] if args else next(iter(kwargs.values()))
         if not self._chain:
             raise ArgumentError(f"Sequential {self.name!r} has no layers: add() some.")
-        if holds_strings(x):
-            x = as_strings(x, "x")
-        if isinstance(x, (torch.Tensor, SymbolicTensor)) or (isinstance(x, np.ndarray) and x.ndim):
-            strings = isinstance(x, np.ndarray)
-            dtype = STRING if strings else self._dtype if x.dtype.is_floating_point else x.dtype
+        shape: Any = None
+        if isinstance(x, (torch.Tensor, SymbolicTensor)):
+            shape, dtype = x.shape, self._dtype if x.dtype.is_floating_point else x.dtype
+        elif (strings := as_strings(x, "x")) is not None and strings.ndim:
+            shape, dtype = strings.shape, STRING
+        if shape is not None:
             with off_meta():
-                self._start = Input(batch_shape=(None, *x.shape[1:]), dtype=dtype)
+                self._start = Input(batch_shape=(None, *shape[1:]), dtype=dtype)
                 self._trace(self._start)
             self._built_by_data = True
         else:
