@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lamella.engine import tensor_habits
-from lamella.errors import ShapeError, nearest
+from lamella.errors import nearest
 
 _KERAS = ("keras", "tensorflow.keras", "tensorflow.python.keras", "tf_keras")
 
@@ -42,80 +42,7 @@ def install() -> None:
     sys.meta_path.insert(0, _Finder())
     # TensorBoard writes its files through TensorFlow where it finds one; this module is its own way to be told of none.
     sys.modules.setdefault("tensorboard.compat.notf", types.ModuleType("tensorboard.compat.notf"))
-    _let_results_be_read()
     tensor_habits.take_on()
-
-
-def _let_results_be_read() -> None:
-    """Results and NumPy's arrays together, as TensorFlow has them and torch has not, or not where gradients flow.
-
-    `model(x).numpy()` and `np.array(model(x))` give arrays, NumPy's functions of tensors too, and an operator between a
-    tensor and an array gives a tensor, through which gradients flow.
-    """
-    import numpy as np
-    import torch
-    from torch.utils import _pytree as pytree
-
-    plain = torch.Tensor.numpy
-    operators: dict[Any, Any] = {
-        np.add: torch.add,
-        np.subtract: torch.sub,
-        np.multiply: torch.mul,
-        np.divide: torch.true_divide,
-        np.floor_divide: torch.floor_divide,
-        np.remainder: torch.remainder,
-        np.power: torch.pow,
-        np.matmul: torch.matmul,
-        np.less: torch.lt,
-        np.less_equal: torch.le,
-        np.greater: torch.gt,
-        np.greater_equal: torch.ge,
-        np.equal: torch.eq,
-        np.not_equal: torch.ne,
-    }
-
-    def numpy(self: torch.Tensor, *, force: bool = False) -> np.ndarray:
-        return plain(self, force=True).copy()
-
-    def array(self: torch.Tensor, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        values = plain(self, force=True)
-        if dtype is not None and values.dtype != dtype:
-            return values.astype(dtype)
-        return values.copy() if copy else values
-
-    def as_arrays(structure: Any) -> Any:
-        return pytree.tree_map_only(torch.Tensor, array, structure)
-
-    def array_function(self: torch.Tensor, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        return function(*as_arrays(args), **as_arrays(kwargs))
-
-    def array_ufunc(self: torch.Tensor, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        if method != "__call__" or ufunc not in operators or kwargs:
-            return getattr(ufunc, method)(*as_arrays(inputs), **as_arrays(kwargs))
-        return operators[ufunc](*(beside(self, each) for each in inputs))
-
-    def beside(tensor: torch.Tensor, other: Any) -> torch.Tensor:
-        """The operand as a tensor: where both are of floating-point types, in that of the tensor, as in TensorFlow."""
-        if isinstance(other, torch.Tensor):
-            return other
-        found = torch.as_tensor(other, device=tensor.device)
-        return found.to(tensor.dtype) if tensor.is_floating_point() and not found.is_complex() else found
-
-    def set_shape(self: torch.Tensor, shape: Any) -> None:
-        """Where TensorFlow does not know the shape in a `map`, it is told; here it is known, and only compared."""
-        wanted = tuple(shape)
-        if len(wanted) != self.ndim or any(
-            n is not None and n != own for n, own in zip(wanted, self.shape, strict=True)
-        ):
-            raise ShapeError(f"set_shape: the tensor has shape {tuple(self.shape)}, which does not fit {wanted}.")
-
-    as_float = torch.Tensor.__float__
-    torch.Tensor.__float__ = lambda self: as_float(self.detach())  # type: ignore[method-assign]
-    torch.Tensor.set_shape = set_shape  # type: ignore[attr-defined]
-    torch.Tensor.numpy = numpy  # type: ignore[method-assign, assignment]
-    torch.Tensor.__array__ = array  # type: ignore[method-assign, assignment]
-    torch.Tensor.__array_function__ = array_function  # type: ignore[attr-defined]
-    torch.Tensor.__array_ufunc__ = array_ufunc  # type: ignore[attr-defined]
 
 
 class _Finder(importlib.abc.MetaPathFinder):

@@ -123,6 +123,9 @@ class SymbolicTensor:
         name: A name for messages and `summary()`.
     """
 
+    shape_kind: type[tuple[Any, ...]] = tuple
+    """What shapes are; scripts written for TensorFlow get a tuple with its methods."""
+
     def __init__(
         self, probes: tuple[torch.Tensor, torch.Tensor], node: Node | None = None, name: str | None = None
     ) -> None:
@@ -130,7 +133,8 @@ class SymbolicTensor:
         self.node = node
         self.name = name or auto_name("symbolic_tensor")
         first, second = probes
-        self.shape: Shape = tuple(a if a == b else None for a, b in zip(first.shape, second.shape, strict=True))
+        sizes = (a if a == b else None for a, b in zip(first.shape, second.shape, strict=True))
+        self.shape: Shape = self.shape_kind(sizes)
         self.dtype = first.dtype
 
     @property

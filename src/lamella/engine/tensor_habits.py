@@ -10,18 +10,110 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+import numpy as np
 import torch
+from torch.utils import _pytree as pytree
 
+from lamella.engine.symbolic import SymbolicTensor
+from lamella.engine.tensor_shape import TensorShape
 from lamella.engine.variable import State, Weight, assignable_part
+from lamella.errors import ShapeError
 
 _TAKING_LISTS = (
     "add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod pow rpow matmul rmatmul "
     "and rand or ror xor rxor eq ne lt le gt ge"
 ).split()
 _IN_PLACE = "add sub mul truediv floordiv mod pow and or xor matmul".split()
+_OPERATORS: dict[Any, Callable[..., torch.Tensor]] = {
+    np.add: torch.add,
+    np.subtract: torch.sub,
+    np.multiply: torch.mul,
+    np.divide: torch.true_divide,
+    np.floor_divide: torch.floor_divide,
+    np.remainder: torch.remainder,
+    np.power: torch.pow,
+    np.matmul: torch.matmul,
+    np.less: torch.lt,
+    np.less_equal: torch.le,
+    np.greater: torch.gt,
+    np.greater_equal: torch.ge,
+    np.equal: torch.eq,
+    np.not_equal: torch.ne,
+}
 
 
 def take_on() -> None:
+    """Takes on all of them, once."""
+    _meet_arrays()
+    _tell_shapes()
+    _change_operators()
+
+
+def _meet_arrays() -> None:
+    """Results and NumPy's arrays together, as TensorFlow has them and torch has not, or not where gradients flow.
+
+    `model(x).numpy()` and `np.array(model(x))` give arrays, NumPy's functions of tensors too, and an operator between a
+    tensor and an array gives a tensor, through which gradients flow.
+    """
+    plain, as_float = torch.Tensor.numpy, torch.Tensor.__float__
+
+    def numpy(self: torch.Tensor, *, force: bool = False) -> np.ndarray:
+        return plain(self, force=True).copy()
+
+    def array(self: torch.Tensor, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        values = plain(self, force=True)
+        if dtype is not None and values.dtype != dtype:
+            return values.astype(dtype)
+        return values.copy() if copy else values
+
+    def as_arrays(structure: Any) -> Any:
+        return pytree.tree_map_only(torch.Tensor, array, structure)
+
+    def array_function(self: torch.Tensor, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        return function(*as_arrays(args), **as_arrays(kwargs))
+
+    def array_ufunc(self: torch.Tensor, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if method != "__call__" or ufunc not in _OPERATORS or kwargs:
+            return getattr(ufunc, method)(*as_arrays(inputs), **as_arrays(kwargs))
+        return _OPERATORS[ufunc](*(_beside(self, each) for each in inputs))
+
+    torch.Tensor.__float__ = lambda self: as_float(self.detach())  # type: ignore[method-assign]
+    torch.Tensor.numpy = numpy  # type: ignore[method-assign, assignment]
+    torch.Tensor.__array__ = array  # type: ignore[method-assign, assignment]
+    torch.Tensor.__array_function__ = array_function  # type: ignore[attr-defined]
+    torch.Tensor.__array_ufunc__ = array_ufunc  # type: ignore[attr-defined]
+
+
+def _tell_shapes() -> None:
+    """`x.shape.as_list()`, `x.shape == [2, 3]`, `x.get_shape()` and `x.set_shape([None, 3])`."""
+    plain = torch.Tensor.shape.__get__  # type: ignore[attr-defined]
+
+    def shape(self: torch.Tensor) -> tuple[int, ...]:
+        return plain(self) if _asked_by_a_library() else TensorShape(plain(self))
+
+    def set_shape(self: torch.Tensor, shape: Any) -> None:
+        """Where TensorFlow does not know the shape in a `map`, it is told; here it is known, and only compared."""
+        check_shape(self, shape, "set_shape")
+
+    torch.Tensor.shape = property(shape)  # type: ignore[assignment, misc]
+    torch.Tensor.get_shape = lambda self: TensorShape(plain(self))  # type: ignore[attr-defined]
+    torch.Tensor.set_shape = set_shape  # type: ignore[attr-defined]
+    SymbolicTensor.shape_kind = TensorShape
+    SymbolicTensor.get_shape = lambda self: self.shape  # type: ignore[attr-defined]
+
+
+def check_shape(tensor: torch.Tensor, shape: Any, caller: str) -> None:
+    """Compares the shape of a tensor with one in which None stands for any size.
+
+    Raises:
+        ShapeError: They differ.
+    """
+    wanted, found = tuple(shape), tuple(tensor.shape)
+    if len(wanted) != len(found) or any(n is not None and n != size for n, size in zip(wanted, found, strict=True)):
+        raise ShapeError(f"{caller}: the shape {wanted} was expected; found {found}.")
+
+
+def _change_operators() -> None:
     """Lists are operands, `x += y` makes a new tensor, slices go backwards, those of weights can be assigned."""
     for name in _TAKING_LISTS:
         _wrap(torch.Tensor, f"__{name}__", _also_of_lists)
@@ -48,13 +140,16 @@ def _also_of_lists(plain: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _beside(tensor: torch.Tensor, values: Any) -> Any:
-    """The list as a tensor: of the other's type where both are of floating-point types or both are whole."""
+    """The operand as a tensor: of the other's type where that is of floats, or both are whole."""
+    if isinstance(values, torch.Tensor):
+        return values
     try:
         found = _stacked(values, tensor.device)
     except (TypeError, ValueError):  # of texts, say: the operator refuses it in its own words
         return values
-    whole = not found.is_floating_point() and not found.is_complex()
-    return found.to(tensor.dtype) if tensor.is_floating_point() or (whole and tensor.dtype is not torch.bool) else found
+    if found.is_complex() or tensor.dtype is torch.bool:
+        return found
+    return found if found.is_floating_point() and not tensor.is_floating_point() else found.to(tensor.dtype)
 
 
 def _stacked(values: Any, device: torch.device) -> torch.Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
-from lamella import constraints, dtype_policies, regularizers
+from lamella import dtype_policies, regularizers
 from lamella.engine import masking
 from lamella.engine.device import default_device
 from lamella.engine.dtypes import STRING, torch_dtype
@@ -32,16 +32,16 @@ from lamella.engine.symbolic import (
     symbolic_input,
     symbolic_leaves,
 )
-from lamella.engine.variable import State, Weight, as_array, copy_into
-from lamella.errors import ArgumentError, DataError, LamellaError, NotBuiltError, ShapeError
+from lamella.engine.variable import State
+from lamella.errors import ArgumentError, DataError, LamellaError, NotBuiltError
 from lamella.layers import added_losses
 from lamella.layers.added_losses import add_losses, pop_added_losses
+from lamella.layers.holds_weights import HoldsWeights
 from lamella.layers.input_spec import InputSpec, check_input
 from lamella.layers.layer_config import arguments_of, passed_arguments, plain
 from lamella.layers.mixed import call_mixed
 from lamella.layers.shapes import as_tuples, declared_shape, has_tensors, is_number_list, map_shapes, shapes_of
 from lamella.layers.tracking import TrackedDict, TrackedList, tracked
-from lamella.layers.weight_value import first_value
 
 registry = Registry("layer", "keras.layers")
 
@@ -49,7 +49,7 @@ _OWN_LISTS = frozenset({"_chain", "_plan", "_direct", "_graph_layers"})
 _BASE_ARGUMENTS = ("name", "trainable", "dtype", "weights")
 
 
-class Layer(nn.Module):
+class Layer(HoldsWeights):
     """The base of every layer. Subclass it, and write `call` (and `build` where it has weights) in torch.
 
     Args:
@@ -155,66 +155,7 @@ class Layer(nn.Module):
         """The mask of the outputs, given that of the inputs."""
         return previous_mask if self.supports_masking else None
 
-    # -- weights ------------------------------------------------------------------------------------
-
-    def add_weight(
-        self,
-        shape: Sequence[int] | int | None = None,
-        initializer: Any = None,
-        dtype: Any = None,
-        trainable: bool = True,
-        autocast: bool = True,
-        regularizer: Any = None,
-        constraint: Any = None,
-        aggregation: str = "none",
-        name: str | None = None,
-        memory_order: Sequence[int] | None = None,
-    ) -> torch.Tensor:
-        """Makes a weight and registers it: a parameter if `trainable`, else a buffer.
-
-        Args:
-            shape: Its shape; a single number by default.
-            initializer: How it is filled; glorot_uniform by default for floats, zeros for others.
-            dtype: The layer's by default.
-            trainable: False for what no gradient changes, such as moving averages.
-            autocast: Whether a mixed policy casts it to the type that the layer computes in.
-            regularizer: A penalty added to the loss.
-            constraint: A projection applied after each update.
-            aggregation: Kept for Keras's signature.
-            name: The attribute name it is registered under; `weight`, `weight_1`, ... by default.
-            memory_order: The axes from the slowest to the quickest varying in memory; the kernel of a
-                convolution uses it to lie as its fastest implementation wants it.
-
-        Returns:
-            The weight: a `torch.Tensor` with Keras's `assign` and `numpy` besides.
-        """
-        shape = () if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
-        kind = torch_dtype(dtype or self._dtype)
-        value = first_value(self.name, shape, initializer, kind, memory_order)
-        name = (name or "weight").replace(".", "_").replace("/", "_")
-        if hasattr(type(self), name):  # "weights", say, which every layer has
-            name = f"{name}_weight"
-        if name in self._parameters or name in self._buffers:
-            name = next(f"{name}_{i}" for i in range(1, 10**6) if f"{name}_{i}" not in self._parameters)
-        if trainable and kind.is_floating_point:
-            weight: torch.Tensor = Weight(value, requires_grad=self._trainable)
-            self.__dict__.pop(name, None)
-            self.register_parameter(name, weight)  # type: ignore[arg-type]
-        else:
-            weight = State(value)
-            self.__dict__.pop(name, None)
-            self.register_buffer(name, weight)
-        if not autocast:
-            self._as_it_is.add(name)
-        if regularizer is not None:
-            self._regularizers[name] = regularizers.get(regularizer)
-        if constraint is not None:
-            self._constraints[name] = constraints.get(constraint)
-        return weight
-
-    def add_variable(self, shape: Any, initializer: Any, **kwargs: Any) -> torch.Tensor:
-        """`add_weight` under its other Keras name."""
-        return self.add_weight(shape, initializer, **kwargs)
+    # -- penalties ----------------------------------------------------------------------------------
 
     def add_loss(self, loss: Any) -> None:
         """Adds a number, or the sum of a tensor (or several), to the loss of the model that this layer is in."""
@@ -235,84 +176,6 @@ class Layer(nn.Module):
 
     def _flatten_layers(self) -> Iterator[Layer]:
         return (module for module in self.modules() if isinstance(module, Layer))
-
-    @property
-    def trainable(self) -> bool:
-        """Whether the weights are trained. Setting it sets it for every sublayer: False freezes them all."""
-        return self._trainable
-
-    @trainable.setter
-    def trainable(self, value: bool) -> None:
-        value = bool(value)
-        for module in self.modules():
-            if isinstance(module, Layer):
-                module._trainable = value
-            for parameter in module._parameters.values():
-                if parameter is not None and parameter.is_floating_point():
-                    parameter.requires_grad_(value)
-
-    @property
-    def weights(self) -> list[torch.Tensor]:
-        """All weights, a layer's own first: parameters, then buffers."""
-        found: dict[int, torch.Tensor] = {}
-        _collect_weights(self, found)
-        return list(found.values())
-
-    @property
-    def variables(self) -> list[torch.Tensor]:
-        """The same as `weights`."""
-        return self.weights
-
-    @property
-    def trainable_weights(self) -> list[torch.Tensor]:
-        """The weights that training changes."""
-        return [weight for weight in self.weights if weight.requires_grad]
-
-    @property
-    def non_trainable_weights(self) -> list[torch.Tensor]:
-        """The weights that training leaves alone: buffers, and everything frozen."""
-        return [weight for weight in self.weights if not weight.requires_grad]
-
-    trainable_variables = trainable_weights
-    non_trainable_variables = non_trainable_weights
-
-    def get_weights(self) -> list[np.ndarray]:
-        """Copies of all weights as NumPy arrays."""
-        return [as_array(weight).copy() for weight in self.weights]
-
-    def set_weights(self, weights: Sequence[Any]) -> None:
-        """Copies arrays into the weights, in the order of `get_weights`. Nothing changes on an error.
-
-        Raises:
-            ShapeError: Another number of arrays, or an array of another shape.
-        """
-        own = self.weights
-        if len(weights) != len(own):
-            raise ShapeError(
-                f"Layer {self.name!r} has {len(own)} weights, but {len(weights)} arrays were given. "
-                + ("It is not built yet: call it on data first." if not self.built else "")
-            )
-        for i, (weight, value) in enumerate(zip(own, weights, strict=True)):
-            if tuple(weight.shape) != tuple(np.shape(value)):
-                raise ShapeError(
-                    f"Weight {i} of layer {self.name!r} has shape {tuple(weight.shape)}; the array given for it "
-                    f"has shape {tuple(np.shape(value))}."
-                )
-        with torch.no_grad():
-            for weight, value in zip(own, weights, strict=True):
-                copy_into(weight, torch.as_tensor(value))
-
-    def count_params(self) -> int:
-        """The number of numbers in the weights.
-
-        Raises:
-            NotBuiltError: The weights do not exist yet.
-        """
-        if not self.built and not self.weights:
-            raise NotBuiltError(
-                f"Layer {self.name!r} has no weights yet, so they cannot be counted. Call it on data, or build() it."
-            )
-        return sum(weight.numel() for weight in self.weights)
 
     # -- calling ------------------------------------------------------------------------------------
 
@@ -641,37 +504,6 @@ class Layer(nn.Module):
         elif config.get("input_shape") is not None:
             self.build(as_tuples(config["input_shape"]))
 
-    def save_own_variables(self, store: Any) -> None:
-        """Puts the layer's own weights (not those of layers inside it) into `store`, a mapping, as "0", "1", ..."""
-        for i, weight in enumerate(self._own_weights()):
-            store[str(i)] = as_array(weight)
-
-    def load_own_variables(self, store: Any) -> None:
-        """Takes the layer's own weights from `store`.
-
-        Raises:
-            ShapeError: Another number of weights, or other shapes.
-        """
-        own = self._own_weights()
-        if len(own) != len(store):
-            raise ShapeError(
-                f"Layer {self.name!r} ({type(self).__name__}) has {len(own)} weights, the file has {len(store)} for it."
-            )
-        for i, weight in enumerate(own):
-            value = store[str(i)]
-            if tuple(value.shape) != tuple(weight.shape):
-                raise ShapeError(
-                    f"Layer {self.name!r} ({type(self).__name__}): its weight {i} has shape {tuple(weight.shape)}, the "
-                    f"file has {tuple(value.shape)}."
-                )
-            with torch.no_grad():
-                copy_into(weight, torch.as_tensor(np.asarray(value)))
-
-    def _own_weights(self) -> list[torch.Tensor]:
-        found = [weight for weight in self._parameters.values() if weight is not None]
-        kept = [name for name in self._buffers if name not in self._non_persistent_buffers_set]
-        return [*found, *(weight for name in kept if (weight := self._buffers[name]) is not None)]
-
     # -- torch.nn.Module ------------------------------------------------------------------------------
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -720,18 +552,6 @@ def marks_itself(build: Any) -> Any:
     """Decorator: this `build` says itself whether the layer is built after it."""
     build.marks_itself = True
     return build
-
-
-def _collect_weights(module: nn.Module, found: dict[int, torch.Tensor]) -> None:
-    for parameter in module._parameters.values():
-        if parameter is not None:
-            found.setdefault(id(parameter), parameter)
-    for name, buffer in module._buffers.items():
-        if buffer is not None and name not in module._non_persistent_buffers_set:
-            found.setdefault(id(buffer), buffer)
-    for child in module._modules.values():
-        if child is not None:
-            _collect_weights(child, found)
 
 
 class _mode:

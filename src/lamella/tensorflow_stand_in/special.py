@@ -10,7 +10,7 @@ import torch
 
 from lamella import ops
 from lamella.engine.dtypes import torch_dtype
-from lamella.errors import ShapeError
+from lamella.engine.tensor_habits import check_shape
 from lamella.tensorflow_stand_in.tensors import convert_to_tensor, sizes
 
 _BY_TORCH: dict[str, Callable[..., Any]] = {
@@ -180,9 +180,7 @@ def ensure_shape(x: Any, shape: Any, name: str | None = None) -> Any:
         ShapeError: It has another.
     """
     x = convert_to_tensor(x)
-    wanted = tuple(shape)
-    if len(wanted) != x.ndim or any(n not in (None, size) for n, size in zip(wanted, x.shape, strict=True)):
-        raise ShapeError(f"tf.ensure_shape: the shape {wanted} was expected; found {tuple(x.shape)}.")
+    check_shape(x, shape, "tf.ensure_shape")
     return x
 
 
