@@ -55,7 +55,7 @@ TRUE = {
     "found = float(torch.ones((), requires_grad=True)) == 1",
     "a result is read as an array": "x = torch.ones(2, requires_grad=True); found = x.numpy().sum() == 2",
     "a shape as a list": "x = torch.ones(2, 3); found = x.shape == [2, 3] and x.get_shape().as_list() == [2, 3]",
-    "a shape is still torch's": "x = torch.ones(2, 3); found = torch.zeros(x.shape).shape == x.shape == x.size() == (2, 3)",
+    "a shape is still torch's": "x = torch.ones(2, 3); found = torch.zeros(x.shape).shape == x.size() == (2, 3)",
     "parts of a shape": "x = torch.ones(2, 3); found = x.shape[:-1] + [4] == (2, 4) and x.shape[-1] * 2 == 6",
     "rank": "x = torch.ones(2, 3); found = (x.shape.rank, x.shape.ndims, x.shape.num_elements()) == (2, 2, 6)",
     "a shape of a graph": "x = lamella.Input((3, 4)); h = lamella.layers.Flatten()(x); "
@@ -63,7 +63,7 @@ TRUE = {
     "a shape within a layer": "from lamella import layers; x = lamella.Input((3, 4)); "
     "h = layers.Lambda(lambda x: torch.reshape(x, [-1, x.shape.as_list()[1] * x.get_shape()[2]]))(x); "
     "found = h.shape == [None, 12]",
-    "whole numbers beside an array": "x = torch.ones(2, dtype=torch.int32); found = (x + np.arange(2)).dtype is x.dtype",
+    "whole beside an array": "x = torch.ones(2, dtype=torch.int32); found = (x + np.ones(2, int)).dtype is x.dtype",
     "np.array copies": "x = torch.zeros(2); np.array(x)[0] = 5; found = x.tolist() == [0, 0]",
     "np.asarray takes a type": "found = np.asarray(torch.ones(2, requires_grad=True), 'float64').dtype == np.float64",
 }

@@ -88,7 +88,7 @@ def _tell_shapes() -> None:
     """`x.shape.as_list()`, `x.shape == [2, 3]`, `x.get_shape()` and `x.set_shape([None, 3])`."""
     plain = torch.Tensor.shape.__get__  # type: ignore[attr-defined]
 
-    def shape(self: torch.Tensor) -> tuple[int, ...]:
+    def shape(self: torch.Tensor) -> tuple[Any, ...]:
         return plain(self) if _asked_by_a_library() else TensorShape(plain(self))
 
     def set_shape(self: torch.Tensor, shape: Any) -> None:
