@@ -12,6 +12,7 @@ import numpy as np
 from lamella.backend import image_data_format
 from lamella.engine.dtypes import floatx
 from lamella.errors import ArgumentError, ShapeError
+from lamella.preprocessing.image_ranges import pair
 from lamella.preprocessing.image_warp import affine_matrix, check_filling, warped
 
 
@@ -297,7 +298,7 @@ def random_zoom(
         >>> random_zoom(np.ones((3, 8, 8)), (0.8, 1.2)).shape
         (3, 8, 8)
     """
-    low, high = _pair("zoom_range", zoom_range)
+    low, high = pair("zoom_range", zoom_range)
     zx, zy = drawn_zoom(low, high)
     return apply_affine_transform(
         x,
@@ -350,12 +351,5 @@ def random_brightness(x: Any, brightness_range: tuple[float, float], scale: bool
         >>> random_brightness(np.ones((8, 8, 3)), (0.5, 1.5)).shape
         (8, 8, 3)
     """
-    low, high = _pair("brightness_range", brightness_range)
+    low, high = pair("brightness_range", brightness_range)
     return apply_brightness_shift(x, np.random.uniform(low, high), scale)
-
-
-def _pair(name: str, value: Any) -> tuple[float, float]:
-    if np.shape(value) != (2,):
-        raise ArgumentError(f"`{name}` must be two numbers, (smallest, largest); got {value!r}.")
-    low, high = value
-    return low, high

@@ -17,6 +17,7 @@ from lamella.errors import ArgumentError, DataError, ShapeError
 from lamella.preprocessing.image_changes import apply_affine_transform, apply_channel_shift, brightened, drawn_zoom
 from lamella.preprocessing.image_file_iterators import DataFrameIterator, DirectoryIterator
 from lamella.preprocessing.image_iterators import NumpyArrayIterator, as_pictures, warn_of_channels
+from lamella.preprocessing.image_ranges import drawn_shift, number, pair, shifts, within
 from lamella.preprocessing.image_warp import check_filling
 
 _SMALL = 1e-6  # keeps the division by a standard deviation finite
@@ -103,23 +104,23 @@ class ImageDataGenerator:
         self.samplewise_std_normalization = samplewise_std_normalization
         self.zca_whitening = zca_whitening
         self.zca_epsilon = zca_epsilon
-        self.rotation_range = _number("rotation_range", rotation_range)
-        self.width_shift_range = _shifts("width_shift_range", width_shift_range)
-        self.height_shift_range = _shifts("height_shift_range", height_shift_range)
-        self.brightness_range = None if brightness_range is None else _pair("brightness_range", brightness_range)
-        self.shear_range = _number("shear_range", shear_range)
+        self.rotation_range = number("rotation_range", rotation_range)
+        self.width_shift_range = shifts("width_shift_range", width_shift_range)
+        self.height_shift_range = shifts("height_shift_range", height_shift_range)
+        self.brightness_range = None if brightness_range is None else pair("brightness_range", brightness_range)
+        self.shear_range = number("shear_range", shear_range)
         if isinstance(zoom_range, Real):
-            span = _number("zoom_range", zoom_range)
+            span = number("zoom_range", zoom_range)
             self.zoom_range = [1 - span, 1 + span]
         else:
-            self.zoom_range = list(_pair("zoom_range", zoom_range, " or a single one"))
-        self.channel_shift_range = _number("channel_shift_range", channel_shift_range)
+            self.zoom_range = list(pair("zoom_range", zoom_range, " or a single one"))
+        self.channel_shift_range = number("channel_shift_range", channel_shift_range)
         check_filling(fill_mode, interpolation_order)
         self.fill_mode = fill_mode
-        self.cval = _number("cval", cval)
+        self.cval = number("cval", cval)
         self.horizontal_flip = horizontal_flip
         self.vertical_flip = vertical_flip
-        self.rescale = None if rescale is None else _number("rescale", rescale)
+        self.rescale = None if rescale is None else number("rescale", rescale)
         if preprocessing_function is not None and not callable(preprocessing_function):
             raise ArgumentError(f"`preprocessing_function` must be a function; got {preprocessing_function!r}.")
         self.preprocessing_function = preprocessing_function
@@ -431,10 +432,10 @@ class ImageDataGenerator:
         if seed is not None:
             np.random.seed(seed)
         # They are drawn in this order, and those that are not wanted are not: so a seed gives what it gives in Keras.
-        theta = _within(self.rotation_range)
-        tx = _drawn_shift(self.height_shift_range, img_shape[self.row_axis - 1])
-        ty = _drawn_shift(self.width_shift_range, img_shape[self.col_axis - 1])
-        shear = _within(self.shear_range)
+        theta = within(self.rotation_range)
+        tx = drawn_shift(self.height_shift_range, img_shape[self.row_axis - 1])
+        ty = drawn_shift(self.width_shift_range, img_shape[self.col_axis - 1])
+        shear = within(self.shear_range)
         zx, zy = drawn_zoom(*self.zoom_range)
         flip_horizontal = (np.random.random() < 0.5) * self.horizontal_flip
         flip_vertical = (np.random.random() < 0.5) * self.vertical_flip
@@ -447,7 +448,7 @@ class ImageDataGenerator:
             "zy": zy,
             "flip_horizontal": flip_horizontal,
             "flip_vertical": flip_vertical,
-            "channel_shift_intensity": _within(self.channel_shift_range) if self.channel_shift_range else None,
+            "channel_shift_intensity": within(self.channel_shift_range) if self.channel_shift_range else None,
             "brightness": None if self.brightness_range is None else np.random.uniform(*self.brightness_range),
         }
 
@@ -577,44 +578,3 @@ class ImageDataGenerator:
                 place[:] = result
         if own:
             batch[:] = self._whitened(batch)
-
-
-def _number(name: str, value: Any) -> Any:
-    if not isinstance(value, Real) or not math.isfinite(value):
-        raise ArgumentError(f"`{name}` must be a number; got {value!r}.")
-    return value
-
-
-def _pair(name: str, value: Any, other: str = "") -> Any:
-    fits = isinstance(value, (tuple, list)) and len(value) == 2 and all(isinstance(each, Real) for each in value)
-    if not fits or not all(map(math.isfinite, value)):
-        raise ArgumentError(f"`{name}` must be two numbers, (smallest, largest){other}; got {value!r}.")
-    return value
-
-
-def _shifts(name: str, value: Any) -> Any:
-    if isinstance(value, Real):
-        return _number(name, value)
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
-    if not isinstance(value, (list, tuple)) or not all(
-        isinstance(each, Real) and math.isfinite(each) for each in value
-    ):
-        raise ArgumentError(
-            f"`{name}` must be a number (below 1 a part of the picture, else pixels) or a list of numbers to choose "
-            f"from; got {value!r}."
-        )
-    return value
-
-
-def _within(span: float) -> float:
-    return np.random.uniform(-span, span) if span else 0
-
-
-def _drawn_shift(span: Any, length: int) -> Any:
-    """A random shift in pixels: of those in a list or below a whole number, or up to a number."""
-    if not span:
-        return 0
-    chosen = not isinstance(span, Real) or (isinstance(span, (int, np.integer)) and span > 0)
-    shift = np.random.choice(span) * np.random.choice([-1, 1]) if chosen else np.random.uniform(-span, span)
-    return shift * length if np.max(span) < 1 else shift
