@@ -18,6 +18,7 @@ from lamella.engine import winograd
 from lamella.errors import ArgumentError, ShapeError
 from lamella.layers.base import InputSpec, registry
 from lamella.layers.dense import positive_int
+from lamella.layers.lora import AdaptableLayer, AdaptedWeight
 from lamella.layers.windows import (
     SpatialLayer,
     both_sides,
@@ -134,8 +135,10 @@ class WindowedConvolution(SpatialLayer):
         return self._convolve(x, kernel, bias, self._steps, padding, self._spread, groups)
 
 
-class Convolution(WindowedConvolution):
+class Convolution(AdaptableLayer, WindowedConvolution):
     """The base of convolutions over `rank` axes."""
+
+    kernel = AdaptedWeight("kernel")
 
     def __init__(
         self,
@@ -155,6 +158,9 @@ class Convolution(WindowedConvolution):
         activity_regularizer: Any = None,
         kernel_constraint: Any = None,
         bias_constraint: Any = None,
+        *,
+        lora_rank: int | None = None,
+        lora_alpha: float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
@@ -170,6 +176,7 @@ class Convolution(WindowedConvolution):
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
         self.kernel_constraint = constraints.get(kernel_constraint)
+        self._set_lora(lora_rank, lora_alpha)
         only_channels = max(self.kernel_size) == 1 and self.groups == 1
         flat = self.channels_last and self.rank == 2
         self._mixes_channels_only = only_channels and flat
@@ -180,13 +187,14 @@ class Convolution(WindowedConvolution):
         channels = self._channels(input_shape, self.groups)
         if self.padding == "valid":
             self.check_fits(input_shape, self.kernel_size, self.dilation_rate)
-        self.kernel = self._add_kernel(
+        self._add_kernel(
             (*self.kernel_size, channels // self.groups, self.filters),
             self.kernel_initializer,
             self.kernel_regularizer,
             self.kernel_constraint,
         )
         self._add_bias(self.filters)
+        self._begin_with_lora()
 
     def convolve(self, inputs: torch.Tensor) -> torch.Tensor:
         return self._convolved(inputs, self.bias)
@@ -256,6 +264,8 @@ class Conv1D(Convolution):
         activity_regularizer: A penalty on the output.
         kernel_constraint: A projection of the kernel after each update.
         bias_constraint: A projection of the bias.
+        lora_rank: Where given, the kernel is frozen and a change of this rank is trained: see `enable_lora`.
+        lora_alpha: How much that change counts: it is multiplied by lora_alpha / lora_rank. By default lora_rank.
         **kwargs: As for every layer.
 
     Shapes: (batch, steps, in) -> (batch, steps', filters). Weights: kernel (kernel_size, in / groups, filters),
@@ -299,6 +309,8 @@ class Conv2D(Convolution):
         activity_regularizer: A penalty on the output.
         kernel_constraint: A projection of the kernel after each update.
         bias_constraint: A projection of the bias.
+        lora_rank: Where given, the kernel is frozen and a change of this rank is trained: see `enable_lora`.
+        lora_alpha: How much that change counts: it is multiplied by lora_alpha / lora_rank. By default lora_rank.
         **kwargs: As for every layer.
 
     Shapes: (batch, height, width, in) -> (batch, height', width', filters). Weights: kernel
@@ -341,6 +353,8 @@ class Conv3D(Convolution):
         activity_regularizer: A penalty on the output.
         kernel_constraint: A projection of the kernel after each update.
         bias_constraint: A projection of the bias.
+        lora_rank: Where given, the kernel is frozen and a change of this rank is trained: see `enable_lora`.
+        lora_alpha: How much that change counts: it is multiplied by lora_alpha / lora_rank. By default lora_rank.
         **kwargs: As for every layer.
 
     Shapes: (batch, depth, height, width, in) -> (batch, depth', height', width', filters). Weights: kernel

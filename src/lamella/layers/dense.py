@@ -10,10 +10,11 @@ from lamella import activations, constraints, initializers, regularizers
 from lamella.errors import ArgumentError
 from lamella.layers.base import InputSpec, Layer, registry
 from lamella.layers.input_spec import check_input
+from lamella.layers.lora import AdaptableLayer, AdaptedWeight
 
 
 @registry.register()
-class Dense(Layer):
+class Dense(AdaptableLayer):
     """activation(inputs @ kernel + bias), along the last axis.
 
     Args:
@@ -27,6 +28,8 @@ class Dense(Layer):
         activity_regularizer: A penalty on the output.
         kernel_constraint: A projection of the kernel after each update.
         bias_constraint: A projection of the bias.
+        lora_rank: Where given, the kernel is frozen and a change of this rank is trained: see `enable_lora`.
+        lora_alpha: How much that change counts: it is multiplied by lora_alpha / lora_rank. By default lora_rank.
         **kwargs: `name`, `trainable`, `dtype`, `input_shape`, as for every layer.
 
     Shapes: (batch, ..., in) -> (batch, ..., units). Weights: kernel (in, units), bias (units,).
@@ -42,6 +45,8 @@ class Dense(Layer):
         tensor([[2., 2., 2.]], grad_fn=<AddmmBackward0>)
     """
 
+    kernel = AdaptedWeight("kernel")
+
     def __init__(
         self,
         units: int,
@@ -54,6 +59,8 @@ class Dense(Layer):
         activity_regularizer: Any = None,
         kernel_constraint: Any = None,
         bias_constraint: Any = None,
+        lora_rank: int | None = None,
+        lora_alpha: float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
@@ -66,13 +73,14 @@ class Dense(Layer):
         self.bias_regularizer = regularizers.get(bias_regularizer)
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
+        self._set_lora(lora_rank, lora_alpha)
         self.input_spec = InputSpec(min_ndim=2)
         self.supports_masking = True
         self.bias: torch.Tensor | None = None
 
     def build(self, input_shape: Any) -> None:
         size = input_shape[-1]
-        self.kernel = self.add_weight(
+        self.add_weight(
             (size, self.units),
             self.kernel_initializer,
             regularizer=self.kernel_regularizer,
@@ -88,6 +96,7 @@ class Dense(Layer):
                 name="bias",
             )
         self.input_spec = InputSpec(min_ndim=2, axes={-1: size})
+        self._begin_with_lora()
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
         if self.activation is activations.relu:
@@ -106,7 +115,16 @@ class Dense(Layer):
             return torch.empty((*inputs.shape[:-1], self.units), dtype=self._float, device="meta")
         rows = inputs if inputs.is_floating_point() else inputs.to(self._float)
         rows = rows if rows.ndim == 2 else rows.flatten(0, -2)
+        if self.lora_enabled:
+            return self._adapted_rows(rows)
         return rows @ self.kernel if self.bias is None else torch.addmm(self.bias, rows, self.kernel)
+
+    def _adapted_rows(self, rows: torch.Tensor) -> torch.Tensor:
+        """The same with LoRA, factor by factor: so the gradient of the large kernel is never computed."""
+        kernel = self._kept_weight()
+        a, b, scale = self._lora_factors()
+        products = rows @ kernel if self.bias is None else torch.addmm(self.bias, rows, kernel)
+        return torch.addmm(products, rows @ a, b, alpha=scale)
 
     def _shaped(self, rows: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
         return rows if inputs.ndim == 2 else rows.view(*inputs.shape[:-1], self.units)

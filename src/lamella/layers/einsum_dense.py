@@ -11,14 +11,15 @@ import torch
 
 from lamella import activations, constraints, initializers, regularizers
 from lamella.errors import ArgumentError, ShapeError
-from lamella.layers.base import InputSpec, Layer, registry
+from lamella.layers.base import InputSpec, registry
 from lamella.layers.input_spec import check_input
+from lamella.layers.lora import AdaptableLayer, AdaptedWeight
 
 _EQUATION = re.compile(r"(\.\.\.)?([a-zA-Z]+)(\.\.\.)?,([a-zA-Z]+)->(\.\.\.)?([a-zA-Z]+)(\.\.\.)?")
 
 
 @registry.register()
-class EinsumDense(Layer):
+class EinsumDense(AdaptableLayer):
     """activation(einsum(equation, inputs, kernel) + bias).
 
     Args:
@@ -34,6 +35,8 @@ class EinsumDense(Layer):
         bias_regularizer: A penalty on the bias.
         kernel_constraint: A projection of the kernel after each update.
         bias_constraint: A projection of the bias.
+        lora_rank: Where given, the kernel is frozen and a change of this rank is trained: see `enable_lora`.
+        lora_alpha: How much that change counts: it is multiplied by lora_alpha / lora_rank. By default lora_rank.
         **kwargs: As for every layer.
 
     Weights: kernel, with the axes of the equation's second term; bias, from the first axis of `bias_axes` on.
@@ -50,6 +53,8 @@ class EinsumDense(Layer):
         (torch.Size([1, 4, 2, 5]), torch.Size([3, 2, 5]))
     """
 
+    kernel = AdaptedWeight("kernel")
+
     def __init__(
         self,
         equation: str,
@@ -62,6 +67,8 @@ class EinsumDense(Layer):
         bias_regularizer: Any = None,
         kernel_constraint: Any = None,
         bias_constraint: Any = None,
+        lora_rank: int | None = None,
+        lora_alpha: float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -75,6 +82,7 @@ class EinsumDense(Layer):
         self.bias_regularizer = regularizers.get(bias_regularizer)
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
+        self._set_lora(lora_rank, lora_alpha)
         self.bias: torch.Tensor | None = None
         self._read_equation()
 
@@ -122,7 +130,7 @@ class EinsumDense(Layer):
         out_sizes = {letter: sizes.get(letter) if size is None else size for letter, size in out_sizes.items()}
         kernel_shape = [out_sizes[letter] if letter in out_sizes else sizes[letter] for letter in kernel]
         self._choose_way()
-        self.kernel = self.add_weight(
+        self.add_weight(
             kernel_shape,
             self._fan_aware(self.kernel_initializer),
             regularizer=self.kernel_regularizer,
@@ -138,6 +146,7 @@ class EinsumDense(Layer):
                 name="bias",
             )
         self.input_spec = InputSpec(ndim=len(input_shape))
+        self._begin_with_lora()
 
     def _input_sizes(self, shape: tuple[Any, ...]) -> tuple[dict[str, Any], tuple[Any, ...]]:
         """The size of each letter of the input, and the sizes of what `...` stands for."""

@@ -8,12 +8,13 @@ import torch
 import torch.nn.functional as F
 
 from lamella import constraints, initializers, regularizers
-from lamella.layers.base import Layer, registry
+from lamella.layers.base import registry
 from lamella.layers.dense import positive_int
+from lamella.layers.lora import AdaptableLayer, AdaptedWeight
 
 
 @registry.register()
-class Embedding(Layer):
+class Embedding(AdaptableLayer):
     """Row i of a table for each input i.
 
     Args:
@@ -24,6 +25,8 @@ class Embedding(Layer):
         embeddings_constraint: A projection of the table after each update.
         mask_zero: Whether 0 means padding: later layers and the loss then leave it out.
         weights: The table to start from, (input_dim, output_dim).
+        lora_rank: Where given, the table is frozen and a change of this rank is trained: see `enable_lora`.
+        lora_alpha: How much that change counts: it is multiplied by lora_alpha / lora_rank. By default lora_rank.
         **kwargs: As for every layer.
 
     Shapes: (batch, ...) of whole numbers -> (batch, ..., output_dim).
@@ -38,6 +41,9 @@ class Embedding(Layer):
         torch.Size([1, 3, 4])
     """
 
+    embeddings = AdaptedWeight("embeddings")
+    _adapted = "embeddings"
+
     def __init__(
         self,
         input_dim: int,
@@ -47,6 +53,8 @@ class Embedding(Layer):
         embeddings_constraint: Any = None,
         mask_zero: bool = False,
         weights: Any = None,
+        lora_rank: int | None = None,
+        lora_alpha: float | None = None,
         **kwargs: Any,
     ) -> None:
         input_length = kwargs.pop("input_length", None)  # from Keras 2; the length is read from the data
@@ -58,6 +66,7 @@ class Embedding(Layer):
         self.embeddings_initializer = initializers.get(embeddings_initializer)
         self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
         self.embeddings_constraint = constraints.get(embeddings_constraint)
+        self._set_lora(lora_rank, lora_alpha)
         self.mask_zero = mask_zero
         self.supports_masking = mask_zero
         self.autocast = False
@@ -66,25 +75,31 @@ class Embedding(Layer):
             self.set_weights(weights if isinstance(weights, (list, tuple)) else [weights])
 
     def build(self, input_shape: Any = None) -> None:
-        self.embeddings = self.add_weight(
+        self.add_weight(
             (self.input_dim, self.output_dim),
             self.embeddings_initializer,
             regularizer=self.embeddings_regularizer,
             constraint=self.embeddings_constraint,
             name="embeddings",
         )
+        self._begin_with_lora()
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
         if inputs.dtype not in (torch.int32, torch.int64):
             inputs = inputs.to(torch.int64)
         try:
-            return F.embedding(inputs, self.embeddings)
+            return F.embedding(inputs, self.embeddings) if not self.lora_enabled else self._adapted_rows(inputs)
         except IndexError as error:
             low, high = int(inputs.min()), int(inputs.max())
             raise IndexError(
                 f"Embedding {self.name!r} has {self.input_dim} rows, so its inputs must be from 0 to "
                 f"{self.input_dim - 1}; found {low} to {high}. Set input_dim to the largest input plus one."
             ) from error
+
+    def _adapted_rows(self, inputs: torch.Tensor) -> torch.Tensor:
+        """The rows with LoRA: of the rows that are asked for alone, not of the whole table."""
+        a, b, scale = self._lora_factors()
+        return F.embedding(inputs, self._kept_weight()) + scale * (F.embedding(inputs, a) @ b)
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         return inputs != 0 if self.mask_zero else None

@@ -83,15 +83,23 @@ class ReversibleEmbedding(Embedding):
             if mask is not None:
                 masking.set_mask(outputs, mask)
             return outputs
-        table = self.embeddings.T if self.tie_weights else self.reverse_embeddings
         if self.reverse_dtype is not None:
-            kind = torch_dtype(self.reverse_dtype)
-            inputs, table = inputs.to(kind), table.to(kind)
+            inputs = inputs.to(torch_dtype(self.reverse_dtype))
         if inputs.is_meta:  # torch would load its compiler, most of a second, for the shape alone
             return inputs.new_empty((*inputs.shape[:-1], self.input_dim))
-        logits = inputs @ table
+        logits = self._scores(inputs)
         cap = self.logit_soft_cap
         return logits if cap is None else torch.tanh(logits / cap) * cap
+
+    def _scores(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Each vector's product with every row of the table of the way back."""
+        if not self.tie_weights:
+            return vectors @ self.reverse_embeddings.to(vectors.dtype)
+        scores = vectors @ self._kept_weight().T.to(vectors.dtype)
+        if self.lora_enabled:
+            a, b, scale = self._lora_factors()
+            scores = scores + scale * (vectors @ b.T.to(vectors.dtype)) @ a.T.to(vectors.dtype)
+        return scores
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """None: the mask is set in the call, which knows its direction."""

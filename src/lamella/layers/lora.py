@@ -1,0 +1,172 @@
+"""LoRA: a large weight stays as it is, and the product of two small ones is added to it and trained.
+
+W' = W + alpha / rank * A @ B, where A is (..., rank) and B (rank, out). B starts at zero, so at first nothing changes.
+
+Source: Hu et al., 2021, "LoRA: Low-Rank Adaptation of Large Language Models".
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import nn
+
+from lamella import initializers
+from lamella.engine.variable import as_array
+from lamella.errors import ArgumentError, NotBuiltError
+from lamella.layers.base import Layer
+
+
+class AdaptedWeight:
+    """A weight, as an attribute of its layer: as it is kept or, where LoRA is on, with what LoRA adds.
+
+    Args:
+        name: The name that the layer keeps it under.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, layer: Any, owner: type | None = None) -> Any:
+        if layer is None:
+            raise AttributeError(f"{self.name!r} is an attribute of layers, not of their class.")
+        kept = layer._parameters.get(self.name)
+        if kept is None:
+            kept = nn.Module.__getattr__(layer, self.name)  # a buffer, where it is quantized; or an error
+        return layer._with_lora(kept) if layer.lora_enabled else kept
+
+
+class AdaptableLayer(Layer):
+    """A layer that `enable_lora` can make small: most of its numbers are frozen, few new ones are trained."""
+
+    lora_enabled = False
+    """Whether LoRA is on."""
+    lora_rank: int | None
+    lora_alpha: float | None
+    _adapted = "kernel"
+    """The name of the weight that LoRA adapts."""
+
+    def _set_lora(self, rank: int | None, alpha: float | None) -> None:
+        if rank is not None and (isinstance(rank, bool) or not hasattr(rank, "__index__") or rank < 1):
+            raise ArgumentError(
+                f"{type(self).__name__} {self.name!r}: `lora_rank` must be a positive whole number; got {rank!r}."
+            )
+        self.lora_rank = rank
+        self.lora_alpha = rank if alpha is None else alpha
+
+    def _begin_with_lora(self) -> None:
+        """At the end of `build`: LoRA, if the layer was made with a `lora_rank`."""
+        if self.lora_rank is not None:
+            self._add_lora(self.lora_rank, self.lora_alpha, "he_uniform", "zeros")
+
+    def enable_lora(
+        self,
+        rank: int,
+        lora_alpha: float | None = None,
+        a_initializer: Any = "he_uniform",
+        b_initializer: Any = "zeros",
+    ) -> None:
+        """Freezes the large weight and trains a change of low rank instead: alpha / rank * A @ B is added to it.
+
+        Of a model that is compiled already, the optimizer starts anew at the next `fit`. Files have the sum.
+
+        Args:
+            rank: The number of columns of A and rows of B; small, such as 4 or 8.
+            lora_alpha: How much the change counts: it is multiplied by alpha / rank. By default `rank`, so by 1.
+            a_initializer: Where A starts.
+            b_initializer: Where B starts; at zero the layer first computes what it did.
+
+        Raises:
+            NotBuiltError: The layer has no weights yet.
+            ArgumentError: LoRA is on already, the weight has a constraint, or `rank` is no positive whole number.
+
+        Example:
+            >>> import torch
+            >>> from lamella.layers import Dense
+            >>> layer = Dense(100)
+            >>> x = torch.ones(1, 100)
+            >>> before = layer(x)
+            >>> layer.enable_lora(4)
+            >>> [tuple(weight.shape) for weight in layer.trainable_weights], torch.equal(layer(x), before)
+            ([(100,), (100, 4), (4, 100)], True)
+        """
+        what = f"{type(self).__name__} {self.name!r}"
+        if not self.built:
+            raise NotBuiltError(f"{what} has no weights yet to add LoRA to. Call it on data, or build() it, first.")
+        if self.lora_enabled:
+            raise ArgumentError(f"{what} has LoRA already, of rank {self.lora_rank}; it can be added once.")
+        self._set_lora(rank, lora_alpha)
+        self._add_lora(rank, self.lora_alpha, a_initializer, b_initializer)
+
+    def _add_lora(self, rank: int, alpha: float | None, a_initializer: Any, b_initializer: Any) -> None:
+        name = self._adapted
+        if getattr(self, f"{name}_constraint") is not None:
+            raise ArgumentError(
+                f"{type(self).__name__} {self.name!r}: LoRA does not go with `{name}_constraint`, as the sum that is "
+                f"computed with would be under no constraint. Make the layer without it."
+            )
+        shape = self._shape_for_lora()
+        regularizer = getattr(self, f"{name}_regularizer")
+        for letter, size, initializer in (
+            ("a", (*shape[:-1], rank), a_initializer),
+            ("b", (rank, shape[-1]), b_initializer),
+        ):
+            weight = self.add_weight(
+                size,
+                initializers.get(initializer),
+                dtype="float32",
+                regularizer=regularizer,
+                name=f"lora_{name}_{letter}",
+            )
+            weight.data = weight.data.to(self._kept_weight().device)
+        self._kept_weight().requires_grad_(False)
+        self.lora_enabled = True
+
+    def _shape_for_lora(self) -> tuple[int, ...]:
+        """The shape of the weight that LoRA adapts."""
+        return tuple(self._kept_weight().shape)
+
+    def _kept_weight(self) -> torch.Tensor:
+        """The large weight, without what LoRA adds."""
+        return cast(torch.Tensor, nn.Module.__getattr__(self, self._adapted))
+
+    def _lora_factors(self) -> tuple[torch.Tensor, torch.Tensor, float]:
+        """A, B and alpha / rank."""
+        a, b = (cast(torch.Tensor, self._parameters[f"lora_{self._adapted}_{letter}"]) for letter in "ab")
+        return a, b, cast(float, self.lora_alpha) / cast(int, self.lora_rank)
+
+    def _with_lora(self, kept: torch.Tensor) -> torch.Tensor:
+        """`kept` + alpha / rank * A @ B, in the type that the layer computes in."""
+        a, b, scale = self._lora_factors()
+        return (kept + scale * (a @ b)).to(self._float)
+
+    # -- files, which have the sum --------------------------------------------------------------------
+
+    def save_own_variables(self, store: Any) -> None:
+        """Puts the layer's own weights into `store`; where LoRA is on, the sum that the layer computes with."""
+        super().save_own_variables(store)
+        if self.lora_enabled:
+            kept = self._kept_weight()
+            place = next(i for i, weight in enumerate(self._own_weights()) if weight is kept)
+            store[str(place)] = as_array(self._with_lora(kept).detach().to(kept.dtype))
+
+    def load_own_variables(self, store: Any) -> None:
+        """Takes the layer's own weights from `store`. What LoRA has learnt so far then counts no more: B is zero."""
+        super().load_own_variables(store)
+        if self.lora_enabled:
+            self._lora_factors()[1].detach().zero_()
+
+    def _own_weights(self) -> list[torch.Tensor]:
+        found = super()._own_weights()
+        if not self.lora_enabled:
+            return found
+        a, b, _ = self._lora_factors()
+        return [weight for weight in found if weight is not a and weight is not b]
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        if not self.lora_rank:
+            config.pop("lora_rank", None)
+            config.pop("lora_alpha", None)
+        return config
