@@ -47,8 +47,8 @@ def save_weights(
             weights_file.write(model, aside, skip)
     else:
         raise ArgumentError(
-            f"Weights are written to a file that ends in .weights.h5 or .safetensors (or, with max_shard_size, in "
-            f".weights.json); got {path.name!r}."
+            f"Weights are written to a file that ends in .weights.h5 or .safetensors; got {path.name!r}. With "
+            f"max_shard_size, to one that ends in .weights.json."
         )
 
 
@@ -79,9 +79,8 @@ def load_weights(
         raise NotBuiltError(f"Model {model.name!r} has no weights yet: call it on data, or build() it, before loading.")
     if not path.exists():
         raise FileNotFoundError(f"There is no file {path}.")
-    if path.name.endswith(".weights.json"):
-        weights_file.read(model, path, skip_mismatch, skip)
-    elif path.suffix in (".h5", ".hdf5") and not legacy_h5.is_legacy(path):
+    hdf5 = path.suffix in (".h5", ".hdf5") and not legacy_h5.is_legacy(path)
+    if hdf5 or path.name.endswith(".weights.json"):
         weights_file.read(model, path, skip_mismatch, skip)
     elif path.suffix in (".h5", ".hdf5", ".safetensors", ".keras"):
         _refuse_to_skip(skip, path)

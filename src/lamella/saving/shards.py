@@ -219,4 +219,3 @@ def check_size(max_shard_size: Any) -> float:
     if not right or math.isnan(max_shard_size):
         raise ArgumentError(f"`max_shard_size` is a number of GiB above 0; got {max_shard_size!r}.")
     return float(max_shard_size)
-

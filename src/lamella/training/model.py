@@ -361,18 +361,23 @@ class Model(Trainer, Layer):
 
     # -- files -------------------------------------------------------------------------------------------------
 
-    def save(self, filepath: str | Path, overwrite: bool = True, **kwargs: Any) -> None:
+    def save(self, filepath: str | Path, overwrite: bool = True, zipped: bool | None = None) -> None:
         """Writes the whole model to a `.keras` file: what it is, its weights, how it is trained and how far it is.
 
         `lamella.models.load_model`, and real Keras, read it. The file is written aside and renamed: a kill leaves the
         old file or the new one.
+
+        Args:
+            filepath: Where to.
+            overwrite: Whether a file that exists is replaced.
+            zipped: False writes a folder of the files that a `.keras` file packs into one.
 
         Raises:
             ArgumentError: Another ending, or the file exists and `overwrite` is False.
         """
         from lamella.saving import save_model
 
-        save_model(self, filepath, overwrite, **kwargs)
+        save_model(self, filepath, overwrite, zipped)
 
     def save_weights(
         self,
