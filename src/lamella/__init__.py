@@ -76,6 +76,7 @@ __all__ = [
     "constraints",
     "datasets",
     "device",
+    "distillation",
     "distribution",
     "doctor",
     "dtype_policies",
@@ -117,6 +118,7 @@ __all__ = [
 _LATER = frozenset(
     {
         "applications",
+        "distillation",
         "distribution",
         "doctor",
         "energy",

@@ -338,6 +338,9 @@ _FAMILIES = tuple(
 )
 """Rooms that `import lamella` does not load: their classes register themselves when a config first names them."""
 
+_LATER = {"keras.distillation": "lamella.distillation"}
+"""Such rooms, whose classes configs name as Keras's."""
+
 
 def _find(name: str, config: dict[str, Any], custom: Mapping[str, Any] | None, default: Registry | None) -> Any:
     found = _custom(config.get("registered_name") or name, custom)
@@ -350,6 +353,8 @@ def _find(name: str, config: dict[str, Any], custom: Mapping[str, Any] | None, d
     if found is not None:
         return found
     module = config.get("module")
+    if module in _LATER:
+        importlib.import_module(_LATER[module])
     registry = _REGISTRIES.get(module) if module else default
     if registry is not None and name in registry:
         return registry[name]

@@ -10,11 +10,13 @@ from lamella.engine.registry import (
 )
 from lamella.engine.registry import serialize as serialize_keras_object
 from lamella.saving.export import export
+from lamella.saving.file_editor import KerasFileEditor
 from lamella.saving.files import load_weights, save_weights
 from lamella.saving.keras_file import load_model, save_model
 
 __all__ = [
     "CustomObjectScope",
+    "KerasFileEditor",
     "custom_object_scope",
     "deserialize_keras_object",
     "export",

@@ -1,8 +1,11 @@
-"""Files that are there whole or not at all."""
+"""Files and folders that are there whole or not at all."""
 
 from __future__ import annotations
 
+import ctypes
 import os
+import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,6 +47,68 @@ def written_aside(path: Path, overwrite: bool = True) -> Iterator[Path]:
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def folder_written_aside(path: Path, names: set[str], overwrite: bool = True) -> Iterator[Path]:
+    """A folder beside `path` to write to; at the end it takes the place of `path`, or is removed on an error.
+
+    A kill at any moment leaves the old folder or the new one (and perhaps one that ends in `.part`).
+
+    Args:
+        path: The folder.
+        names: What such a folder may hold: one that holds anything else is not replaced.
+        overwrite: Whether a folder that exists is replaced.
+
+    Raises:
+        ArgumentError: The folder exists and `overwrite` is False, it holds other files, or `path` is a file.
+
+    Of several processes only the first keeps what it writes.
+    """
+    if not cluster.is_first():
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder)
+        return
+    _check_replaceable(path, names, overwrite)
+    aside = Path(tempfile.mkdtemp(prefix=path.name, suffix=".part", dir=path.parent))
+    try:
+        yield aside
+        os.chmod(aside, path.stat().st_mode & 0o777 if path.exists() else 0o777 & ~_umask())
+        for each in aside.rglob("*"):
+            if each.is_file():
+                with open(each, "rb") as file:
+                    os.fsync(file.fileno())
+        _exchange(aside, path)
+        _sync_folder(path.parent)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _check_replaceable(path: Path, names: set[str], overwrite: bool) -> None:
+    if not path.parent.is_dir():
+        raise ArgumentError(f"There is no folder {path.parent} to write {path.name} into: make it first.")
+    if path.exists() and not path.is_dir():
+        raise ArgumentError(f"{path} is a file; a folder is to be written there. Choose another name.")
+    others = sorted(each.name for each in path.iterdir() if each.name not in names) if path.exists() else []
+    if others:
+        raise ArgumentError(f"{path} holds other files ({', '.join(others[:3])}): give the model a folder of its own.")
+    if path.exists() and not overwrite and any(path.iterdir()):
+        raise ArgumentError(f"{path} exists already; pass overwrite=True to replace it.")
+
+
+def _exchange(new: Path, path: Path) -> None:
+    """Puts a folder in the place of another, which gets its name: in one step, where the system has such a step."""
+    if not path.exists():
+        os.rename(new, path)
+        return
+    exchange, here = 2, -100  # RENAME_EXCHANGE and AT_FDCWD of Linux
+    rename = getattr(ctypes.CDLL(None), "renameat2", None) if sys.platform == "linux" else None
+    if rename is not None and rename(here, os.fsencode(new), here, os.fsencode(path), exchange) == 0:
+        return
+    old = new.with_name(f"old.{new.name}")
+    os.rename(path, old)
+    os.rename(new, path)
+    os.rename(old, new)
 
 
 def _umask() -> int:

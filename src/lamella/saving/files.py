@@ -2,37 +2,71 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from lamella.errors import ArgumentError, NotBuiltError
-from lamella.saving import keras_file, legacy_h5, safetensors, weights_file
+from lamella.saving import keras_file, legacy_h5, safetensors, shards, weights_file
 from lamella.saving.atomic import written_aside
 
 
-def save_weights(model: Any, filepath: str | Path, overwrite: bool = True) -> None:
-    """Writes the weights of a model to a `.weights.h5` or `.safetensors` file.
+def save_weights(
+    model: Any,
+    filepath: str | Path,
+    overwrite: bool = True,
+    max_shard_size: float | None = None,
+    objects_to_skip: Sequence[Any] | None = None,
+) -> None:
+    """Writes the weights of a model to a `.weights.h5` or `.safetensors` file, or to several files of limited size.
+
+    Args:
+        model: A built model.
+        filepath: Where to; with `max_shard_size`, the index, which must end in `.weights.json`: the shards are written
+            beside it.
+        overwrite: Whether a file that exists is replaced.
+        max_shard_size: The size in GiB that no file passes.
+        objects_to_skip: Layers to leave out. (Not for `.safetensors`.)
 
     Raises:
         ArgumentError: Another ending, or the file exists and `overwrite` is False.
         NotBuiltError: The model has no weights yet.
     """
     path = Path(filepath)
+    skip = objects_to_skip or ()
     if not model.built:
         raise NotBuiltError(f"Model {model.name!r} has no weights yet: call it on data, or build() it, before saving.")
-    if path.suffix == ".safetensors":
+    if max_shard_size is not None:
+        most, index = shards.check_size(max_shard_size), shards.index_path(path)
+        shards.write(weights_file.entries(model, skip), index, most, overwrite)
+    elif path.suffix == ".safetensors":
+        _refuse_to_skip(skip, path)
         safetensors.save_weights(model, path, overwrite)
     elif path.name.endswith(".weights.h5"):
         with written_aside(path, overwrite) as aside:
-            weights_file.write(model, aside)
+            weights_file.write(model, aside, skip)
     else:
         raise ArgumentError(
-            f"Weights are written to a file that ends in .weights.h5 or .safetensors; got {path.name!r}."
+            f"Weights are written to a file that ends in .weights.h5 or .safetensors; got {path.name!r}. With "
+            f"max_shard_size, to one that ends in .weights.json."
         )
 
 
-def load_weights(model: Any, filepath: str | Path, skip_mismatch: bool = False, by_name: bool = False) -> None:
-    """Reads weights into a model: of a `.weights.h5`, `.keras`, `.safetensors` or older `.h5` file.
+def load_weights(
+    model: Any,
+    filepath: str | Path,
+    skip_mismatch: bool = False,
+    by_name: bool = False,
+    objects_to_skip: Sequence[Any] | None = None,
+) -> None:
+    """Reads weights into a model: of a `.weights.h5`, `.weights.json`, `.keras`, `.safetensors` or older `.h5` file.
+
+    Args:
+        model: A built model.
+        filepath: The file.
+        skip_mismatch: Whether layers whose weights have other shapes are left as they are, with a warning.
+        by_name: For older `.h5` files: take the layers by their names rather than in their order.
+        objects_to_skip: Layers to leave as they are. (For `.weights.h5` and `.weights.json`.)
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -40,18 +74,28 @@ def load_weights(model: Any, filepath: str | Path, skip_mismatch: bool = False, 
         NotBuiltError: The model has no weights yet.
     """
     path = Path(filepath)
+    skip = objects_to_skip or ()
     if not model.built:
         raise NotBuiltError(f"Model {model.name!r} has no weights yet: call it on data, or build() it, before loading.")
     if not path.exists():
         raise FileNotFoundError(f"There is no file {path}.")
-    if path.suffix == ".safetensors":
-        safetensors.load_weights(model, path)
-    elif path.suffix == ".keras":
-        keras_file.read_weights(model, path, skip_mismatch)
-    elif path.suffix in (".h5", ".hdf5"):
-        if legacy_h5.is_legacy(path):
-            legacy_h5.read(model, path, by_name, skip_mismatch)
+    hdf5 = path.suffix in (".h5", ".hdf5") and not legacy_h5.is_legacy(path)
+    if hdf5 or path.name.endswith(".weights.json"):
+        weights_file.read(model, path, skip_mismatch, skip)
+    elif path.suffix in (".h5", ".hdf5", ".safetensors", ".keras"):
+        _refuse_to_skip(skip, path)
+        if path.suffix == ".safetensors":
+            safetensors.load_weights(model, path)
+        elif path.suffix == ".keras":
+            keras_file.read_weights(model, path, skip_mismatch)
         else:
-            weights_file.read(model, path, skip_mismatch)
+            legacy_h5.read(model, path, by_name, skip_mismatch)
     else:
-        raise ArgumentError(f"Weights are in .weights.h5, .keras, .safetensors and .h5 files; got {path.name!r}.")
+        raise ArgumentError(
+            f"Weights are in .weights.h5, .weights.json, .keras, .safetensors and .h5 files; got {path.name!r}."
+        )
+
+
+def _refuse_to_skip(skip: Sequence[Any], path: Path) -> None:
+    if skip:
+        raise ArgumentError(f"`objects_to_skip` is for .weights.h5 and .weights.json files; got {path.name!r}.")

@@ -6,31 +6,48 @@ weight of the same shape, so a shape of a petabyte costs nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import h5py
+import numpy as np
 
 from lamella.errors import FileError
 
 
 class Place(Mapping[str, Any]):
-    """The data sets of one group of an open file, by name; each is read when numbers are asked of it."""
+    """The data sets of a group of an open file (or of several files), by name; read when numbers are asked of them."""
 
-    def __init__(self, group: h5py.Group | None, path: str) -> None:
-        self.group = group
+    def __init__(self, groups: Sequence[h5py.Group | None], path: str) -> None:
+        self.groups = [group for group in groups if group is not None]
         self.path = path
 
     def __len__(self) -> int:
-        return 0 if self.group is None else len(self.group)
+        return sum(len(group) for group in self.groups)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(()) if self.group is None else iter(self.group)
+        return (name for group in self.groups for name in group)
 
     def __getitem__(self, name: str) -> Any:
-        if self.group is None or name not in self.group:
-            raise FileError(f"The file has no weight {name!r} at {self.path!r}.")
-        return checked_dataset(self.group, name)
+        for group in self.groups:
+            if name in group:
+                found = checked_dataset(group, name)
+                return Bfloat16(found) if found.attrs.get("dtype") == "bfloat16" else found
+        raise FileError(f"The file has no weight {name!r} at {self.path!r}.")
+
+
+class Bfloat16:
+    """A data set of bfloat16, which NumPy has not: as an array it is float32, of the same numbers."""
+
+    def __init__(self, dataset: h5py.Dataset) -> None:
+        self._dataset = dataset
+        self.shape = dataset.shape
+        self.dtype = np.dtype("float32")
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        halves = self._dataset[()]
+        values = (halves.view("uint16").astype("uint32") << 16).view("float32")
+        return values if dtype is None else values.astype(dtype)
 
 
 def checked_group(parent: h5py.Group, path: str) -> h5py.Group | None:

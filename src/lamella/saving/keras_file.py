@@ -1,4 +1,4 @@
-"""`.keras` files: a zip archive of the config, the weights and what layers keep in files of their own.
+"""`.keras` files: a zip archive of the config, the weights and what layers keep in files of their own; or a folder.
 
 The form is that of Keras 3, both ways. Loading makes objects of known and registered classes from plain data and runs
 no code from the file; whatever is wrong with the file ends in a `FileError`.
@@ -19,24 +19,23 @@ from typing import Any
 from lamella.engine.registry import deserialize, serialize
 from lamella.errors import ArgumentError, FileError
 from lamella.saving import legacy_model, weights_file
-from lamella.saving.atomic import written_aside
-from lamella.saving.reading import LARGE, making_layers, reading
+from lamella.saving.atomic import folder_written_aside, written_aside
+from lamella.saving.container import ASSETS, CONFIG, METADATA, WEIGHTS, Container, Folder, Zip
+from lamella.saving.reading import making_layers, reading
 from lamella.saving.state import places
 
-_CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
-_MOST_EXPANSION = 100
 
-
-def save_model(model: Any, filepath: str | Path, overwrite: bool = True) -> None:
-    """Writes a whole model to a `.keras` file.
+def save_model(model: Any, filepath: str | Path, overwrite: bool = True, zipped: bool | None = None) -> None:
+    """Writes a whole model to a `.keras` file, or to a folder.
 
     Args:
         model: The model.
-        filepath: Where to; it must end in `.keras`, or `.h5` for the older form.
-        overwrite: Whether a file that exists is replaced.
+        filepath: Where to; it must end in `.keras`, or `.h5` for the older form. A folder has neither ending.
+        overwrite: Whether a file or a folder that exists is replaced.
+        zipped: False writes a folder of the files that a `.keras` file packs into one.
 
     Raises:
-        ArgumentError: Another ending, or the file exists and `overwrite` is False.
+        ArgumentError: Another ending, or the file exists and `overwrite` is False, or a folder that holds other files.
 
     Example:
         >>> import lamella, os, tempfile
@@ -47,21 +46,39 @@ def save_model(model: Any, filepath: str | Path, overwrite: bool = True) -> None
         3
     """
     path = Path(filepath)
+    _check_ending(path, zipped)
     if path.suffix in (".h5", ".hdf5") and not path.name.endswith(".weights.h5"):
         legacy_model.save(model, path, overwrite)
         return
-    if path.suffix != ".keras":
-        raise ArgumentError(f"A whole model is written to a file that ends in .keras (or .h5); got {path.name!r}.")
     if not model.built:
         warnings.warn("The model has no weights yet: call it on data before saving to keep them.", stacklevel=3)
+    if zipped is False:
+        with folder_written_aside(path, {CONFIG, METADATA, WEIGHTS, ASSETS}, overwrite) as aside:
+            _write_description(model, lambda name, text: (aside / name).write_text(text, encoding="utf-8"))
+            weights_file.write(model, aside / WEIGHTS)
+            _write_assets(model, aside / ASSETS)
+        return
     with written_aside(path, overwrite) as aside, zipfile.ZipFile(aside, "w") as archive:
-        metadata = {"keras_version": legacy_model.KERAS_VERSION, "date_saved": f"{datetime.now():%Y-%m-%d@%H:%M:%S}"}
-        archive.writestr(_METADATA, json.dumps(metadata))
-        archive.writestr(_CONFIG, json.dumps(serialize(model)))
+        _write_description(model, archive.writestr)
         weights = io.BytesIO()
         weights_file.write(model, weights)
-        archive.writestr(_WEIGHTS, weights.getbuffer())
-        _write_assets(model, archive)
+        archive.writestr(WEIGHTS, weights.getbuffer())
+        with tempfile.TemporaryDirectory() as folder:
+            _write_assets(model, Path(folder))
+            for file in sorted(Path(folder).rglob("*")):
+                if file.is_file():
+                    archive.write(file, f"{ASSETS}/{file.relative_to(folder).as_posix()}")
+
+
+def _check_ending(path: Path, zipped: bool | None) -> None:
+    file = path.suffix in (".keras", ".h5", ".hdf5")
+    if zipped is False and file:
+        raise ArgumentError(f"With zipped=False a model is written to a folder: no file's ending; got {path.name!r}.")
+    if zipped is not False and (not file or path.name.endswith(".weights.h5")):
+        raise ArgumentError(
+            f"A whole model is written to a file that ends in .keras (or .h5), or with zipped=False to a folder; got "
+            f"{path.name!r}."
+        )
 
 
 def load_model(
@@ -70,10 +87,10 @@ def load_model(
     compile: bool = True,
     safe_mode: bool = True,
 ) -> Any:
-    """The model in a `.keras` file, written here or by Keras 3.
+    """The model in a `.keras` file or a folder, written here or by Keras 3.
 
     Args:
-        filepath: The file.
+        filepath: The file, or the folder.
         custom_objects: Classes and functions of yours by the names that the file calls them.
         compile: Whether to compile it as it was compiled.
         safe_mode: Whether functions in the file that are Python code (a `lambda`) are refused.
@@ -87,78 +104,67 @@ def load_model(
     path = Path(filepath)
     if path.suffix in (".h5", ".hdf5") and path.exists():
         return legacy_model.load(path, custom_objects, compile, safe_mode)
-    if path.is_dir() or (path.exists() and path.suffix != ".keras" and not zipfile.is_zipfile(path)):
+    if path.is_dir() and not (path / CONFIG).is_file():
+        raise FileError(f"The folder {path} holds no model: there is no {CONFIG} in it.")
+    if path.is_file() and path.suffix != ".keras" and not zipfile.is_zipfile(path):
         raise FileError(f"{path} is no .keras file. For weights alone, build the model and use load_weights().")
-    with reading(path, "model file"), zipfile.ZipFile(path) as archive:
-        return _model_in(archive, path, custom_objects, compile, safe_mode)
+    with reading(path, "model file"), _opened(path) as container:
+        return _model_in(container, path, custom_objects, compile, safe_mode)
 
 
 def read_weights(model: Any, path: Path, skip_mismatch: bool = False) -> None:
     """Reads the weights of a `.keras` file into a built model; all of them, or none on an error."""
-    with reading(path, "model file"), zipfile.ZipFile(path) as archive:
-        weights_file.read(model, io.BytesIO(_member(archive, _WEIGHTS)), skip_mismatch)
+    with reading(path, "model file"), _opened(path) as container:
+        weights_file.read(model, container.weights()[0], skip_mismatch)
+
+
+def _opened(path: Path) -> Container:
+    return Folder(path) if path.is_dir() else Zip(path)
 
 
 def _model_in(
-    archive: zipfile.ZipFile, path: Path, custom_objects: Mapping[str, Any] | None, compiled: bool, safe: bool
+    container: Container, path: Path, custom_objects: Mapping[str, Any] | None, compiled: bool, safe: bool
 ) -> Any:
-    config = json.loads(_member(archive, _CONFIG))
+    config = json.loads(container.member(CONFIG))
     if not isinstance(config, dict) or "class_name" not in config:
         raise FileError(f"{path} describes no model.")
     if not compiled:
         config.pop("compile_config", None)
-    weights = _member(archive, _WEIGHTS)
+    weights, size = container.weights()
     later = {key: config.pop(key, None) for key in ("build_config", "compile_config")}
-    with making_layers(len(weights), safe):
+    with making_layers(size, safe):
         model = deserialize(config, custom_objects)
         if not hasattr(model, "load_own_variables"):
             raise FileError(f"{path} describes a {type(model).__name__}, no model.")
         if not model.built:  # vocabularies say how large layers are
-            _read_assets(model, archive)
+            _read_assets(model, container)
         for key, value in later.items():
             if value and hasattr(model, key.replace("config", "from_config")):
                 getattr(model, key.replace("config", "from_config"))(value)
-    weights_file.read(model, io.BytesIO(weights))
-    _read_assets(model, archive)
+    weights_file.read(model, weights)
+    _read_assets(model, container)
     return model
 
 
-def _member(archive: zipfile.ZipFile, name: str) -> bytes:
-    """One file of the archive, unless it unpacks to far more than it is."""
-    try:
-        info = archive.getinfo(name)
-    except KeyError:
-        raise FileError(f"The file has no {name}: it is damaged, or no model file.") from None
-    if info.file_size > LARGE and info.file_size > _MOST_EXPANSION * info.compress_size:
-        raise FileError(f"{name} would unpack to {info.file_size:,} bytes from {info.compress_size:,}: refused.")
-    return archive.read(name)
+def _write_description(model: Any, write: Any) -> None:
+    metadata = {"keras_version": legacy_model.KERAS_VERSION, "date_saved": f"{datetime.now():%Y-%m-%d@%H:%M:%S}"}
+    write(METADATA, json.dumps(metadata))
+    write(CONFIG, json.dumps(serialize(model)))
 
 
-def _write_assets(model: Any, archive: zipfile.ZipFile) -> None:
+def _write_assets(model: Any, folder: Path) -> None:
     """What layers keep in files of their own, such as vocabularies."""
-    with tempfile.TemporaryDirectory() as folder:
-        for place, keeper in places(model):
-            if hasattr(keeper, "save_assets"):
-                own = Path(folder) / place
-                own.mkdir(parents=True, exist_ok=True)
-                keeper.save_assets(str(own))
-        for file in sorted(Path(folder).rglob("*")):
-            if file.is_file():
-                archive.write(file, f"assets/{file.relative_to(folder).as_posix()}")
+    for place, keeper in places(model):
+        if hasattr(keeper, "save_assets"):
+            own = folder / place
+            own.mkdir(parents=True, exist_ok=True)
+            keeper.save_assets(str(own))
 
 
-def _read_assets(model: Any, archive: zipfile.ZipFile) -> None:
-    names = [name for name in archive.namelist() if name.startswith("assets/") and not name.endswith("/")]
-    if not names:
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder).resolve()
-        for name in names:
-            target = (root / name.removeprefix("assets/")).resolve()
-            if not target.is_relative_to(root):
-                raise FileError(f"The file would write to {name!r}, outside its own folder: refused.")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(_member(archive, name))
+def _read_assets(model: Any, container: Container) -> None:
+    with container.assets() as root:
+        if root is None:
+            return
         for place, keeper in places(model):
             if hasattr(keeper, "load_assets") and (root / place).is_dir():
                 keeper.load_assets(str(root / place))

@@ -8,7 +8,7 @@ running number, so that automatic names do not matter; any other layer has them 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from torch import nn
@@ -29,9 +29,12 @@ _NEVER = frozenset(
 )
 
 
-def places(model: Any) -> Iterator[tuple[str, Any]]:
-    """Each path with the object that keeps weights there; every object once, at its first place."""
-    yield from _walk(model, "", {})
+def places(model: Any, skip: Iterable[Any] = ()) -> Iterator[tuple[str, Any]]:
+    """Each path with the object that keeps weights there; every object once, at its first place.
+
+    Objects to skip are left out with all that is in them alone.
+    """
+    yield from _walk(model, "", {id(each): each for each in skip})
 
 
 def _walk(keeper: Any, path: str, seen: dict[int, Any]) -> Iterator[tuple[str, Any]]:

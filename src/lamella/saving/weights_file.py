@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,41 +14,48 @@ import torch
 from lamella.errors import FileError, LamellaError
 from lamella.saving import h5
 from lamella.saving.reading import reading
+from lamella.saving.shards import Shards
 from lamella.saving.state import places
 
 
-def write(model: Any, file: Any) -> None:
-    """Writes all weights into an open HDF5 file (or a path, or a file object)."""
+def write(model: Any, file: Any, skip: Iterable[Any] = ()) -> None:
+    """Writes all weights, but for those of the objects to skip, into a path or a file object."""
     with h5py.File(file, "w") as target:
-        for path, keeper in places(model):
-            kept: dict[str, np.ndarray] = {}
-            keeper.save_own_variables(kept)
-            name = getattr(keeper, "name", None)
-            if not kept and not isinstance(name, str):
-                continue
-            group = target.require_group(f"{path}/vars" if path else "vars")
-            if isinstance(name, str):
+        for path, name, kept in entries(model, skip):
+            group = target.require_group(path)
+            if name is not None:
                 group.attrs["name"] = name
             for key, value in kept.items():
                 group[key] = value
 
 
-def read(model: Any, file: Any, skip_mismatch: bool = False) -> None:
+def entries(model: Any, skip: Iterable[Any] = ()) -> Iterator[tuple[str, str | None, dict[str, np.ndarray]]]:
+    """Each group of a file with the name of the object that it is of and that object's own weights."""
+    for path, keeper in places(model, skip):
+        kept: dict[str, np.ndarray] = {}
+        keeper.save_own_variables(kept)
+        name = getattr(keeper, "name", None)
+        if kept or isinstance(name, str):
+            yield f"{path}/vars" if path else "vars", name if isinstance(name, str) else None, kept
+
+
+def read(model: Any, file: Any, skip_mismatch: bool = False, skip: Iterable[Any] = ()) -> None:
     """Reads all weights of an HDF5 file into the model: all of them, or none on an error.
 
     Args:
         model: A built model.
-        file: A path or a file object.
+        file: A path (of shards: that of their index) or a file object.
         skip_mismatch: Whether weights that do not fit are left as they are, with a warning.
+        skip: Layers (and what is in them) to leave as they are.
 
     Raises:
         FileError: A damaged file, or weights that are not this model's; the message says where.
     """
     failed: list[str] = []
     with _opened(file) as source, AllOrNothing(model) as attempt:
-        for path, keeper in places(model):
+        for path, keeper in places(model, skip):
             try:
-                place = h5.Place(_group(source, path), path or "the top")
+                place = source.place(path)
                 if len(place) or isinstance(keeper, torch.nn.Module):  # an optimizer's state, say, may be missing
                     keeper.load_own_variables(place)
             except (LamellaError, KeyError, ValueError, TypeError, OSError, RuntimeError) as error:
@@ -62,6 +69,24 @@ def read(model: Any, file: Any, skip_mismatch: bool = False) -> None:
         warnings.warn(f"{message}. Those weights are as they were.", stacklevel=4)
 
 
+class _OneFile:
+    """The weights of one file, by their places."""
+
+    def __init__(self, file: Any) -> None:
+        with reading(file if isinstance(file, Path) else None, "file of weights"):
+            self._source = h5py.File(file, "r")
+
+    def place(self, path: str) -> h5.Place:
+        """The weights at a path."""
+        return h5.Place([_group(self._source, path)], path or "the top")
+
+    def __enter__(self) -> _OneFile:
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self._source.close()
+
+
 def _group(source: h5py.File, path: str) -> h5py.Group | None:
     found = h5.checked_group(source, f"{path}/vars" if path else "vars")
     if found is None and "_layer_checkpoint_dependencies" in source:  # files of Keras on TensorFlow 2.13
@@ -69,9 +94,8 @@ def _group(source: h5py.File, path: str) -> h5py.Group | None:
     return found
 
 
-def _opened(file: Any) -> h5py.File:
-    with reading(file if isinstance(file, Path) else None, "file of weights"):
-        return h5py.File(file, "r")
+def _opened(file: Any) -> _OneFile | Shards:
+    return Shards(file) if isinstance(file, Path) and file.suffix == ".json" else _OneFile(file)
 
 
 class AllOrNothing:

@@ -361,28 +361,46 @@ class Model(Trainer, Layer):
 
     # -- files -------------------------------------------------------------------------------------------------
 
-    def save(self, filepath: str | Path, overwrite: bool = True, **kwargs: Any) -> None:
+    def save(self, filepath: str | Path, overwrite: bool = True, zipped: bool | None = None) -> None:
         """Writes the whole model to a `.keras` file: what it is, its weights, how it is trained and how far it is.
 
         `lamella.models.load_model`, and real Keras, read it. The file is written aside and renamed: a kill leaves the
         old file or the new one.
+
+        Args:
+            filepath: Where to.
+            overwrite: Whether a file that exists is replaced.
+            zipped: False writes a folder of the files that a `.keras` file packs into one.
 
         Raises:
             ArgumentError: Another ending, or the file exists and `overwrite` is False.
         """
         from lamella.saving import save_model
 
-        save_model(self, filepath, overwrite, **kwargs)
+        save_model(self, filepath, overwrite, zipped)
 
-    def save_weights(self, filepath: str | Path, overwrite: bool = True) -> None:
+    def save_weights(
+        self,
+        filepath: str | Path,
+        overwrite: bool = True,
+        max_shard_size: float | None = None,
+        objects_to_skip: Sequence[Any] | None = None,
+    ) -> None:
         """Writes the weights to a `.weights.h5` file (Keras's form) or a `.safetensors` file.
+
+        Args:
+            filepath: Where to.
+            overwrite: Whether a file that exists is replaced.
+            max_shard_size: The size in GiB that no file passes: then `filepath` is an index that ends in
+                `.weights.json`, and the weights lie beside it in files of their own.
+            objects_to_skip: Layers whose weights are left out.
 
         Raises:
             ArgumentError: Another ending, or the file exists and `overwrite` is False.
         """
         from lamella.saving import save_weights
 
-        save_weights(self, filepath, overwrite)
+        save_weights(self, filepath, overwrite, max_shard_size, objects_to_skip)
 
     def export(self, filepath: str | Path, format: str = "onnx", **options: Any) -> None:
         """Writes the model's computation to a file that needs no Lamella: see `lamella.saving.export`."""
@@ -390,8 +408,14 @@ class Model(Trainer, Layer):
 
         export(self, filepath, format, **options)
 
-    def load_weights(self, filepath: str | Path, skip_mismatch: bool = False, by_name: bool = False) -> None:
-        """Reads the weights of a `.weights.h5`, `.keras`, `.safetensors` or older `.h5` file.
+    def load_weights(
+        self,
+        filepath: str | Path,
+        skip_mismatch: bool = False,
+        by_name: bool = False,
+        objects_to_skip: Sequence[Any] | None = None,
+    ) -> None:
+        """Reads the weights of a `.weights.h5`, `.weights.json`, `.keras`, `.safetensors` or older `.h5` file.
 
         The model is unchanged if that fails.
 
@@ -399,13 +423,14 @@ class Model(Trainer, Layer):
             filepath: The file.
             skip_mismatch: Whether layers whose weights have other shapes are left as they are, with a warning.
             by_name: For older `.h5` files: take the layers by their names rather than in their order.
+            objects_to_skip: Layers whose weights stay as they are.
 
         Raises:
             FileError: A damaged file, or weights that are not this model's.
         """
         from lamella.saving import load_weights
 
-        load_weights(self, filepath, skip_mismatch, by_name)
+        load_weights(self, filepath, skip_mismatch, by_name, objects_to_skip)
 
 
 def _is_numbers(x: Any) -> bool:
