@@ -14,6 +14,7 @@ from lamella import ops
 from lamella.engine.dtypes import torch_dtype
 from lamella.engine.strings import Strings, holds_strings
 from lamella.engine.symbolic import SymbolicTensor, off_meta
+from lamella.engine.tensor_shape import TensorShape
 from lamella.engine.variable import State, Weight
 from lamella.tensorflow_stand_in.indexed_slices import IndexedSlices
 
@@ -36,23 +37,6 @@ def known(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _is_unknown(value: Any) -> bool:
     return isinstance(value, SymbolicTensor) or (isinstance(value, torch.Tensor) and value.is_meta)
-
-
-class TensorShape(tuple[int, ...]):
-    """The sizes of a tensor: a tuple, with TensorFlow's methods."""
-
-    def as_list(self) -> list[int]:
-        """The sizes as a list."""
-        return list(self)
-
-    def numpy(self) -> Any:
-        """The sizes as an array."""
-        return np.array(self, "int32")
-
-    @property
-    def rank(self) -> int:
-        """How many sizes there are."""
-        return len(self)
 
 
 class TensorSpec(NamedTuple):
@@ -150,7 +134,7 @@ def cast(x: Any, dtype: Any, name: str | None = None) -> Any:
 
 def shape(input: Any, out_type: Any = None, name: str | None = None) -> TensorShape:
     """The sizes: whole numbers of Python's, which are known while a layer finds its shapes, too."""
-    return TensorShape(ops.shape(convert_to_tensor(input)))  # type: ignore[arg-type]
+    return TensorShape(ops.shape(convert_to_tensor(input)))
 
 
 def is_tensor(x: Any) -> bool:
