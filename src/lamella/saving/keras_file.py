@@ -16,7 +16,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from lamella.engine.registry import deserialize, serialize
+from lamella.engine.keras_version import KERAS_VERSION
+from lamella.engine.registry import deserialize, own_assets, serialize
 from lamella.errors import ArgumentError, FileError
 from lamella.saving import legacy_model, weights_file
 from lamella.saving.atomic import written_aside
@@ -55,7 +56,7 @@ def save_model(model: Any, filepath: str | Path, overwrite: bool = True) -> None
     if not model.built:
         warnings.warn("The model has no weights yet: call it on data before saving to keep them.", stacklevel=3)
     with written_aside(path, overwrite) as aside, zipfile.ZipFile(aside, "w") as archive:
-        metadata = {"keras_version": legacy_model.KERAS_VERSION, "date_saved": f"{datetime.now():%Y-%m-%d@%H:%M:%S}"}
+        metadata = {"keras_version": KERAS_VERSION, "date_saved": f"{datetime.now():%Y-%m-%d@%H:%M:%S}"}
         archive.writestr(_METADATA, json.dumps(metadata))
         archive.writestr(_CONFIG, json.dumps(serialize(model)))
         weights = io.BytesIO()
@@ -151,7 +152,7 @@ def _read_assets(model: Any, archive: zipfile.ZipFile) -> None:
     names = [name for name in archive.namelist() if name.startswith("assets/") and not name.endswith("/")]
     if not names:
         return
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, own_assets():
         root = Path(folder).resolve()
         for name in names:
             target = (root / name.removeprefix("assets/")).resolve()

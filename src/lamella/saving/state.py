@@ -8,7 +8,7 @@ running number, so that automatic names do not matter; any other layer has them 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from torch import nn
@@ -29,9 +29,12 @@ _NEVER = frozenset(
 )
 
 
-def places(model: Any) -> Iterator[tuple[str, Any]]:
-    """Each path with the object that keeps weights there; every object once, at its first place."""
-    yield from _walk(model, "", {})
+def places(model: Any, skipped: Iterable[Any] = ()) -> Iterator[tuple[str, Any]]:
+    """Each path with the object that keeps weights there; every object once, at its first place.
+
+    Objects in `skipped` are left out, with what only they hold.
+    """
+    yield from _walk(model, "", {id(each): each for each in skipped})
 
 
 def _walk(keeper: Any, path: str, seen: dict[int, Any]) -> Iterator[tuple[str, Any]]:
@@ -73,7 +76,7 @@ def _is_container(value: Any) -> bool:
 
 def _children(keeper: Any) -> Iterator[tuple[str, Any]]:
     """What a layer or model holds: its layers first where it is a chain or a graph, then attributes by name."""
-    if getattr(keeper, "is_functional", False) or hasattr(keeper, "_chain"):
+    if getattr(keeper, "_graph", None) is not None or hasattr(keeper, "_chain"):
         yield "layers", [*keeper.layers]
     attributes = {name: value for name, value in vars(keeper).items() if _keeps(value) or _is_container(value)}
     if isinstance(keeper, nn.Module):

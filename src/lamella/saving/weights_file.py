@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,10 @@ from lamella.saving.reading import reading
 from lamella.saving.state import places
 
 
-def write(model: Any, file: Any) -> None:
+def write(model: Any, file: Any, skipped: Iterable[Any] = ()) -> None:
     """Writes all weights into an open HDF5 file (or a path, or a file object)."""
     with h5py.File(file, "w") as target:
-        for path, keeper in places(model):
+        for path, keeper in places(model, skipped):
             kept: dict[str, np.ndarray] = {}
             keeper.save_own_variables(kept)
             name = getattr(keeper, "name", None)
@@ -33,20 +33,21 @@ def write(model: Any, file: Any) -> None:
                 group[key] = value
 
 
-def read(model: Any, file: Any, skip_mismatch: bool = False) -> None:
+def read(model: Any, file: Any, skip_mismatch: bool = False, skipped: Iterable[Any] = ()) -> None:
     """Reads all weights of an HDF5 file into the model: all of them, or none on an error.
 
     Args:
         model: A built model.
         file: A path or a file object.
         skip_mismatch: Whether weights that do not fit are left as they are, with a warning.
+        skipped: Layers whose weights are not looked for.
 
     Raises:
         FileError: A damaged file, or weights that are not this model's; the message says where.
     """
     failed: list[str] = []
     with _opened(file) as source, AllOrNothing(model) as attempt:
-        for path, keeper in places(model):
+        for path, keeper in places(model, skipped):
             try:
                 place = h5.Place(_group(source, path), path or "the top")
                 if len(place) or isinstance(keeper, torch.nn.Module):  # an optimizer's state, say, may be missing

@@ -111,6 +111,12 @@ class Model(Trainer, Layer):
         tensors = self._as_input_list(inputs)
         return in_segments(self._graph, tensors) if self._in_segments and self.training else self._graph(tensors)
 
+    def _declared_outputs(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Those of the graph, found layer by layer: a layer may know its own where it cannot be run on any length."""
+        if self._graph is None or type(self).call is not Model.call:
+            return super()._declared_outputs(args, kwargs)
+        return self._graph.again(pytree.tree_leaves(args[0] if args else kwargs["inputs"]))
+
     @property
     def can_be_called(self) -> bool:
         """Whether there is a `call`, or a graph of layers: a model for its own `train_step` alone may have neither."""
@@ -390,7 +396,9 @@ class Model(Trainer, Layer):
 
         export(self, filepath, format, **options)
 
-    def load_weights(self, filepath: str | Path, skip_mismatch: bool = False, by_name: bool = False) -> None:
+    def load_weights(
+        self, filepath: str | Path, skip_mismatch: bool = False, by_name: bool = False, objects_to_skip: Any = None
+    ) -> None:
         """Reads the weights of a `.weights.h5`, `.keras`, `.safetensors` or older `.h5` file.
 
         The model is unchanged if that fails.
@@ -399,13 +407,14 @@ class Model(Trainer, Layer):
             filepath: The file.
             skip_mismatch: Whether layers whose weights have other shapes are left as they are, with a warning.
             by_name: For older `.h5` files: take the layers by their names rather than in their order.
+            objects_to_skip: Layers whose weights are not looked for, in `.weights.h5` files.
 
         Raises:
             FileError: A damaged file, or weights that are not this model's.
         """
         from lamella.saving import load_weights
 
-        load_weights(self, filepath, skip_mismatch, by_name)
+        load_weights(self, filepath, skip_mismatch, by_name, objects_to_skip)
 
 
 def _is_numbers(x: Any) -> bool:
