@@ -17,7 +17,9 @@ import types
 from collections.abc import Sequence
 from typing import Any
 
+from lamella import keras_source
 from lamella.engine import tensor_habits
+from lamella.engine.keras_version import KERAS_VERSION
 from lamella.errors import nearest
 
 _KERAS = ("keras", "tensorflow.keras", "tensorflow.python.keras", "tf_keras")
@@ -25,6 +27,9 @@ _KERAS = ("keras", "tensorflow.keras", "tensorflow.python.keras", "tf_keras")
 
 def install() -> None:
     """Answers `import keras` and `import tensorflow` with Lamella from now on.
+
+    `keras.__version__` then begins with the version of Keras that Lamella is like: packages look whether it is new
+    enough for them.
 
     Modules of the real ones that were imported before are dropped from `sys.modules`.
 
@@ -42,6 +47,8 @@ def install() -> None:
     sys.meta_path.insert(0, _Finder())
     # TensorBoard writes its files through TensorFlow where it finds one; this module is its own way to be told of none.
     sys.modules.setdefault("tensorboard.compat.notf", types.ModuleType("tensorboard.compat.notf"))
+    ours = sys.modules["lamella"]
+    ours.__version__ = f"{KERAS_VERSION}+lamella.{ours.__version__}"  # type: ignore[attr-defined]
     tensor_habits.take_on()
 
 
@@ -51,8 +58,13 @@ class _Finder(importlib.abc.MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: types.ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
+        if fullname in _BETTER_WITHOUT_TENSORFLOW:
+            return _without_tensorflow(fullname, path)
         if fullname == "tensorflow":
             return importlib.machinery.ModuleSpec(fullname, _Loader("lamella.tensorflow_stand_in"), is_package=True)
+        source = re.fullmatch(r"keras\.src(?:\.(.*))?", fullname)
+        if source and keras_source.exists(source.group(1) or ""):
+            return importlib.machinery.ModuleSpec(fullname, _SourceLoader(source.group(1) or ""), is_package=True)
         for prefix in _KERAS:
             if fullname == prefix or fullname.startswith(prefix + "."):
                 ours = "lamella" + fullname[len(prefix) :]
@@ -84,6 +96,42 @@ class _Loader(importlib.abc.Loader):
     def exec_module(self, module: types.ModuleType) -> None:
         # The import system wrote the other name into the module: put its own back.
         module.__spec__, module.__name__, module.__package__, module.__loader__ = self._own_spec  # type: ignore[assignment]
+
+
+class _SourceLoader(importlib.abc.Loader):
+    """Gives a module of `keras.src`."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType:
+        return keras_source.SourceModule(self.path)
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        """All is there."""
+
+
+_BETTER_WITHOUT_TENSORFLOW = frozenset({"keras_hub"})
+"""Packages that have a whole way of their own where TensorFlow is missing, and want all of it where there is one."""
+
+
+def _without_tensorflow(name: str, path: Sequence[str] | None) -> importlib.machinery.ModuleSpec | None:
+    """The spec of a package of `_BETTER_WITHOUT_TENSORFLOW`, during whose import there is no `tensorflow`."""
+    spec = importlib.machinery.PathFinder.find_spec(name, path)
+    if spec is not None and spec.loader is not None:
+        execute = spec.loader.exec_module
+
+        def exec_module(module: types.ModuleType) -> None:
+            hidden = {each: sys.modules[each] for each in ("tensorflow", "tensorflow_text") if each in sys.modules}
+            sys.modules.update({"tensorflow": None, "tensorflow_text": None})  # type: ignore[dict-item]
+            try:
+                execute(module)
+            finally:
+                del sys.modules["tensorflow"], sys.modules["tensorflow_text"]
+                sys.modules.update(hidden)
+
+        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+    return spec
 
 
 def _exists(name: str) -> bool:

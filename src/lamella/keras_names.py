@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -222,10 +222,10 @@ def name_scope(name: str, caller: Any = None, deduplicate: bool = True, override
 
 
 def version() -> str:
-    """The version of Lamella.
+    """The version of Lamella; under `lamella run`, that of the Keras that it is like and then its own.
 
     Example:
         >>> version().count(".")
         2
     """
-    return metadata.version("lamella")
+    return str(sys.modules["lamella"].__version__)  # type: ignore[attr-defined]

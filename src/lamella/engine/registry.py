@@ -293,16 +293,34 @@ _PLAIN: dict[str, Callable[[Any], Any]] = {
 }
 
 _safe: ContextVar[bool] = ContextVar("safe_mode", default=True)
+_untrusted: ContextVar[bool] = ContextVar("untrusted", default=False)
 
 
 @contextmanager
 def code_allowed(allowed: bool) -> Iterator[None]:
     """Whether, within it, functions that a config brings as code are made rather than refused."""
     token = _safe.set(not allowed and _safe.get())
+    untrusted = _untrusted.set(not allowed)
     try:
         yield
     finally:
         _safe.reset(token)
+        _untrusted.reset(untrusted)
+
+
+@contextmanager
+def own_assets() -> Iterator[None]:
+    """Within it layers read the files that came with them, at paths that we chose and no config named."""
+    token = _untrusted.set(False)
+    try:
+        yield
+    finally:
+        _untrusted.reset(token)
+
+
+def in_safe_mode() -> bool:
+    """Whether a file or config is being read now that is not to be trusted."""
+    return _untrusted.get()
 
 
 def enable_unsafe_deserialization() -> None:
@@ -321,16 +339,32 @@ def _unsafe_function(config: Any) -> Any:
 
 
 def deserialize_keras_object(
-    config: Any, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True
+    config: Any,
+    custom_objects: Mapping[str, Any] | None = None,
+    safe_mode: bool = True,
+    module_objects: Mapping[str, Any] | None = None,
+    printable_module_name: str = "object",
 ) -> Any:
     """`deserialize`, with the choice to trust functions that the config brings as code.
+
+    Args:
+        config: A config, or the name of one of `module_objects`.
+        custom_objects: Classes and functions of yours by their names.
+        safe_mode: Whether functions that the config brings as code are refused.
+        module_objects: Classes and functions by the names that a config may be instead, as in Keras's older form.
+        printable_module_name: What one of them is called in an error message.
 
     Raises:
         UnknownNameError: A class that is neither built in nor registered.
         UnsafeError: A function that is code, in safe mode.
     """
+    if module_objects is not None and isinstance(config, str):
+        known = {**module_objects, **(custom_objects or {})}
+        if config not in known:
+            raise unknown_name(printable_module_name, config, known)
+        return known[config]() if inspect.isclass(known[config]) else known[config]
     with code_allowed(not safe_mode):
-        return deserialize(config, custom_objects)
+        return deserialize(config, {**(module_objects or {}), **(custom_objects or {})} or None)
 
 
 _FAMILIES = tuple(

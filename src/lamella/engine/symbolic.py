@@ -230,6 +230,16 @@ def symbolic_leaves(structure: Any) -> list[SymbolicTensor]:
     return [leaf for leaf in pytree.tree_leaves(structure) if isinstance(leaf, SymbolicTensor)]
 
 
+def _by_key(structure: Any) -> list[SymbolicTensor]:
+    """`symbolic_leaves`, those of a dict in the order of its sorted keys, as Keras's trees have them."""
+    if isinstance(structure, dict):
+        keys = sorted(structure) if all(isinstance(key, str) for key in structure) else list(structure)
+        return [leaf for key in keys for leaf in _by_key(structure[key])]
+    if type(structure) in (list, tuple):
+        return [leaf for item in structure for leaf in _by_key(item)]
+    return symbolic_leaves(structure)
+
+
 def symbolic_input(
     shape: Sequence[int | None], dtype: Any = None, name: str | None = None, node: Node | None = None
 ) -> SymbolicTensor:
@@ -250,11 +260,26 @@ def _probe_shape(shape: Sequence[int | None], run: int) -> list[int]:
     return [(_OTHER[run] if axis else _BATCH[run]) if size is None else int(size) for axis, size in enumerate(shape)]
 
 
-def record(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], name: str | None = None) -> Any:
-    """Adds the call to the graph (as `name`) and returns its symbolic outputs, in the structure the call returns."""
+def record(
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    name: str | None = None,
+    declared: Callable[[], Any] | None = None,
+) -> Any:
+    """Adds the call to the graph (as `name`) and returns its symbolic outputs, in the structure the call returns.
+
+    Where the call fails on meta tensors, the outputs are what `declared` gives, unless that is None.
+    """
     node = Node(function, args, kwargs)
     node.name = name or node.name
-    runs = [_run_on_probes(node, run) for run in (0, 1)]
+    try:
+        runs = [_run_on_probes(node, run) for run in (0, 1)]
+    except Exception:
+        believed = declared() if declared is not None else None
+        if believed is None:
+            raise
+        runs = [pytree.tree_map_only(SymbolicTensor, lambda t, run=run: t.probes[run], believed) for run in (0, 1)]
     first, spec = pytree.tree_flatten(runs[0])
     second = pytree.tree_leaves(runs[1])
     if len(first) != len(second):
@@ -350,7 +375,7 @@ class Graph:
                 continue
             met[id(tensor.node)] = len(met)
             if id(tensor) not in given:
-                stack.extend(reversed(tensor.node.inputs))
+                stack.extend(reversed(_by_key((tensor.node.args, tensor.node.kwargs))))
         depth: dict[int, int] = {}
         for node in reversed(self.nodes):
             own = depth.setdefault(id(node), 0)
@@ -402,6 +427,21 @@ class Graph:
         for step in self.steps:
             if step.single and step.out not in seen:
                 step.function = hide(step.function, takers.get(step.out, ()))
+
+    def again(self, input_list: Sequence[SymbolicTensor]) -> Any:
+        """The outputs for other symbolic inputs, as symbolic tensors; the nodes of the layers stay as they are."""
+        same = [one.shape == other.shape for one, other in zip(self.input_list, input_list, strict=True)]
+        if all(same):
+            return self.outputs
+        found = {id(own): given for own, given in zip(self.input_list, input_list, strict=True)}
+        for node in self.nodes:
+            args, kwargs = pytree.tree_map_only(SymbolicTensor, lambda t: found[id(t)], (node.args, node.kwargs))
+            outputs = node.function(*args, **kwargs) if node.is_layer else record(node.function, args, kwargs)
+            if node.is_layer:
+                node.function._nodes.pop()  # type: ignore[attr-defined]
+            own, given = pytree.tree_leaves(node.outputs), pytree.tree_leaves(outputs)
+            found |= {id(one): other for one, other in zip(own, given, strict=True)}
+        return pytree.tree_map_only(SymbolicTensor, lambda t: found[id(t)], self.outputs)
 
     def __call__(self, input_list: Sequence[torch.Tensor]) -> Any:
         """Computes the outputs for a flat list of input tensors: nested as they were given, one in a list by itself."""

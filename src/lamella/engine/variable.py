@@ -16,6 +16,14 @@ from torch import nn
 class _Assignable:
     """In-place assignment under Keras's names; the tensor stays the same object in the same memory."""
 
+    path = ""
+    """The names of the layers that it was made within, and its own: "encoder/dense/kernel"."""
+
+    @property
+    def name(self) -> str | None:
+        """The last part of its path."""
+        return self.path.rpartition("/")[2] or None
+
     def assign(self, value: Any) -> torch.Tensor:
         """Copies `value` (any array or number of the same shape) into this tensor."""
         with torch.no_grad():

@@ -20,7 +20,7 @@ from lamella import dtype_policies, regularizers
 from lamella.engine import masking
 from lamella.engine.device import default_device
 from lamella.engine.dtypes import STRING, torch_dtype
-from lamella.engine.naming import auto_name
+from lamella.engine.naming import auto_name, path_of, within
 from lamella.engine.registry import Registry, serialize
 from lamella.engine.rematerialize import rematerialized
 from lamella.engine.strings import holds_strings
@@ -36,6 +36,7 @@ from lamella.engine.variable import State
 from lamella.errors import ArgumentError, DataError, LamellaError, NotBuiltError
 from lamella.layers import added_losses
 from lamella.layers.added_losses import add_losses, pop_added_losses
+from lamella.layers.declared_outputs import declared_outputs
 from lamella.layers.holds_weights import HoldsWeights
 from lamella.layers.input_spec import InputSpec, check_input
 from lamella.layers.layer_config import arguments_of, passed_arguments, plain
@@ -83,12 +84,17 @@ class Layer(HoldsWeights):
     wants_strings = False
     """Whether it is called on nothing else: a model that begins with it begins with strings."""
 
+    _convert_input_args = True
+    """Whether arrays and lists of numbers become tensors before `call`. Layers that prepare data turn it off."""
+
     _init_arguments: tuple[tuple[Any, ...], dict[str, Any]]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Layer:
         layer = super().__new__(cls)
         object.__setattr__(layer, "_init_arguments", (args, kwargs))  # for get_config
         return layer
+
+    _path: str | None = None
 
     when_built: Callable[[Any], None] | None = None
     """What is called once, when the weights exist: values that were read before wait for them."""
@@ -174,8 +180,10 @@ class Layer(HoldsWeights):
                     found.append(regularizer(weight))
         return found
 
-    def _flatten_layers(self) -> Iterator[Layer]:
-        return (module for module in self.modules() if isinstance(module, Layer))
+    def _flatten_layers(self, recursive: bool = True, include_self: bool = True) -> Iterator[Layer]:
+        """This layer and those inside it, under the name that packages around Keras walk them by."""
+        found = self.modules() if recursive else (self, *_nearest_layers(self))
+        return (module for module in found if isinstance(module, Layer) and (include_self or module is not self))
 
     # -- calling ------------------------------------------------------------------------------------
 
@@ -221,13 +229,21 @@ class Layer(HoldsWeights):
         return bool(forward or self._backward_hooks or self._backward_pre_hooks)
 
     def _forward(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        args = tuple(pytree.tree_map(self._to_tensor, arg, is_leaf=is_number_list) for arg in args)
-        kwargs = {name: pytree.tree_map(self._to_tensor, arg, is_leaf=is_number_list) for name, arg in kwargs.items()}
+        if self._convert_input_args:
+            args = tuple(pytree.tree_map(self._to_tensor, arg, is_leaf=is_number_list) for arg in args)
+            kwargs = {
+                name: pytree.tree_map(self._to_tensor, arg, is_leaf=is_number_list) for name, arg in kwargs.items()
+            }
         if symbolic_leaves((args, kwargs)):
             return self._call_symbolic(args, kwargs)
         if not self.built:
-            with off_meta():
-                self._build(args, kwargs)
+            with within(self):
+                with off_meta():
+                    self._build(args, kwargs)
+                return self._called(args, kwargs)
+        return self._called(args, kwargs)
+
+    def _called(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         kwargs = dict(kwargs)
         training = kwargs.pop("training", None)
         if training is not None and bool(training) != self.training:
@@ -277,15 +293,20 @@ class Layer(HoldsWeights):
     def _call_symbolic(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if any(leaf.dtype is STRING for leaf in symbolic_leaves((args, kwargs))):
             self._check_takes_strings()
-        if not self.built:
-            self._build(args, kwargs)
-        check_input(self, args[0] if args else next(iter(kwargs.values())))
-        outputs = record(self, args, kwargs)
+        with within(self):
+            if not self.built:
+                self._build(args, kwargs)
+            check_input(self, args[0] if args else next(iter(kwargs.values())))
+            outputs = record(self, args, kwargs, declared=lambda: self._declared_outputs(args, kwargs))
         pop_added_losses(self)  # those were of meta tensors
         node = symbolic_leaves(outputs)[0].node
         assert node is not None
         self._nodes.append(node)
         return outputs
+
+    def _declared_outputs(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The outputs of a symbolic call as the layer's class declares them, or None."""
+        return declared_outputs(self, Layer, args, kwargs)
 
     def _to_tensor(self, x: Any) -> Any:
         if isinstance(x, np.ndarray) and x.dtype.kind in "USTO":
@@ -380,6 +401,12 @@ class Layer(HoldsWeights):
             )
         return self._nodes[0]
 
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """The outputs of a symbolic call, as symbolic tensors of their own."""
+        outputs = self(*args, **kwargs)
+        self._nodes.pop()
+        return pytree.tree_map_only(SymbolicTensor, lambda each: symbolic_input(each.shape, each.dtype), outputs)
+
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The shape of the outputs for inputs of `input_shape`, found by running `call` on meta tensors."""
         inputs = map_shapes(lambda shape: symbolic_input(shape, self._dtype), input_shape)
@@ -418,7 +445,7 @@ class Layer(HoldsWeights):
     def dtype_policy(self, policy: Any) -> None:
         before = self._dtype
         self._use_policy(policy)
-        if self.built and self._dtype != before:
+        if self._dtype != before and self._own_weights():
             self._use_policy(before)
             raise ArgumentError(
                 f"Layer {self.name!r} has weights of type {before}: its policy can change to one that keeps them so "
@@ -446,8 +473,13 @@ class Layer(HoldsWeights):
 
     @property
     def path(self) -> str:
-        """The layer's name."""
-        return self.name
+        """The names of the layers that it was built within, and its own."""
+        return self._path or self.name
+
+    @property
+    def quantization_mode(self) -> None:
+        """None: nothing is quantised."""
+        return None
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make this layer again, as plain data, with Keras's keys.
@@ -462,13 +494,23 @@ class Layer(HoldsWeights):
         }
         passed = self._passed_arguments()
         own = arguments_of(type(self), above=Layer)
-        for name in arguments_of(type(self)):
+        for name in self._arguments_for_config():
             if name in _BASE_ARGUMENTS or not (hasattr(self, name) or name in passed):
                 continue
             value = getattr(self, name, passed.get(name))
             if value is not None or name in own:  # a base's argument that was never given is left out
                 config[name] = plain(value)
         return config
+
+    def _arguments_for_config(self) -> list[str]:
+        """Whose names a config gets: all that `__init__` takes, unless the class has a `get_config` of its own.
+
+        A user's `get_config` adds to what it wants to that of the class it is made from, and may leave out arguments.
+        """
+        writer = next(base for base in type(self).__mro__ if "get_config" in vars(base))
+        if writer.__module__.startswith("lamella."):
+            return arguments_of(type(self))
+        return arguments_of(next(base for base in writer.__mro__ if base.__module__.startswith("lamella.")))
 
     def _passed_arguments(self) -> dict[str, Any]:
         return passed_arguments(self, *self._init_arguments)
@@ -522,10 +564,12 @@ class Layer(HoldsWeights):
         super().__setattr__(name, value)
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Layer:
+        before = dict(self._buffers)
         super()._apply(fn, recurse)
         for name, buffer in self._buffers.items():  # moving a State gives a plain tensor
             if buffer is not None and not isinstance(buffer, State):
-                self._buffers[name] = State(buffer)
+                self._buffers[name] = moved = State(buffer)
+                moved.path = getattr(before[name], "path", "")
         return self
 
     def extra_repr(self) -> str:
@@ -537,7 +581,9 @@ def _then_built(build: Any) -> Any:
 
     @functools.wraps(build)
     def built(self: Layer, *args: Any, **kwargs: Any) -> None:
-        build(self, *args, **kwargs)
+        with within(self):
+            self._path = path_of("")[:-1]
+            build(self, *args, **kwargs)
         if len(args) == 1 and not kwargs:
             self._build_config = {"input_shape": args[0]} if args[0] is not None else None
         elif kwargs and not args:
@@ -568,6 +614,15 @@ class _mode:
     def __exit__(self, *exception: Any) -> None:
         for child, training in self.before:
             child.training = training
+
+
+def _nearest_layers(module: nn.Module) -> Iterator[Layer]:
+    """The layers directly inside a module, through lists and other modules."""
+    for child in module._modules.values():
+        if isinstance(child, Layer):
+            yield child
+        elif child is not None:
+            yield from _nearest_layers(child)
 
 
 def _has_modules(value: Any) -> bool:

@@ -11,6 +11,7 @@ from torch import nn
 
 from lamella import constraints, regularizers
 from lamella.engine.dtypes import torch_dtype
+from lamella.engine.naming import auto_name, path_of
 from lamella.engine.variable import State, Weight, as_array, copy_into
 from lamella.errors import NotBuiltError, ShapeError
 from lamella.layers.weight_value import first_value
@@ -65,6 +66,7 @@ class HoldsWeights(nn.Module):
         shape = () if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
         kind = torch_dtype(dtype or self._dtype)
         value = first_value(self.name, shape, initializer, kind, memory_order)
+        path = path_of(name or auto_name("variable"))
         name = (name or "weight").replace(".", "_").replace("/", "_")
         if hasattr(type(self), name):  # "weights", say, which every layer has
             name = f"{name}_weight"
@@ -78,6 +80,7 @@ class HoldsWeights(nn.Module):
             weight = State(value)
             self.__dict__.pop(name, None)
             self.register_buffer(name, weight)
+        weight.path = path  # type: ignore[attr-defined]
         if not autocast:
             self._as_it_is.add(name)
         if regularizer is not None:
@@ -195,9 +198,11 @@ class HoldsWeights(nn.Module):
                 copy_into(weight, torch.as_tensor(np.asarray(value)))
 
     def _own_weights(self) -> list[torch.Tensor]:
-        found = [weight for weight in self._parameters.values() if weight is not None]
-        kept = [name for name in self._buffers if name not in self._non_persistent_buffers_set]
-        return [*found, *(weight for name in kept if (weight := self._buffers[name]) is not None)]
+        found: dict[int, torch.Tensor] = {id(each): each for each in self._parameters.values() if each is not None}
+        for name, weight in self._buffers.items():  # each once, though it may be known by two names
+            if weight is not None and name not in self._non_persistent_buffers_set:
+                found.setdefault(id(weight), weight)
+        return list(found.values())
 
 
 def _collect_weights(module: nn.Module, found: dict[int, torch.Tensor]) -> None:

@@ -12,6 +12,7 @@ import torch
 from lamella import regularizers
 from lamella.engine import masking
 from lamella.errors import ArgumentError, ShapeError
+from lamella.layers.attention_hooks import AttentionHooks
 from lamella.layers.base import Layer, registry
 from lamella.layers.dense import positive_int
 from lamella.layers.dropout import Dropout
@@ -22,7 +23,7 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 @registry.register()
-class MultiHeadAttention(ProjectedAttention):
+class MultiHeadAttention(AttentionHooks, ProjectedAttention):
     """Several attentions at once, each with its own projections of query, key and value.
 
     Per head: softmax(q @ k.T / sqrt(key_dim)) @ v, with q, k, v projected from the inputs; the heads' results
@@ -229,6 +230,17 @@ class MultiHeadAttention(ProjectedAttention):
     def _scores_shape(self, query: torch.Tensor, value: torch.Tensor) -> list[int]:
         others, attended = _sizes(query.shape[:-1], self._over)
         return [*others, self.num_heads, *attended, *_sizes(value.shape[:-1], self._over)[1]]
+
+    # What `AttentionHooks` needs: the ways between Keras's layout and that of the fused kernels.
+
+    def _heads_first(self, x: torch.Tensor) -> torch.Tensor:
+        return _heads_first(x, self._over)
+
+    def _heads_last(self, x: torch.Tensor, query_shape: Sequence[int]) -> torch.Tensor:
+        return _heads_last(x, query_shape, self._over)
+
+    def _allowed(self, mask: torch.Tensor, query: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        return _pairs(self, mask.to(torch.bool), query, value, self._over)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

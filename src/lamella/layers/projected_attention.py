@@ -65,6 +65,9 @@ class ProjectedAttention(Layer):
         self.supports_masking = True
 
     def _build(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if "query" not in self._call_takes:  # a class made from it, with inputs of its own
+            super()._build(args, kwargs)
+            return
         given = dict(zip(self._call_names(), args, strict=False)) | kwargs
         inputs = {name: given[name] for name in ("query", "value", "key") if given.get(name) is not None}
         if "query" not in inputs or "value" not in inputs:

@@ -28,6 +28,12 @@ def save_weights(
         max_shard_size: The size in GiB that no file passes.
         objects_to_skip: Layers to leave out. (Not for `.safetensors`.)
 
+    Args:
+        model: The model.
+        filepath: Where to.
+        overwrite: Whether a file that exists is replaced.
+        objects_to_skip: Layers whose weights are left out; for `.weights.h5` files alone.
+
     Raises:
         ArgumentError: Another ending, or the file exists and `overwrite` is False.
         NotBuiltError: The model has no weights yet.
@@ -67,6 +73,13 @@ def load_weights(
         skip_mismatch: Whether layers whose weights have other shapes are left as they are, with a warning.
         by_name: For older `.h5` files: take the layers by their names rather than in their order.
         objects_to_skip: Layers to leave as they are. (For `.weights.h5` and `.weights.json`.)
+
+    Args:
+        model: A model whose weights exist.
+        filepath: The file.
+        skip_mismatch: Whether weights that do not fit are left as they are, with a warning.
+        by_name: Whether layers are found by their names, in older `.h5` files.
+        objects_to_skip: Layers whose weights are not looked for; for `.weights.h5` files alone.
 
     Raises:
         FileNotFoundError: There is no such file.

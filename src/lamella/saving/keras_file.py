@@ -16,7 +16,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from lamella.engine.registry import deserialize, serialize
+from lamella.engine.keras_version import KERAS_VERSION
+from lamella.engine.registry import deserialize, own_assets, serialize
 from lamella.errors import ArgumentError, FileError
 from lamella.saving import legacy_model, weights_file
 from lamella.saving.atomic import folder_written_aside, written_aside
@@ -147,7 +148,7 @@ def _model_in(
 
 
 def _write_description(model: Any, write: Any) -> None:
-    metadata = {"keras_version": legacy_model.KERAS_VERSION, "date_saved": f"{datetime.now():%Y-%m-%d@%H:%M:%S}"}
+    metadata = {"keras_version": KERAS_VERSION, "date_saved": f"{datetime.now():%Y-%m-%d@%H:%M:%S}"}
     write(METADATA, json.dumps(metadata))
     write(CONFIG, json.dumps(serialize(model)))
 
@@ -162,7 +163,7 @@ def _write_assets(model: Any, folder: Path) -> None:
 
 
 def _read_assets(model: Any, container: Container) -> None:
-    with container.assets() as root:
+    with container.assets() as root, own_assets():
         if root is None:
             return
         for place, keeper in places(model):

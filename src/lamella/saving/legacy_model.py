@@ -10,13 +10,13 @@ from typing import Any
 import h5py
 import numpy as np
 
+from lamella.engine.keras_version import KERAS_VERSION
 from lamella.engine.registry import deserialize, serialize
 from lamella.errors import FileError
 from lamella.saving import h5, legacy_h5
 from lamella.saving.atomic import written_aside
 from lamella.saving.reading import making_layers, reading
 
-KERAS_VERSION = "3.15.0"
 """The version that our files say they have the form of; real Keras reads it."""
 
 _FORGOTTEN = frozenset({"implementation", "time_major", "ragged", "fused"})

@@ -76,7 +76,7 @@ def _is_container(value: Any) -> bool:
 
 def _children(keeper: Any) -> Iterator[tuple[str, Any]]:
     """What a layer or model holds: its layers first where it is a chain or a graph, then attributes by name."""
-    if getattr(keeper, "is_functional", False) or hasattr(keeper, "_chain"):
+    if getattr(keeper, "_graph", None) is not None or hasattr(keeper, "_chain"):
         yield "layers", [*keeper.layers]
     attributes = {name: value for name, value in vars(keeper).items() if _keeps(value) or _is_container(value)}
     if isinstance(keeper, nn.Module):

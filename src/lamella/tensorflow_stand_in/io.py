@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from lamella.errors import ArgumentError, DataError
+from lamella.tensorflow_stand_in import gfile
 from lamella.tensorflow_stand_in.tensors import constant
 from lamella.utils.image import pillow
 
@@ -23,6 +24,7 @@ __all__ = [
     "decode_image",
     "decode_jpeg",
     "decode_png",
+    "gfile",
     "read_file",
     "write_file",
 ]

@@ -111,6 +111,12 @@ class Model(Trainer, Layer):
         tensors = self._as_input_list(inputs)
         return in_segments(self._graph, tensors) if self._in_segments and self.training else self._graph(tensors)
 
+    def _declared_outputs(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Those of the graph, found layer by layer: a layer may know its own where it cannot be run on any length."""
+        if self._graph is None or type(self).call is not Model.call:
+            return super()._declared_outputs(args, kwargs)
+        return self._graph.again(pytree.tree_leaves(args[0] if args else kwargs["inputs"]))
+
     @property
     def can_be_called(self) -> bool:
         """Whether there is a `call`, or a graph of layers: a model for its own `train_step` alone may have neither."""

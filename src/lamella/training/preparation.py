@@ -129,7 +129,7 @@ def prepare_optimizer(model: Any) -> None:
         )
     for layer in model._flatten_layers():
         for name, weight in layer._parameters.items():
-            if weight is not None:
+            if weight is not None and not getattr(weight, "path", ""):
                 weight.path = f"{layer.name}/{name}"  # optimizers that differ by weight go by it
     identity = [id(weight) for weight in weights]
     if not model.optimizer.built or identity != model._trained_with:
