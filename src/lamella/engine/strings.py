@@ -2,11 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from lamella.engine.tensor_shape import TensorShape
 from lamella.errors import DataError
+
+
+class Text(str):
+    """One string that scripts for TensorFlow can read as they read its tensors of strings.
+
+    Example:
+        >>> Text("a film").numpy(), Text("a film").upper(), Text("a film").shape
+        (b'a film', 'A FILM', TensorShape([]))
+    """
+
+    __slots__ = ()
+    dtype, ndim, shape = "string", 0, TensorShape([])
+
+    def numpy(self) -> bytes:
+        """The string in UTF-8, as TensorFlow has it."""
+        return self.encode("utf-8")
+
+
+class Bytes(bytes):
+    """Bytes that scripts for TensorFlow can read as they read its tensors of strings."""
+
+    __slots__ = ()
+    dtype, ndim, shape = "string", 0, TensorShape([])
+
+    def numpy(self) -> bytes:
+        """The bytes."""
+        return bytes(self)
+
+
+def one_string(value: Any) -> Any:
+    """A string or bytes that can be read as TensorFlow's; anything else as it is."""
+    if isinstance(value, (Text, Bytes)):
+        return value
+    if isinstance(value, str):
+        return Text(value)
+    return Bytes(value) if isinstance(value, bytes) else value
 
 
 class Strings(np.ndarray):
@@ -28,6 +66,12 @@ class Strings(np.ndarray):
         found = np.empty(self.shape, dtype=object)
         found.reshape(-1)[:] = [each.encode("utf-8") if isinstance(each, str) else each for each in self.ravel()]
         return found[()]
+
+    def __getitem__(self, place: Any) -> Any:
+        return one_string(super().__getitem__(place))
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(one_string, super().__iter__())
 
 
 def holds_strings(x: Any) -> bool:

@@ -214,7 +214,7 @@ def _sizes_of(sizes: Iterable[Any]) -> Iterable[Any]:
 
 def _size(size: Any) -> int | None:
     if size is None or isinstance(size, torch.SymInt):
-        return size
+        return size  # type: ignore[return-value]
     try:
         found = operator.index(size)
     except TypeError as error:

@@ -26,6 +26,7 @@ from lamella.tensorflow_stand_in import (
     random,
     scattering,
     signal,
+    sparse,
     strings,
     summary,
     train,
@@ -34,6 +35,8 @@ from lamella.tensorflow_stand_in.devices import device, names_of_devices
 from lamella.tensorflow_stand_in.gradient_tape import GradientTape, UnconnectedGradients
 from lamella.tensorflow_stand_in.indexed_slices import IndexedSlices
 from lamella.tensorflow_stand_in.modules import Module
+from lamella.tensorflow_stand_in.ragged_tensor import RaggedTensor
+from lamella.tensorflow_stand_in.sparse_tensor import SparseTensor
 from lamella.tensorflow_stand_in.tensors import (
     Tensor,
     TensorShape,
@@ -128,6 +131,8 @@ __all__ = [
     "GradientTape",
     "IndexedSlices",
     "Module",
+    "RaggedTensor",
+    "SparseTensor",
     "Tensor",
     "TensorShape",
     "TensorSpec",
@@ -181,6 +186,7 @@ __all__ = [
     "random_uniform_initializer",
     "shape",
     "signal",
+    "sparse",
     "string",
     "strings",
     "summary",

@@ -10,14 +10,24 @@ from typing import Any
 
 import torch
 
+from lamella.engine.strings import Text
 from lamella.errors import ArgumentError
 from lamella.tensorflow_stand_in.csv_data import CsvDataset, make_csv_dataset
 from lamella.tensorflow_stand_in.io import fitting_files
+from lamella.tensorflow_stand_in.records import TFRecordDataset
 from lamella.tensorflow_stand_in.tensors import TensorSpec, constant, convert_to_tensor
 from lamella.utils.slices import Slices
 from lamella.utils.stream import Stream
 
-__all__ = ["AUTOTUNE", "INFINITE_CARDINALITY", "UNKNOWN_CARDINALITY", "Dataset", "TextLineDataset", "experimental"]
+__all__ = [
+    "AUTOTUNE",
+    "INFINITE_CARDINALITY",
+    "UNKNOWN_CARDINALITY",
+    "Dataset",
+    "TFRecordDataset",
+    "TextLineDataset",
+    "experimental",
+]
 
 AUTOTUNE = INFINITE_CARDINALITY = -1
 UNKNOWN_CARDINALITY = -2
@@ -143,7 +153,7 @@ class Dataset(metaclass=_IsStream):
             ArgumentError: There is no such file.
         """
         paths = fitting_files(file_pattern, "No file fits")
-        stream = Stream(lambda: iter(paths), len(paths))
+        stream = Stream(lambda: map(Text, paths), len(paths))
         return stream.shuffle(len(paths), seed) if shuffle else stream
 
 
@@ -154,7 +164,7 @@ def TextLineDataset(filenames: Any, **kwargs: Any) -> Stream:
     def lines() -> Iterator[str]:
         for path in paths:
             with open(path, encoding="utf-8") as file:
-                yield from (line.rstrip("\r\n") for line in file)
+                yield from (Text(line.rstrip("\r\n")) for line in file)
 
     return Stream(lines)
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import torch
 
-from lamella.errors import LamellaError, OutOfMemoryError
+from lamella.errors import DataError, LamellaError, OutOfMemoryError
 
-__all__ = ["InvalidArgumentError", "NotFoundError", "OutOfRangeError", "ResourceExhaustedError"]
+__all__ = ["DataLossError", "InvalidArgumentError", "NotFoundError", "OutOfRangeError", "ResourceExhaustedError"]
 
 InvalidArgumentError = (LamellaError, ValueError, IndexError, RuntimeError)
+DataLossError = DataError
 NotFoundError = FileNotFoundError
 OutOfRangeError = (StopIteration, IndexError)
 ResourceExhaustedError = (OutOfMemoryError, torch.OutOfMemoryError)

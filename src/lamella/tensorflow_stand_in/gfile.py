@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import glob as _glob
+import builtins
 import os
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
+from glob import glob as _glob
 from typing import IO, Any
 
-from lamella.errors import FileError
+from lamella.utils.record_files import as_path
 
 __all__ = [
     "GFile",
@@ -25,93 +25,97 @@ __all__ = [
     "remove",
     "rename",
     "rmtree",
+    "stat",
     "walk",
 ]
 
-Path_ = str | Path
+
+def GFile(name: Any, mode: str = "r") -> IO[Any]:
+    """A file that is open, as Python's `open` gives it; texts are in UTF-8."""
+    return builtins.open(as_path(name), mode, encoding=None if "b" in mode else "utf-8")
 
 
-def GFile(name: Path_, mode: str = "r") -> IO[Any]:
-    """The file, open."""
-    return open(name, mode, encoding=None if "b" in mode else "utf-8")
-
-
-def exists(path: Path_) -> bool:
+def exists(path: Any) -> bool:
     """Whether there is such a file or folder."""
-    return os.path.exists(path)
+    return as_path(path).exists()
 
 
-def isdir(path: Path_) -> bool:
-    """Whether it is a folder."""
-    return os.path.isdir(path)
+def isdir(path: Any) -> bool:
+    """Whether there is such a folder."""
+    return as_path(path).is_dir()
 
 
-def listdir(path: Path_) -> list[str]:
-    """The names in a folder."""
-    return os.listdir(path)
-
-
-def glob(pattern: Path_ | list[Path_]) -> list[str]:
-    """The paths that fit a pattern, or one of several."""
+def glob(pattern: Any) -> list[str]:
+    """The paths that fit a pattern, or several, sorted; there may be none."""
     several = pattern if isinstance(pattern, (list, tuple)) else [pattern]
-    return [path for each in several for path in sorted(_glob.glob(str(each)))]
+    return sorted({path for each in several for path in _glob(str(as_path(each)))})
 
 
-def makedirs(path: Path_) -> None:
-    """Makes a folder and those it lies in, where they are missing."""
-    os.makedirs(path, exist_ok=True)
+def listdir(path: Any) -> list[str]:
+    """The names of what is in a folder."""
+    return os.listdir(as_path(path))
 
 
-def mkdir(path: Path_) -> None:
-    """Makes a folder."""
-    os.mkdir(path)
+def walk(top: Any, topdown: bool = True, onerror: Any = None) -> Iterator[tuple[str, list[str], list[str]]]:
+    """The folders within a folder, each with the names of its folders and files."""
+    return os.walk(str(as_path(top)), topdown, onerror)
 
 
-def remove(path: Path_) -> None:
-    """Removes a file."""
-    os.remove(path)
+def mkdir(path: Any) -> None:
+    """Makes a folder in one that is there."""
+    as_path(path).mkdir()
 
 
-def rmtree(path: Path_) -> None:
-    """Removes a folder with all that is in it."""
-    shutil.rmtree(path)
+def makedirs(path: Any) -> None:
+    """Makes a folder and those that it is in, where they are not there."""
+    as_path(path).mkdir(parents=True, exist_ok=True)
 
 
-def copy(src: Path_, dst: Path_, overwrite: bool = False) -> None:
+def remove(path: Any) -> None:
+    """Deletes a file."""
+    as_path(path).unlink()
+
+
+def rmtree(path: Any) -> None:
+    """Deletes a folder with what is in it."""
+    shutil.rmtree(as_path(path))
+
+
+def rename(src: Any, dst: Any, overwrite: bool = False) -> None:
+    """Gives a file another path.
+
+    Raises:
+        FileExistsError: There is one, and it is not to be overwritten.
+    """
+    _free(dst, overwrite)
+    os.replace(as_path(src), as_path(dst))
+
+
+def copy(src: Any, dst: Any, overwrite: bool = False) -> None:
     """Copies a file.
 
     Raises:
-        FileError: The target exists, and `overwrite` is False.
+        FileExistsError: There is one, and it is not to be overwritten.
     """
-    _may_be_written(dst, overwrite)
-    shutil.copyfile(src, dst)
+    _free(dst, overwrite)
+    shutil.copyfile(as_path(src), as_path(dst))
 
 
-def rename(src: Path_, dst: Path_, overwrite: bool = False) -> None:
-    """Gives a file or folder another name.
-
-    Raises:
-        FileError: The target exists, and `overwrite` is False.
-    """
-    _may_be_written(dst, overwrite)
-    os.replace(src, dst)
+def _free(path: Any, overwrite: bool) -> None:
+    if not overwrite and exists(path):
+        raise FileExistsError(f"There is a file {as_path(path)} already; overwrite=True replaces it.")
 
 
-def join(path: Path_, *paths: Path_) -> str:
-    """The parts of a path, together."""
-    return os.path.join(path, *paths)  # type: ignore[return-value]
+def stat(path: Any) -> os.stat_result:
+    """What the operating system knows of a file; its size is `st_size`."""
+    return as_path(path).stat()
 
 
-def walk(top: Path_, topdown: bool = True) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Each folder below `top` with the names of its folders and of its files."""
-    return os.walk(str(top), topdown)
+def join(path: Any, *paths: Any) -> str:
+    """Parts of a path as one."""
+    return os.path.join(*(str(as_path(each)) for each in (path, *paths)))
 
 
 def get_registered_schemes() -> list[str]:
     """The kinds of addresses that can be read: those of this machine's own files alone."""
     return [""]
-
-
-def _may_be_written(path: Path_, overwrite: bool) -> None:
-    if os.path.exists(path) and not overwrite:
-        raise FileError(f"{path} exists. Pass overwrite=True to replace it.")

@@ -12,20 +12,60 @@ from typing import Any
 import numpy as np
 import torch
 
+from lamella.engine.strings import Bytes, Strings
 from lamella.errors import ArgumentError, DataError
 from lamella.tensorflow_stand_in import gfile
+from lamella.tensorflow_stand_in.examples import (
+    FixedLenFeature,
+    FixedLenSequenceFeature,
+    RaggedFeature,
+    VarLenFeature,
+    parse_example,
+    parse_sequence_example,
+    parse_single_example,
+    parse_single_sequence_example,
+)
+from lamella.tensorflow_stand_in.records import TFRecordOptions, TFRecordWriter
+from lamella.tensorflow_stand_in.tensor_bytes import (
+    decode_base64,
+    decode_raw,
+    encode_base64,
+    parse_tensor,
+    serialize_tensor,
+)
 from lamella.tensorflow_stand_in.tensors import constant
 from lamella.utils.image import pillow
+from lamella.utils.record_files import as_path
 
 __all__ = [
+    "FixedLenFeature",
+    "FixedLenSequenceFeature",
+    "RaggedFeature",
+    "TFRecordOptions",
+    "TFRecordWriter",
+    "VarLenFeature",
+    "decode_base64",
     "decode_bmp",
     "decode_csv",
     "decode_gif",
     "decode_image",
     "decode_jpeg",
     "decode_png",
+    "decode_raw",
+    "encode_base64",
+    "encode_jpeg",
+    "encode_png",
+    "extract_jpeg_shape",
     "gfile",
+    "is_jpeg",
+    "matching_files",
+    "parse_example",
+    "parse_sequence_example",
+    "parse_single_example",
+    "parse_single_sequence_example",
+    "parse_tensor",
     "read_file",
+    "serialize_tensor",
     "write_file",
 ]
 
@@ -45,14 +85,19 @@ def fitting_files(patterns: Any, refusal: str) -> list[str]:
     return paths
 
 
-def read_file(filename: Any, name: str | None = None) -> bytes:
+def read_file(filename: Any, name: str | None = None) -> Bytes:
     """The bytes of a file."""
-    return Path(filename.decode("utf-8") if isinstance(filename, bytes) else str(filename)).read_bytes()
+    return Bytes(as_path(filename).read_bytes())
+
+
+def matching_files(pattern: Any, name: str | None = None) -> Strings:
+    """The paths that fit a pattern, or several, sorted; there may be none."""
+    return Strings.of(gfile.glob(pattern))
 
 
 def write_file(filename: Any, contents: bytes | str, name: str | None = None) -> None:
     """Writes a file, and the folders that it is in."""
-    path = Path(filename)
+    path = as_path(filename)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(contents.encode("utf-8") if isinstance(contents, str) else contents)
 
@@ -141,3 +186,33 @@ def field_values(texts: Sequence[str], default: Any, na_value: str) -> Any:
 
 
 decode_bmp = decode_gif = decode_jpeg
+
+
+def encode_jpeg(image: Any, format: str = "", quality: int = 95, name: str | None = None, **kwargs: Any) -> Bytes:
+    """The bytes of a JPEG file of a picture (height, width, 1 or 3) of uint8."""
+    return _encoded(image, "JPEG", quality=quality)
+
+
+def encode_png(image: Any, compression: int = -1, name: str | None = None) -> Bytes:
+    """The bytes of a PNG file of a picture (height, width, 1, 3 or 4) of uint8."""
+    return _encoded(image, "PNG", **({} if compression < 0 else {"compress_level": compression}))
+
+
+def _encoded(image: Any, kind: str, **options: Any) -> Bytes:
+    pixels = np.asarray(constant(image))
+    if pixels.dtype != np.uint8 or pixels.ndim != 3:
+        raise DataError(f"A picture (height, width, channels) of uint8 is needed; got {pixels.shape} {pixels.dtype}.")
+    file = io.BytesIO()
+    pillow().fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(file, kind, **options)
+    return Bytes(file.getvalue())
+
+
+def is_jpeg(contents: bytes, name: str | None = None) -> bool:
+    """Whether the bytes begin as those of a JPEG file do."""
+    return contents[:3] == b"\xff\xd8\xff"
+
+
+def extract_jpeg_shape(contents: bytes, output_type: Any = torch.int32, name: str | None = None) -> torch.Tensor:
+    """Height, width and number of channels of the picture in the bytes of a file."""
+    with pillow().open(io.BytesIO(contents)) as picture:
+        return torch.tensor([picture.height, picture.width, len(picture.getbands())], dtype=output_type)

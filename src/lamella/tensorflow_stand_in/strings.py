@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from lamella.engine.strings import Bytes, Strings, one_string
+
 __all__ = [
     "join",
     "length",
@@ -28,13 +30,13 @@ def _mapped(function: Callable[[str], Any], texts: Any, dtype: Any = object) -> 
     """The function of each text, in the nesting of the texts."""
     if isinstance(texts, bytes):
         found = function(texts.decode("utf-8"))
-        return found.encode("utf-8") if isinstance(found, str) else found
+        return Bytes(found.encode("utf-8")) if isinstance(found, str) else found
     if isinstance(texts, str):
-        return function(texts)
+        return one_string(function(texts))
     flat = [_mapped(function, each) for each in np.asarray(texts, object).reshape(-1)]
     result = np.empty(len(flat), dtype)
     result[:] = flat
-    return result.reshape(np.shape(np.asarray(texts, object)))
+    return Strings.of(result.reshape(np.shape(np.asarray(texts, object))))
 
 
 def lower(input: Any, encoding: str = "", name: str | None = None) -> Any:
@@ -108,4 +110,4 @@ def join(inputs: Any, separator: str = "", name: str | None = None) -> Any:
     """Texts one after the other, place by place where they are arrays."""
     arrays = np.broadcast_arrays(*(np.asarray(each, object) for each in inputs))
     joined = [separator.join(parts) for parts in zip(*(array.reshape(-1) for array in arrays), strict=True)]
-    return joined[0] if arrays[0].ndim == 0 else np.array(joined, object).reshape(arrays[0].shape)
+    return one_string(joined[0]) if arrays[0].ndim == 0 else Strings.of(joined).reshape(arrays[0].shape)

@@ -12,7 +12,7 @@ from torch.utils import _pytree as pytree
 
 from lamella import ops
 from lamella.engine.dtypes import torch_dtype
-from lamella.engine.strings import Strings, holds_strings
+from lamella.engine.strings import Strings, holds_strings, one_string
 from lamella.engine.symbolic import SymbolicTensor, off_meta
 from lamella.engine.tensor_shape import TensorShape
 from lamella.engine.variable import State, Weight
@@ -51,8 +51,10 @@ class TensorSpec(NamedTuple):
 def convert_to_tensor(value: Any, dtype: Any = None, dtype_hint: Any = None, name: str | None = None) -> Any:
     """A torch tensor of an array or a number; of Python's numbers int32 (int64 where they are too large for it), or
     complex128, as in TensorFlow."""
-    if isinstance(value, (SymbolicTensor, str, bytes)):
+    if isinstance(value, SymbolicTensor):
         return value
+    if isinstance(value, (str, bytes)):
+        return one_string(value)
     if isinstance(value, IndexedSlices):
         value = value.dense()
     if _is_text(value):

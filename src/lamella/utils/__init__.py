@@ -28,6 +28,7 @@ from lamella.utils.logging import (
 )
 from lamella.utils.plot_model import model_to_dot, plot_model
 from lamella.utils.progbar import Progbar
+from lamella.utils.records_dataset import records_dataset_from_files, write_records
 from lamella.utils.split_dataset import split_dataset
 from lamella.utils.symbolic import get_source_inputs, is_keras_tensor, standardize_dtype
 from lamella.utils.table_dataset import table_dataset_from_files
@@ -65,6 +66,7 @@ __all__ = [
     "pack_x_y_sample_weight",
     "pad_sequences",
     "plot_model",
+    "records_dataset_from_files",
     "register_keras_serializable",
     "save_img",
     "serialize_keras_object",
@@ -76,4 +78,5 @@ __all__ = [
     "timeseries_dataset_from_array",
     "to_categorical",
     "unpack_x_y_sample_weight",
+    "write_records",
 ]

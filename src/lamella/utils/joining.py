@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils import _pytree as pytree
 
@@ -35,6 +36,10 @@ def _columns(samples: list[Any]) -> tuple[list[list[Any]], pytree.TreeSpec]:
 def _column(values: list[Any]) -> Any:
     if isinstance(values[0], (str, bytes)):
         return Strings.of(values)
+    if hasattr(values[0], "joined"):  # what knows by itself how several are one: sparse and ragged tensors
+        return values[0].joined(values)
+    if isinstance(values[0], np.ndarray) and values[0].dtype == object:
+        return np.stack(values).view(Strings)
     return torch.stack([torch.as_tensor(value) for value in values])
 
 
@@ -75,6 +80,8 @@ def _for_each(given: Any, spec: pytree.TreeSpec, is_leaf: Callable[[Any], bool] 
 def _padded(values: list[Any], shape: Any, fill: Any) -> Any:
     if isinstance(values[0], (str, bytes)):
         return _column(values)
+    if isinstance(values[0], np.ndarray) and values[0].dtype == object:
+        return _padded_texts(values)
     tensors = [torch.as_tensor(each) for each in values]
     largest = [max(each.shape[axis] for each in tensors) for axis in range(tensors[0].ndim)]
     given = shape or [None] * len(largest)
@@ -85,3 +92,16 @@ def _padded(values: list[Any], shape: Any, fill: Any) -> Any:
     for row, each in zip(batch, tensors, strict=True):
         row[tuple(map(slice, each.shape))] = each
     return batch
+
+
+def _padded_texts(values: list[np.ndarray]) -> Strings:
+    """Arrays of texts, after which empty ones stand."""
+    sizes = np.max([each.shape for each in values], axis=0)
+    batch = np.full((len(values), *sizes), _empty(values), object)
+    for row, each in zip(batch, values, strict=True):
+        row[tuple(map(slice, each.shape))] = each
+    return batch.view(Strings)
+
+
+def _empty(values: list[np.ndarray]) -> str | bytes:
+    return b"" if any(isinstance(text, bytes) for each in values for text in each.flat) else ""

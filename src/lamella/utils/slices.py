@@ -10,6 +10,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from lamella.data.arrays import writable
+from lamella.engine.strings import Strings, holds_strings
 from lamella.errors import ShapeError
 from lamella.utils.stream import Stream
 
@@ -74,13 +75,15 @@ def _is_array(value: Any) -> bool:
 
 def _as_array(value: Any) -> Any:
     """A tensor; texts as an array of texts. Python's whole numbers are int32, its other numbers float32."""
-    if isinstance(value, torch.Tensor):
+    if isinstance(value, torch.Tensor) or hasattr(value, "joined"):
         return value
     if isinstance(value, list) and value and isinstance(value[0], torch.Tensor):
         return torch.stack(value)
+    if isinstance(value, list) and holds_strings(value):
+        return Strings.of(value)  # NumPy's own arrays of bytes would lose zeros at their ends
     array = np.asarray(value)
     if array.dtype.kind in "USO":
-        return array.astype(object)
+        return Strings.of(array)
     if not hasattr(value, "dtype") and not hasattr(value, "iloc") and array.dtype.kind in "if":
         array = array.astype("int32" if array.dtype.kind == "i" else "float32")
     return torch.as_tensor(writable(array))

@@ -65,7 +65,7 @@ def table_dataset_from_files(
     if hasattr(files, "with_format"):  # a Hugging Face data set: a table, and perhaps the rows of it that count
         table = arrow.dataset(files.with_format("arrow")[:] if files._indices is not None else files.data.table)
     else:
-        paths = _paths(files)
+        paths = paths_of(files)
         table = arrow.dataset(paths, format=_format(paths))
     names = list(table.schema.names)
     wanted = [target] if target is not None else []
@@ -169,7 +169,12 @@ def _row_groups(fragment: Any) -> list[Any]:
     return fragment.split_by_row_group() if hasattr(fragment, "split_by_row_group") else [fragment]
 
 
-def _paths(files: Any) -> list[str]:
+def paths_of(files: Any) -> list[str]:
+    """The paths of files that are given as a path, a pattern, or several.
+
+    Raises:
+        ArgumentError: There is no such file.
+    """
     given = [files] if isinstance(files, (str, os.PathLike)) else list(files)
     paths = [path for each in given for path in (sorted(glob.glob(os.fspath(each))) or [os.fspath(each)])]
     missing = [path for path in paths if not os.path.isfile(path)]
