@@ -1,5 +1,7 @@
 """Exported models compute the same in onnxruntime and in `torch.export`'s own form, for any batch."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -91,8 +93,77 @@ def test_a_subclassed_model_of_two_inputs_in_files(named, tmp_path):
     torch.testing.assert_close(found, model(given))
 
 
+def test_input_signatures(tmp_path):
+    """As Keras takes them: specifications, symbolic tensors or examples, alone or in a list of one."""
+    model = dense(lamella)
+    (width,) = ZOO[dense][1:]
+    spec = lamella.InputSpec(shape=(None, width), dtype="float32")
+    x = data((5, width))[0]
+    for signature in ([spec], spec, [[spec]], model.inputs, torch.zeros(3, width), [np.zeros((3, width), "float32")]):
+        model.export(tmp_path / "m.pt2", format="torch", input_signature=signature)
+        found = torch.export.load(tmp_path / "m.pt2").module()(torch.tensor(x))
+        np.testing.assert_allclose(found.detach(), model.predict(x, verbose=0), rtol=0, atol=1e-5)
+    model.export(tmp_path / "m.pt2", "torch", input_signature=lamella.InputSpec(shape=(4, width), dtype="float32"))
+    with pytest.raises(AssertionError, match="4"):
+        torch.export.load(tmp_path / "m.pt2").module()(torch.tensor(x))
+    with pytest.raises(ArgumentError, match="InputSpec"):
+        model.export(tmp_path / "m.pt2", "torch", input_signature=["x"])
+
+
+def test_dynamic_shapes_of_torch(tmp_path, capsys):
+    model = dense(lamella)
+    (width,) = ZOO[dense][1:]
+    shapes = {0: torch.export.Dim("batch", min=1, max=8)}
+    model.export(tmp_path / "m.pt2", format="torch", dynamic_shapes=shapes, verbose=True)
+    assert "m.pt2" in capsys.readouterr().out
+    module = torch.export.load(tmp_path / "m.pt2").module()
+    assert module(torch.ones(8, width)).shape[0] == 8
+    with pytest.raises(AssertionError, match="8"):
+        module(torch.ones(9, width))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("make", [dense, residual_pictures, recurrent], ids=lambda make: make.__name__)
+def test_openvino(make, tmp_path):
+    openvino = pytest.importorskip("openvino")
+    model = make(lamella)
+    model.export(tmp_path / "m.xml", format="openvino")
+    compiled = openvino.compile_model(tmp_path / "m.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    for batch in (2, 5):
+        x, _ = data((batch, *ZOO[make][1:]))
+        np.testing.assert_allclose(compiled(x)[0], model.predict(x, verbose=0), rtol=0, atol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("make", [dense, residual_pictures], ids=lambda make: make.__name__)
+def test_litert(make, tmp_path):
+    pytest.importorskip("litert_torch")
+    from ai_edge_litert.interpreter import Interpreter
+
+    model = make(lamella)
+    model.export(tmp_path / "m.tflite", format="litert")
+    interpreter = Interpreter(str(tmp_path / "m.tflite"))
+    interpreter.allocate_tensors()
+    x, _ = data((1, *ZOO[make][1:]))
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
+    interpreter.invoke()
+    found = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    np.testing.assert_allclose(found, model.predict(x, verbose=0), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(("package", "name"), [("openvino", "m.xml"), ("litert_torch", "m.tflite")])
+def test_a_package_that_is_not_there(package, name, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ImportError, match="pip install"):
+        dense(lamella).export(tmp_path / name, format=package.removesuffix("_torch"))
+
+
 def test_what_cannot_be_exported(tmp_path):
-    with pytest.raises(ArgumentError, match="'onnx' or 'torch'; got 'tf_saved_model'"):
+    with pytest.raises(ArgumentError, match=r"SavedModel .* format='onnx'"):
         dense(lamella).export(tmp_path / "m", format="tf_saved_model")
+    with pytest.raises(ArgumentError, match="'onnx', 'torch', 'openvino', 'litert'; got 'pickle'"):
+        dense(lamella).export(tmp_path / "m", format="pickle")
+    with pytest.raises(ArgumentError, match=r"ends in \.xml; got 'm.onnx'"):
+        dense(lamella).export(tmp_path / "m.onnx", format="openvino")
     with pytest.raises(NotBuiltError, match="no weights yet"):
         lamella.Sequential([lamella.layers.Dense(2)]).export(tmp_path / "m")

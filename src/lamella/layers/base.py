@@ -46,6 +46,7 @@ from lamella.layers.tracking import TrackedDict, TrackedList, tracked
 
 registry = Registry("layer", "keras.layers")
 
+_TRACKED = frozenset({list, dict, TrackedList, TrackedDict})
 _OWN_LISTS = frozenset({"_chain", "_plan", "_direct", "_graph_layers"})
 _BASE_ARGUMENTS = ("name", "trainable", "dtype", "weights")
 
@@ -247,7 +248,7 @@ class Layer(HoldsWeights):
         kwargs = dict(kwargs)
         training = kwargs.pop("training", None)
         if training is not None and bool(training) != self.training:
-            with _mode(self, bool(training)):
+            with in_mode(self, bool(training)):
                 return self._call(args, kwargs)
         return self._call(args, kwargs)
 
@@ -549,11 +550,11 @@ class Layer(HoldsWeights):
     # -- torch.nn.Module ------------------------------------------------------------------------------
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if type(value) is list or type(value) is dict:
+        if type(value) in _TRACKED:
             if not name.startswith("_") or (name not in _OWN_LISTS and _has_modules(value)):
                 value = tracked(value)
                 self._modules.pop(name, None)
-                self._modules[name] = value.container
+                self._modules[name] = value
                 object.__setattr__(self, name, value)
                 return
         elif name in ("trainable", "training", "rematerialize"):
@@ -600,7 +601,7 @@ def marks_itself(build: Any) -> Any:
     return build
 
 
-class _mode:
+class in_mode:
     """Within it a module and everything in it trains, or infers; then each is as it was before."""
 
     def __init__(self, module: nn.Module, training: bool) -> None:

@@ -1,51 +1,58 @@
 """Lists and dicts of layers as attributes: `self.blocks = [Dense(8), Dense(8)]` registers both layers.
 
-`torch.nn.Module` sees only modules set as attributes themselves. Here a list or dict keeps a hidden
-container module in step with what it holds, so parameters, `state_dict` and `to(device)` see its layers
-(under the names `torch.nn.ModuleList` would give them).
+`torch.nn.Module` sees only modules set as attributes themselves. So a tracked list or dict is a module as well, which
+keeps in step with what it holds: parameters, `state_dict`, `to(device)`, `get_submodule` and
+`torch.func.functional_call` see its layers under the names that `torch.nn.ModuleList` would give them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from torch import nn
 
 
-class _Container(nn.Module):
-    """Holds the modules of one tracked list or dict."""
+class _Tracked(nn.Module):
+    """The module that a tracked list or dict is."""
 
-    def sync(self, items: Any) -> None:
+    def __init__(self) -> None:
+        super().__init__()
+        self.training = False  # as in layers: `fit` trains
+
+    def _hold(self, items: Iterable[tuple[Any, Any]]) -> None:
         self._modules.clear()
         for key, item in items:
             if isinstance(item, nn.Module):
                 self._modules[str(key).replace(".", "_")] = item
-            elif isinstance(item, (TrackedList, TrackedDict)):
-                self._modules[str(key).replace(".", "_")] = item.container
 
 
-class TrackedList(list):
+class TrackedList(list, _Tracked):  # type: ignore[misc]
     """A list whose modules belong to the layer that holds it."""
 
+    __hash__ = object.__hash__  # type: ignore[assignment]  # torch keeps modules in sets
+
     def __init__(self, items: Any = ()) -> None:
-        super().__init__(tracked(item) for item in items)
-        self.container = _Container()
+        _Tracked.__init__(self)
+        list.__init__(self, (tracked(item) for item in items))
         self._sync()
 
     def _sync(self) -> None:
-        self.container.sync(enumerate(self))
+        self._hold(enumerate(self))
 
 
-class TrackedDict(dict):
+class TrackedDict(dict, _Tracked):  # type: ignore[misc]
     """A dict whose modules belong to the layer that holds it."""
 
+    __hash__ = object.__hash__  # type: ignore[assignment]
+
     def __init__(self, items: Any = ()) -> None:
-        super().__init__({key: tracked(item) for key, item in dict(items).items()})
-        self.container = _Container()
+        _Tracked.__init__(self)
+        dict.__init__(self, {key: tracked(item) for key, item in dict(items).items()})
         self._sync()
 
     def _sync(self) -> None:
-        self.container.sync(self.items())
+        self._hold(self.items())
 
 
 def _then_sync(cls: type, name: str) -> None:
@@ -53,7 +60,7 @@ def _then_sync(cls: type, name: str) -> None:
 
     def synced(self: Any, *args: Any, **kwargs: Any) -> Any:
         result = method(self, *args, **kwargs)
-        if hasattr(self, "container"):  # not yet while being copied or unpickled
+        if "_modules" in self.__dict__:  # not yet while being copied or unpickled
             self._sync()
         return result
 

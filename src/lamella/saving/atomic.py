@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path
 
 from lamella.engine import cluster
@@ -57,7 +58,7 @@ def folder_written_aside(path: Path, names: set[str], overwrite: bool = True) ->
 
     Args:
         path: The folder.
-        names: What such a folder may hold: one that holds anything else is not replaced.
+        names: What such a folder may hold (`*` for anything): one that holds anything else is not replaced.
         overwrite: Whether a folder that exists is replaced.
 
     Raises:
@@ -89,10 +90,11 @@ def _check_replaceable(path: Path, names: set[str], overwrite: bool) -> None:
         raise ArgumentError(f"There is no folder {path.parent} to write {path.name} into: make it first.")
     if path.exists() and not path.is_dir():
         raise ArgumentError(f"{path} is a file; a folder is to be written there. Choose another name.")
-    others = sorted(each.name for each in path.iterdir() if each.name not in names) if path.exists() else []
+    here = [each.name for each in path.iterdir()] if path.exists() else []
+    others = sorted(name for name in here if not any(fnmatch(name, known) for known in names))
     if others:
-        raise ArgumentError(f"{path} holds other files ({', '.join(others[:3])}): give the model a folder of its own.")
-    if path.exists() and not overwrite and any(path.iterdir()):
+        raise ArgumentError(f"{path} holds other files ({', '.join(others[:3])}): choose a folder of its own.")
+    if here and not overwrite:
         raise ArgumentError(f"{path} exists already; pass overwrite=True to replace it.")
 
 

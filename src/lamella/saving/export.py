@@ -1,8 +1,11 @@
-"""Models for other programs: ONNX, and `torch.export`'s own form."""
+"""Models for other programs: ONNX, `torch.export`'s own form, OpenVINO and LiteRT."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import importlib
+import os
+import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,64 +13,62 @@ import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
-from lamella.engine.dtypes import STRING
-from lamella.engine.symbolic import SymbolicTensor
 from lamella.errors import ArgumentError, NotBuiltError
-from lamella.layers.shapes import map_shapes
 from lamella.saving.atomic import written_aside
+from lamella.saving.export_inputs import Example, dynamic_axes, examples_of
 
-_EXAMPLES = 2  # torch.export takes sizes of 0 and 1 for constants
 
-
-def export(model: Any, filepath: str | Path, format: str = "onnx", input_signature: Any = None, **options: Any) -> None:
+def export(
+    model: Any,
+    filepath: str | Path,
+    format: str = "onnx",
+    verbose: bool | None = None,
+    input_signature: Any = None,
+    **options: Any,
+) -> None:
     """Writes a model's computation, in inference, to a file that needs no Lamella.
 
     Args:
         model: A built model.
         filepath: Where to.
-        format: `"onnx"` (read by onnxruntime and others) or `"torch"` (a `.pt2` file: `torch.export.load`).
-        input_signature: Example inputs; by default made from the shapes of the model's symbolic inputs. The batch may
-            have any size in use.
-        **options: Passed on to `torch.onnx.export`.
+        format: `"onnx"` (read by onnxruntime and others), `"torch"` (a `.pt2` file: `torch.export.load`),
+            `"openvino"` (an `.xml` file with a `.bin` beside it) or `"litert"` (a `.tflite` file).
+        verbose: Whether to print where the file is.
+        input_signature: `InputSpec`s, symbolic tensors or examples of the inputs; by default those of the model. The
+            batch, and axes of size None, may have any size in use. (In LiteRT they are fixed: to 1, or as given.)
+        **options: Passed on to `torch.onnx.export` (such as `opset_version`), `torch.export.export` (such as
+            `dynamic_shapes`), `openvino.convert_model` or `litert_torch.convert`.
 
     Raises:
-        ArgumentError: Another format, or inputs that cannot be made up.
+        ArgumentError: Another format, another ending, or inputs that cannot be made up.
         NotBuiltError: The model has no weights yet.
-        ImportError: `onnx` and `onnxscript` are not installed: `pip install lamella[onnx]`.
+        ImportError: What the format needs is not installed; the message says what.
     """
-    if format not in ("onnx", "torch"):
-        raise ArgumentError(f"A model is exported as 'onnx' or 'torch'; got {format!r}.")
+    if format == "tf_saved_model":
+        raise ArgumentError(
+            "A SavedModel is a program of TensorFlow's own operations, which this model is not made of. Export it with "
+            "format='onnx' (onnxruntime, and most servers), 'torch', 'openvino' or 'litert'; or save it as a .keras "
+            "file, which Keras on TensorFlow loads and exports."
+        )
+    if format not in _FORMATS:
+        raise ArgumentError(f"A model is exported as {', '.join(map(repr, _FORMATS))}; got {format!r}.")
     if not model.built:
         raise NotBuiltError(
             f"Model {model.name!r} has no weights yet: call it on data, or build() it, before exporting."
         )
-    examples, unknown, nesting = _inputs(model, input_signature)
+    endings, write = _FORMATS[format]
+    path = Path(filepath)
+    if endings and path.suffix not in endings:
+        raise ArgumentError(f"A file of format {format!r} ends in {' or '.join(endings)}; got {path.name!r}.")
+    examples, nesting = examples_of(model, input_signature)
+    was_training = model.training
     module = _Plain(model, nesting).eval()
-    shapes = tuple(_dynamic(example, axes) for example, axes in zip(examples, unknown, strict=True))
-    with written_aside(Path(filepath)) as aside:
-        if format == "torch":
-            program = torch.export.export(module, examples, dynamic_shapes={"inputs": shapes})
-            torch.export.save(program, aside)
-        else:
-            _to_onnx(module, examples, shapes, model, aside, options)
-
-
-def _to_onnx(module: nn.Module, examples: Any, shapes: Any, model: Any, path: Path, options: Any) -> None:
     try:
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise ImportError("Export to ONNX needs two more packages: pip install 'lamella[onnx]'.") from error
-    names = [tensor.name for tensor in model.inputs] if getattr(model, "_graph", None) is not None else None
-    program = torch.onnx.export(
-        module,
-        examples,
-        input_names=names,
-        dynamic_shapes={"inputs": shapes},
-        dynamo=True,
-        verbose=False,
-        **options,
-    )
-    program.save(path)  # type: ignore[union-attr]
+        write(module, examples, path, options)
+    finally:
+        model.train(was_training)
+    if verbose:
+        print(f"Saved {model.name!r} at {path}.")
 
 
 class _Plain(nn.Module):
@@ -84,56 +85,82 @@ class _Plain(nn.Module):
         return leaves[0] if len(leaves) == 1 else tuple(leaves)
 
 
-def _inputs(model: Any, signature: Any) -> tuple[tuple[torch.Tensor, ...], list[list[int]], pytree.TreeSpec]:
-    """Example inputs, for each the axes whose size is not known, and how the model takes them."""
-    device = next(iter(model.parameters()), torch.empty(0)).device
-    if signature is not None:
-        given, nesting = pytree.tree_flatten(signature)
-        examples = tuple(torch.as_tensor(each) for each in given)
-        return examples, [[0] for _ in examples], _alone(nesting)
-    if getattr(model, "_graph", None) is not None:
-        symbols: Sequence[SymbolicTensor] = model.inputs
-        _refuse_strings(model, symbols)
-        nested: Any = [(symbol.shape, symbol.dtype) for symbol in symbols]
-    else:
-        config = model.get_build_config() or {}
-        shapes = config.get("input_shape")
-        if not shapes:
-            raise ArgumentError(
-                f"Model {model.name!r} is subclassed: pass an example of its inputs as input_signature=[...]."
-            )
-        nested = map_shapes(lambda shape: ((None, *shape[1:]), torch.float32), shapes)
-    wanted, nesting = pytree.tree_flatten(nested, is_leaf=_is_shape_and_type)
-    examples = tuple(
-        torch.zeros([_size(size, axis) for axis, size in enumerate(shape)], dtype=dtype, device=device)
-        for shape, dtype in wanted
+def _to_torch(module: _Plain, examples: list[Example], path: Path, options: dict[str, Any]) -> None:
+    program = _program(module, examples, options)
+    with written_aside(path) as aside:
+        torch.export.save(program, aside)
+
+
+def _to_onnx(module: _Plain, examples: list[Example], path: Path, options: dict[str, Any]) -> None:
+    _needed("onnxscript", "Export to ONNX needs two more packages: pip install 'lamella[onnx]'.")
+    functional = getattr(module.model, "_graph", None) is not None
+    program = torch.onnx.export(
+        module,
+        tuple(tensor for tensor, _ in examples),
+        input_names=[tensor.name for tensor in module.model.inputs] if functional else None,
+        dynamic_shapes={"inputs": tuple(map(dynamic_axes, examples))},
+        dynamo=True,
+        verbose=False,
+        **options,
     )
-    unknown = [[axis for axis, size in enumerate(shape) if size is None] for shape, _ in wanted]
-    return examples, unknown, _alone(nesting)
+    with written_aside(path) as aside:
+        program.save(aside)  # type: ignore[union-attr]
 
 
-def _refuse_strings(model: Any, symbols: Sequence[SymbolicTensor]) -> None:
-    named = [symbol.name for symbol in symbols if symbol.dtype is STRING]
-    if named:
-        raise ArgumentError(
-            f"Model {model.name!r} takes strings ({', '.join(named)}), and exported files compute with numbers alone. "
-            f"Export what comes after the layer that makes numbers of them: "
-            f"lamella.Model(that_layer.output, model.output)."
-        )
+def _to_openvino(module: _Plain, examples: list[Example], path: Path, options: dict[str, Any]) -> None:
+    openvino = _needed("openvino", "Export to OpenVINO needs one more package: pip install openvino.")
+    converted = openvino.convert_model(_program(module, examples, {}), **options)
+    for source, (tensor, axes) in zip(converted.inputs, examples, strict=True):
+        shape = [-1 if axis in axes else size for axis, size in enumerate(tensor.shape)]
+        source.get_node().set_partial_shape(openvino.PartialShape(shape))
+    converted.validate_nodes_and_infer_types()
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:  # OpenVINO insists on its endings
+        openvino.serialize(converted, f"{folder}/m.xml", f"{folder}/m.bin")
+        with written_aside(path) as graph, written_aside(path.with_suffix(".bin")) as weights:
+            os.replace(f"{folder}/m.xml", graph)
+            os.replace(f"{folder}/m.bin", weights)
 
 
-def _is_shape_and_type(value: Any) -> bool:
-    return isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], torch.dtype)
+def _to_litert(module: _Plain, examples: list[Example], path: Path, options: dict[str, Any]) -> None:
+    litert = _needed("litert_torch", "Export to LiteRT needs one more package: pip install litert-torch.")
+    given = tuple(tensor[:1] if 0 in axes else tensor for tensor, axes in examples)
+    converted = litert.convert(module, given, **options)
+    with written_aside(path) as aside:
+        converted.export(str(aside))
 
 
-def _alone(nesting: pytree.TreeSpec) -> pytree.TreeSpec:
-    """How a model takes its inputs: one in a list by itself, several as they are nested."""
-    return pytree.tree_structure(0) if nesting == pytree.tree_structure([0]) else nesting
+def _needed(package: str, mend: str) -> Any:
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise ImportError(mend) from error
 
 
-def _size(size: int | None, axis: int) -> int:
-    return size if size is not None else _EXAMPLES if axis == 0 else 16
+def _program(module: _Plain, examples: Sequence[Example], options: dict[str, Any]) -> torch.export.ExportedProgram:
+    shapes = _named_shapes(options.get("dynamic_shapes"), examples)
+    return torch.export.export(
+        module, tuple(tensor for tensor, _ in examples), **{**options, "dynamic_shapes": {"inputs": shapes}}
+    )
 
 
-def _dynamic(example: torch.Tensor, axes: list[int]) -> dict[int, Any]:
-    return {axis: torch.export.Dim.DYNAMIC for axis in axes if axis < example.ndim}
+def _named_shapes(given: Any, examples: Sequence[Example]) -> tuple[Any, ...]:
+    """The sizes that are not fixed, for each input: those given, or those that the inputs leave open."""
+    if given is None:
+        return tuple(map(dynamic_axes, examples))
+    if isinstance(given, dict):
+        given = [given]
+    while isinstance(given, (list, tuple)) and len(given) == 1 and isinstance(given[0], (list, tuple)):
+        given = given[0]
+    if len(given) != len(examples):
+        raise ArgumentError(f"`dynamic_shapes` describes {len(given)} inputs, the model has {len(examples)}.")
+    return tuple(given)
+
+
+_Write = Callable[[_Plain, list[Example], Path, dict[str, Any]], None]
+_FORMATS: dict[str, tuple[tuple[str, ...], _Write]] = {
+    "onnx": ((), _to_onnx),
+    "torch": ((), _to_torch),
+    "openvino": ((".xml",), _to_openvino),
+    "litert": ((".tflite",), _to_litert),
+}
+"""The endings of each format's files (any, where none is given) and what writes them."""

@@ -19,7 +19,7 @@ from lamella.engine.rematerialize import in_segments
 from lamella.engine.strings import as_strings, is_string, is_string_list
 from lamella.engine.symbolic import Graph, SymbolicTensor, alone
 from lamella.errors import ArgumentError, DataError, NotBuiltError, ShapeError, nearest
-from lamella.layers.base import Layer, marks_itself, registry
+from lamella.layers.base import Layer, in_mode, marks_itself, registry
 from lamella.layers.fusion import fused
 from lamella.layers.shapes import map_shapes
 from lamella.layers.unseen import unseen
@@ -108,6 +108,9 @@ class Model(Trainer, Layer):
             raise NotImplementedError(
                 f"{type(self).__name__} has no call(): write it, or make the model as Model(inputs, outputs)."
             )
+        if training is not None and training != self.training:
+            with in_mode(self, bool(training)):
+                return self.call(inputs)
         tensors = self._as_input_list(inputs)
         return in_segments(self._graph, tensors) if self._in_segments and self.training else self._graph(tensors)
 
@@ -408,11 +411,18 @@ class Model(Trainer, Layer):
 
         save_weights(self, filepath, overwrite, max_shard_size, objects_to_skip)
 
-    def export(self, filepath: str | Path, format: str = "onnx", **options: Any) -> None:
+    def export(
+        self,
+        filepath: str | Path,
+        format: str = "onnx",
+        verbose: bool | None = None,
+        input_signature: Any = None,
+        **options: Any,
+    ) -> None:
         """Writes the model's computation to a file that needs no Lamella: see `lamella.saving.export`."""
         from lamella.saving.export import export
 
-        export(self, filepath, format, **options)
+        export(self, filepath, format, verbose, input_signature, **options)
 
     def load_weights(
         self,

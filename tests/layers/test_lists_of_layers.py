@@ -1,0 +1,78 @@
+"""Lists and dicts of layers are modules to torch, wherever it looks for modules by their names."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+
+import lamella
+
+
+class Blocks(lamella.Model):
+    def __init__(self):
+        super().__init__()
+        self.blocks = [lamella.layers.Dense(4), lamella.layers.Dense(4)]
+        self.named = {"a": lamella.layers.Dense(4), "b": [lamella.layers.Dense(2)]}
+
+    def call(self, x):
+        for block in self.blocks:
+            x = block(x)
+        return self.named["b"][0](self.named["a"](x))
+
+
+@pytest.fixture
+def model():
+    made = Blocks()
+    made(torch.ones(3, 4))
+    return made
+
+
+def test_torch_finds_them_by_name(model):
+    names = [name for name, _ in model.named_parameters()]
+    assert names[0] == "blocks.0.kernel" and names[-1] == "named.b.0.bias"
+    for name in names:
+        assert model.get_parameter(name) is dict(model.named_parameters())[name]
+    assert model.get_submodule("named.b.0") is model.named["b"][0]
+
+
+def test_functional_call_and_export(model):
+    x = torch.ones(3, 4)
+    zeros = {name: torch.zeros_like(weight) for name, weight in model.named_parameters()}
+    assert torch.func.functional_call(model, zeros, (x,)).abs().sum() == 0
+    found = torch.export.export(model, (x,)).module()(x)
+    torch.testing.assert_close(found, model(x))
+
+
+def test_they_are_lists_and_dicts(model):
+    assert isinstance(model.blocks, list) and isinstance(model.named, dict)
+    assert model.blocks == [*model.blocks] and len(model.blocks) == 2
+    model.blocks.append(lamella.layers.Dense(3))
+    assert len(list(model.blocks.children())) == 3
+    del model.named["a"]
+    assert [name for name, _ in model.named.named_children()] == ["b"]
+    other = Blocks()
+    other.blocks = model.blocks  # one list in two models
+    assert other.get_submodule("blocks.0") is model.blocks[0]
+
+
+@pytest.mark.parametrize(
+    "way", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))], ids=["copy", "pickle"]
+)
+def test_copies_hold_their_own(model, way):
+    x = torch.ones(3, 4)
+    found = way(model)
+    torch.testing.assert_close(found(x), model(x))
+    assert found.blocks[0] is not model.blocks[0]
+    assert found.get_submodule("blocks.0") is found.blocks[0]
+    found.blocks.append(lamella.layers.Dense(3))
+    assert len(list(found.blocks.children())) == 3
+
+
+def test_a_functional_model_s_call_trains_where_it_is_told():
+    """As Keras: `model.call(x, training=True)`, which no `__call__` comes before."""
+    layers = [lamella.Input((8,)), lamella.layers.Dropout(0.5)]
+    x = torch.ones(4, 8)
+    for model in (lamella.Sequential(layers), lamella.Model(layers[0], layers[1](layers[0]))):
+        assert (model.call(x, training=True) == 0).any()
+        assert torch.equal(model.call(x), x) and not model.training
