@@ -13,7 +13,7 @@ keras = pytest.importorskip("keras")
 
 ROOMS = """
     layers losses metrics optimizers optimizers.schedules callbacks initializers regularizers constraints activations
-    utils ops random models saving tree config dtype_policies backend
+    utils ops random models saving tree config dtype_policies backend quantizers
 """.split()
 TABLE = Path(__file__).parent.parent / "docs" / "differences.md"
 

@@ -26,6 +26,7 @@ from lamella import (
     mixed_precision,
     models,
     optimizers,
+    quantizers,
     regularizers,
     tree,
     utils,
@@ -40,6 +41,7 @@ from lamella.losses import Loss
 from lamella.metrics import Metric
 from lamella.models import Model, Sequential
 from lamella.optimizers import Optimizer
+from lamella.quantizers import Quantizer
 from lamella.regularizers import Regularizer
 
 if _collects:
@@ -64,6 +66,7 @@ __all__ = [
     "Model",
     "Operation",
     "Optimizer",
+    "Quantizer",
     "Regularizer",
     "Sequential",
     "Variable",
@@ -97,6 +100,7 @@ __all__ = [
     "optimizers",
     "preprocessing",
     "pretraining",
+    "quantizers",
     "random",
     "regularizers",
     "remat",

@@ -50,7 +50,7 @@ def test_output_gradient_and_weights(arguments, shape, rng):
 @pytest.mark.parametrize(("arguments", "shape"), CASES)
 def test_config_goes_both_ways(arguments, shape, rng):
     ours, theirs = layers.EinsumDense(**arguments), keras.layers.EinsumDense(**arguments)
-    assert set(theirs.get_config()) - set(ours.get_config()) == {"quantization_config"}
+    assert set(theirs.get_config()) <= set(ours.get_config())
     again = layers.deserialize(layers.serialize(ours))
     assert again.get_config() == ours.get_config()
     x = torch.tensor(rng.normal(size=shape).astype("float32"))
@@ -170,7 +170,7 @@ def test_reversible_embedding(arguments, rng):
     compare(ours, theirs, hidden, rng, reverse=True) if len(ours.weights) == 1 else close(
         back.detach(), theirs(torch.tensor(hidden), reverse=True).detach()
     )
-    assert set(theirs.get_config()) - set(ours.get_config()) == {"quantization_config"}
+    assert set(theirs.get_config()) <= set(ours.get_config())
     assert layers.deserialize(keras.layers.serialize(theirs)).get_config().items() >= ours.get_config().items()
     assert keras.layers.deserialize(layers.serialize(ours)).tie_weights == theirs.tie_weights
 

@@ -200,7 +200,7 @@ def test_layer_normalization_along_a_middle_axis(rng):
 def test_config_goes_both_ways(name, arguments, shape, rng):
     ours, theirs = getattr(layers, name)(**arguments), getattr(keras.layers, name)(**arguments)
     config, reference = ours.get_config(), theirs.get_config()
-    missing = set(reference) - set(config) - {"quantization_config"}
+    missing = set(reference) - set(config)
     assert not missing, f"keys of Keras's config that ours lacks: {missing}"
     again = layers.deserialize(layers.serialize(ours))
     assert again.get_config() == config
@@ -234,7 +234,7 @@ def test_arguments_are_keras_s(name):
         return list(inspect.signature(cls.__init__).parameters)
 
     ours, theirs = names(getattr(layers, name)), names(getattr(keras.layers, name))
-    added_later = {"lora_rank", "lora_alpha", "quantization_config", "kwargs"}
+    added_later = {"kwargs"}
     if name == "Conv2D":  # the rest goes through **kwargs to the base of all convolutions
         ours += names(layers.Conv2D.__mro__[1])
     assert set(theirs) - added_later <= set(ours)

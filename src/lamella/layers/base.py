@@ -452,7 +452,11 @@ class Layer(HoldsWeights):
                 f"Layer {self.name!r} has weights of type {before}: its policy can change to one that keeps them so "
                 f"(such as 'mixed_bfloat16' for float32). To change them, use layer.to(torch.{policy})."
             )
+        self._policy_was_set()
         self._settle()
+
+    def _policy_was_set(self) -> None:
+        """What a layer does that follows its policy."""
 
     def _settle(self) -> None:
         plain = self.built and not (self._is_mixed or self._rematerialize)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,12 +10,15 @@ import torch
 from lamella import activations, constraints, initializers, regularizers
 from lamella.errors import ArgumentError
 from lamella.layers.base import InputSpec, Layer, registry
+from lamella.layers.float8 import rounded_bias, rounded_gradient, rounded_inputs
 from lamella.layers.input_spec import check_input
-from lamella.layers.lora import AdaptableLayer, AdaptedWeight
+from lamella.layers.lora import AdaptedWeight
+from lamella.layers.quantizable import QuantizableLayer
+from lamella.layers.quantized_weight import Int4Weight, Int8Weight, block_size_of, product
 
 
 @registry.register()
-class Dense(AdaptableLayer):
+class Dense(QuantizableLayer):
     """activation(inputs @ kernel + bias), along the last axis.
 
     Args:
@@ -30,6 +34,7 @@ class Dense(AdaptableLayer):
         bias_constraint: A projection of the bias.
         lora_rank: Where given, the kernel is frozen and a change of this rank is trained: see `enable_lora`.
         lora_alpha: How much that change counts: it is multiplied by lora_alpha / lora_rank. By default lora_rank.
+        quantization_config: How the kernel is rounded where `dtype` is a policy such as `"int8_from_float32"`.
         **kwargs: `name`, `trainable`, `dtype`, `input_shape`, as for every layer.
 
     Shapes: (batch, ..., in) -> (batch, ..., units). Weights: kernel (in, units), bias (units,).
@@ -61,6 +66,7 @@ class Dense(AdaptableLayer):
         bias_constraint: Any = None,
         lora_rank: int | None = None,
         lora_alpha: float | None = None,
+        quantization_config: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
@@ -74,6 +80,7 @@ class Dense(AdaptableLayer):
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
         self._set_lora(lora_rank, lora_alpha)
+        self._set_quantization(quantization_config)
         self.input_spec = InputSpec(min_ndim=2)
         self.supports_masking = True
         self.bias: torch.Tensor | None = None
@@ -96,7 +103,7 @@ class Dense(AdaptableLayer):
                 name="bias",
             )
         self.input_spec = InputSpec(min_ndim=2, axes={-1: size})
-        self._begin_with_lora()
+        self._finish_build()
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
         if self.activation is activations.relu:
@@ -115,16 +122,39 @@ class Dense(AdaptableLayer):
             return torch.empty((*inputs.shape[:-1], self.units), dtype=self._float, device="meta")
         rows = inputs if inputs.is_floating_point() else inputs.to(self._float)
         rows = rows if rows.ndim == 2 else rows.flatten(0, -2)
-        if self.lora_enabled:
+        if not self._is_plain:
             return self._adapted_rows(rows)
         return rows @ self.kernel if self.bias is None else torch.addmm(self.bias, rows, self.kernel)
 
     def _adapted_rows(self, rows: torch.Tensor) -> torch.Tensor:
-        """The same with LoRA, factor by factor: so the gradient of the large kernel is never computed."""
-        kernel = self._kept_weight()
-        a, b, scale = self._lora_factors()
-        products = rows @ kernel if self.bias is None else torch.addmm(self.bias, rows, kernel)
-        return torch.addmm(products, rows @ a, b, alpha=scale)
+        """The same with LoRA or quantized.
+
+        LoRA goes factor by factor: so the gradient of the large kernel is never computed.
+        """
+        if self._quantized is not None:
+            products = product(rows, partial(self._quantized.matrix, self), self._input_quantizer)
+        elif self._is_quantized:
+            return self._float8_rows(rows)
+        else:
+            products = rows @ self._kept_weight()
+        if self.lora_enabled:
+            a, b, scale = self._lora_factors()
+            products = torch.addmm(products, rows @ a, b, alpha=scale)
+        return products if self.bias is None else products + self.bias
+
+    def _float8_rows(self, rows: torch.Tensor) -> torch.Tensor:
+        kernel = rounded_inputs(self, self.kernel, "kernel")
+        products = rounded_gradient(self, rounded_inputs(self, rows, "inputs") @ kernel)
+        return products if self.bias is None else products + rounded_bias(self, self.bias)
+
+    def _int8_weights(self, config: Any, policy: Any) -> list[Int8Weight]:
+        return [Int8Weight("kernel", tuple(self.kernel.shape), (0,), (1,), config and config.weight_quantizer)]
+
+    def _int4_weights(self, config: Any, policy: Any) -> list[Int4Weight]:
+        rows, columns = self.kernel.shape
+        block = block_size_of(config, policy)
+        quantizer = config and config.weight_quantizer
+        return [Int4Weight("kernel", (rows, columns), (rows, columns), block_size=block, quantizer=quantizer)]
 
     def _shaped(self, rows: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
         return rows if inputs.ndim == 2 else rows.view(*inputs.shape[:-1], self.units)

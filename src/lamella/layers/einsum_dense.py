@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,14 +13,17 @@ import torch
 from lamella import activations, constraints, initializers, regularizers
 from lamella.errors import ArgumentError, ShapeError
 from lamella.layers.base import InputSpec, registry
+from lamella.layers.float8 import rounded_bias, rounded_gradient, rounded_inputs
 from lamella.layers.input_spec import check_input
-from lamella.layers.lora import AdaptableLayer, AdaptedWeight
+from lamella.layers.lora import AdaptedWeight
+from lamella.layers.quantizable import QuantizableLayer
+from lamella.layers.quantized_weight import Int4Weight, Int8Weight, block_size_of, matrix_shape, product, rounded
 
 _EQUATION = re.compile(r"(\.\.\.)?([a-zA-Z]+)(\.\.\.)?,([a-zA-Z]+)->(\.\.\.)?([a-zA-Z]+)(\.\.\.)?")
 
 
 @registry.register()
-class EinsumDense(AdaptableLayer):
+class EinsumDense(QuantizableLayer):
     """activation(einsum(equation, inputs, kernel) + bias).
 
     Args:
@@ -37,6 +41,7 @@ class EinsumDense(AdaptableLayer):
         bias_constraint: A projection of the bias.
         lora_rank: Where given, the kernel is frozen and a change of this rank is trained: see `enable_lora`.
         lora_alpha: How much that change counts: it is multiplied by lora_alpha / lora_rank. By default lora_rank.
+        quantization_config: How the kernel is rounded where `dtype` is a policy such as `"int8_from_float32"`.
         **kwargs: As for every layer.
 
     Weights: kernel, with the axes of the equation's second term; bias, from the first axis of `bias_axes` on.
@@ -69,6 +74,7 @@ class EinsumDense(AdaptableLayer):
         bias_constraint: Any = None,
         lora_rank: int | None = None,
         lora_alpha: float | None = None,
+        quantization_config: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -83,6 +89,7 @@ class EinsumDense(AdaptableLayer):
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
         self._set_lora(lora_rank, lora_alpha)
+        self._set_quantization(quantization_config)
         self.bias: torch.Tensor | None = None
         self._read_equation()
 
@@ -146,7 +153,7 @@ class EinsumDense(AdaptableLayer):
                 name="bias",
             )
         self.input_spec = InputSpec(ndim=len(input_shape))
-        self._begin_with_lora()
+        self._finish_build()
 
     def _input_sizes(self, shape: tuple[Any, ...]) -> tuple[dict[str, Any], tuple[Any, ...]]:
         """The size of each letter of the input, and the sizes of what `...` stands for."""
@@ -213,7 +220,10 @@ class EinsumDense(AdaptableLayer):
             return torch.empty(self._shape_of_output(inputs), dtype=self._float, device="meta")
         if not inputs.is_floating_point():
             inputs = inputs.to(self._float)
-        z = self._product(inputs) if self._is_product else self._einsum(inputs)
+        if not self._is_plain:
+            z = self._adapted_product(inputs)
+        else:
+            z = self._product(inputs) if self._is_product else self._einsum(inputs)
         return z if self.activation is None else self.activation(z)  # None: taken away after the layer was made
 
     def _product(self, inputs: torch.Tensor) -> torch.Tensor:
@@ -235,9 +245,57 @@ class EinsumDense(AdaptableLayer):
         outputs = torch.einsum(self.equation, inputs, self.kernel)
         return outputs if self.bias is None else outputs + self.bias
 
+    def _adapted_product(self, inputs: torch.Tensor) -> torch.Tensor:
+        """The sum of products with LoRA or quantized, and the bias."""
+        shape = self._shape_of_output(inputs)
+        bias = self.bias
+        if self._quantized is None and self._is_quantized:
+            factors = rounded_inputs(self, inputs, "inputs"), rounded_inputs(self, self.kernel, "kernel")
+            outputs = rounded_gradient(self, torch.einsum(self.equation, *factors))
+            bias = bias if bias is None else rounded_bias(self, bias)
+        elif self._quantized is None:
+            outputs = torch.einsum(self.equation, inputs, self._kept_weight())
+        elif self._is_product:
+            rows = inputs.reshape(-1, math.prod(inputs.shape[inputs.ndim - self._summed :]))
+            outputs = product(rows, partial(self._quantized.matrix, self), self._input_quantizer).view(shape)
+        else:
+            summed = [axis for axis, letter in enumerate(self._letters(inputs.ndim)) if letter not in self._output]
+            seen = rounded(inputs, self._input_quantizer, [axis for axis in summed if axis is not None])
+            outputs = torch.einsum(self.equation, seen, self._quantized.floats(self, self._float))
+        if self.lora_enabled:
+            outputs = outputs + self._lora_part(inputs)
+        return outputs if bias is None else outputs + bias
+
+    def _letters(self, ndim: int) -> str:
+        """A letter for each axis of the input; for those that `...` stands for, one that is in the output too."""
+        elided = self._output[0] * (ndim - len(self._source))
+        return elided + self._source if self._ellipsis == "left" else self._source + elided
+
+    def _lora_part(self, inputs: torch.Tensor) -> torch.Tensor:
+        """What LoRA adds: factor by factor where the last axis of the kernel is the output's own last."""
+        a, b, scale = self._lora_factors()
+        last = self._kernel_axes[-1]
+        if last == self._output[-1] and last not in self._source and self._ellipsis != "right":
+            return scale * (torch.einsum(self.equation, inputs, a) @ b)
+        return scale * torch.einsum(self.equation, inputs, a @ b)
+
+    def _summed_axes(self) -> tuple[int, ...]:
+        return tuple(axis for axis, letter in enumerate(self._kernel_axes) if letter not in self._output)
+
+    def _int8_weights(self, config: Any, policy: Any) -> list[Int8Weight]:
+        elided: tuple[None, ...] = (None,) * (self.input_spec.ndim - len(self._source))
+        named = [self._kernel_axes.index(letter) if letter in self._kernel_axes else None for letter in self._output]
+        kept = (*elided, *named) if self._ellipsis == "left" else (*named, *elided)
+        quantizer = config and config.weight_quantizer
+        return [Int8Weight("kernel", tuple(self.kernel.shape), self._summed_axes(), kept, quantizer)]
+
+    def _int4_weights(self, config: Any, policy: Any) -> list[Int4Weight]:
+        shape, block = tuple(self.kernel.shape), block_size_of(config, policy)
+        return [Int4Weight("kernel", shape, matrix_shape(shape, self._summed_axes()), block_size=block)]
+
     def _shape_of_output(self, inputs: torch.Tensor) -> list[int]:
         sizes, elided = self._input_sizes(tuple(inputs.shape))
-        for letter, size in zip(self._kernel_axes, self.kernel.shape, strict=True):
+        for letter, size in zip(self._kernel_axes, self._shape_for_lora(), strict=True):
             if sizes.setdefault(letter, size) != size:
                 raise ShapeError(
                     f"EinsumDense {self.name!r}: axis {letter!r} of {self.equation!r} has size {size} in the kernel, "

@@ -10,11 +10,13 @@ import torch.nn.functional as F
 from lamella import constraints, initializers, regularizers
 from lamella.layers.base import registry
 from lamella.layers.dense import positive_int
-from lamella.layers.lora import AdaptableLayer, AdaptedWeight
+from lamella.layers.lora import AdaptedWeight
+from lamella.layers.quantizable import QuantizableLayer
+from lamella.layers.quantized_weight import Int4Weight, Int8Weight, block_size_of
 
 
 @registry.register()
-class Embedding(AdaptableLayer):
+class Embedding(QuantizableLayer):
     """Row i of a table for each input i.
 
     Args:
@@ -27,6 +29,7 @@ class Embedding(AdaptableLayer):
         weights: The table to start from, (input_dim, output_dim).
         lora_rank: Where given, the table is frozen and a change of this rank is trained: see `enable_lora`.
         lora_alpha: How much that change counts: it is multiplied by lora_alpha / lora_rank. By default lora_rank.
+        quantization_config: How the table is rounded where `dtype` is a policy such as `"int8_from_float32"`.
         **kwargs: As for every layer.
 
     Shapes: (batch, ...) of whole numbers -> (batch, ..., output_dim).
@@ -43,6 +46,7 @@ class Embedding(AdaptableLayer):
 
     embeddings = AdaptedWeight("embeddings")
     _adapted = "embeddings"
+    _modes = ("int8", "int4")
 
     def __init__(
         self,
@@ -55,6 +59,7 @@ class Embedding(AdaptableLayer):
         weights: Any = None,
         lora_rank: int | None = None,
         lora_alpha: float | None = None,
+        quantization_config: Any = None,
         **kwargs: Any,
     ) -> None:
         input_length = kwargs.pop("input_length", None)  # from Keras 2; the length is read from the data
@@ -67,6 +72,7 @@ class Embedding(AdaptableLayer):
         self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
         self.embeddings_constraint = constraints.get(embeddings_constraint)
         self._set_lora(lora_rank, lora_alpha)
+        self._set_quantization(quantization_config)
         self.mask_zero = mask_zero
         self.supports_masking = mask_zero
         self.autocast = False
@@ -82,13 +88,13 @@ class Embedding(AdaptableLayer):
             constraint=self.embeddings_constraint,
             name="embeddings",
         )
-        self._begin_with_lora()
+        self._finish_build()
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
         if inputs.dtype not in (torch.int32, torch.int64):
             inputs = inputs.to(torch.int64)
         try:
-            return F.embedding(inputs, self.embeddings) if not self.lora_enabled else self._adapted_rows(inputs)
+            return F.embedding(inputs, self.embeddings) if self._is_plain else self._adapted_rows(inputs)
         except IndexError as error:
             low, high = int(inputs.min()), int(inputs.max())
             raise IndexError(
@@ -97,9 +103,24 @@ class Embedding(AdaptableLayer):
             ) from error
 
     def _adapted_rows(self, inputs: torch.Tensor) -> torch.Tensor:
-        """The rows with LoRA: of the rows that are asked for alone, not of the whole table."""
-        a, b, scale = self._lora_factors()
-        return F.embedding(inputs, self._kept_weight()) + scale * (F.embedding(inputs, a) @ b)
+        """The rows with LoRA or quantized: of those that are asked for alone, not of the whole table."""
+        if self._quantized is not None:
+            rows = self._quantized.rows(self, inputs, self._float)
+        else:
+            rows = F.embedding(inputs, self._kept_weight())
+        if self.lora_enabled:
+            a, b, scale = self._lora_factors()
+            rows = rows + scale * (F.embedding(inputs, a) @ b)
+        return rows
+
+    def _int8_weights(self, config: Any, policy: Any) -> list[Int8Weight]:
+        shape = self.input_dim, self.output_dim
+        return [Int8Weight("embeddings", shape, (1,), (0,), config and config.weight_quantizer)]
+
+    def _int4_weights(self, config: Any, policy: Any) -> list[Int4Weight]:
+        shape = self.input_dim, self.output_dim
+        block, quantizer = block_size_of(config, policy), config and config.weight_quantizer
+        return [Int4Weight("embeddings", shape, shape, axis=1, block_size=block, quantizer=quantizer)]
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         return inputs != 0 if self.mask_zero else None

@@ -33,7 +33,7 @@ class AdaptedWeight:
             raise AttributeError(f"{self.name!r} is an attribute of layers, not of their class.")
         kept = layer._parameters.get(self.name)
         if kept is None:
-            kept = nn.Module.__getattr__(layer, self.name)  # a buffer, where it is quantized; or an error
+            kept = layer._float_weight(self.name)  # it is quantized; or there is none
         return layer._with_lora(kept) if layer.lora_enabled else kept
 
 
@@ -131,6 +131,10 @@ class AdaptableLayer(Layer):
         """The large weight, without what LoRA adds."""
         return cast(torch.Tensor, nn.Module.__getattr__(self, self._adapted))
 
+    def _float_weight(self, name: str) -> torch.Tensor:
+        """The large weight as floats, where it is not kept as such."""
+        return cast(torch.Tensor, nn.Module.__getattr__(self, name))
+
     def _lora_factors(self) -> tuple[torch.Tensor, torch.Tensor, float]:
         """A, B and alpha / rank."""
         a, b = (cast(torch.Tensor, self._parameters[f"lora_{self._adapted}_{letter}"]) for letter in "ab")
@@ -145,11 +149,9 @@ class AdaptableLayer(Layer):
 
     def save_own_variables(self, store: Any) -> None:
         """Puts the layer's own weights into `store`; where LoRA is on, the sum that the layer computes with."""
-        super().save_own_variables(store)
-        if self.lora_enabled:
-            kept = self._kept_weight()
-            place = next(i for i, weight in enumerate(self._own_weights()) if weight is kept)
-            store[str(place)] = as_array(self._with_lora(kept).detach().to(kept.dtype))
+        merged = self._merged() if self.lora_enabled else {}
+        for i, (name, weight) in enumerate(zip(self._names_in_files(), self._own_weights(), strict=True)):
+            store[str(i)] = as_array(merged.get(name, weight))
 
     def load_own_variables(self, store: Any) -> None:
         """Takes the layer's own weights from `store`. What LoRA has learnt so far then counts no more: B is zero."""
@@ -157,12 +159,18 @@ class AdaptableLayer(Layer):
         if self.lora_enabled:
             self._lora_factors()[1].detach().zero_()
 
+    def _merged(self) -> dict[str, torch.Tensor]:
+        """What files have in place of the large weight, by name."""
+        kept = self._kept_weight()
+        return {self._adapted: self._with_lora(kept).detach().to(kept.dtype)}
+
     def _own_weights(self) -> list[torch.Tensor]:
-        found = super()._own_weights()
-        if not self.lora_enabled:
-            return found
-        a, b, _ = self._lora_factors()
-        return [weight for weight in found if weight is not a and weight is not b]
+        return [cast(torch.Tensor, nn.Module.__getattr__(self, name)) for name in self._names_in_files()]
+
+    def _names_in_files(self) -> list[str]:
+        names = [name for name, weight in self._parameters.items() if weight is not None]
+        names += [name for name in self._buffers if name not in self._non_persistent_buffers_set]
+        return [name for name in names if not name.startswith("lora_")]
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

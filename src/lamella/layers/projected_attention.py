@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from lamella import constraints, initializers, regularizers
+from lamella.dtype_policies import DTypePolicyMap, serialize
 from lamella.engine.fused_attention import fused_attention
 from lamella.errors import ArgumentError
 from lamella.layers.attention import causal_mask
@@ -94,8 +95,17 @@ class ProjectedAttention(Layer):
             kernel_constraint=self.kernel_constraint,
             bias_constraint=self.bias_constraint,
             trainable=self._trainable,
-            dtype=self._policy,
+            dtype=self._given_policy if isinstance(self._given_policy, DTypePolicyMap) else self._policy,
         )
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        quantized = {
+            f"(.*/)?{layer.name}": layer.dtype_policy
+            for layer in self.children()
+            if isinstance(layer, EinsumDense) and layer.quantization_mode is not None
+        }
+        return config | {"dtype": serialize(DTypePolicyMap(self._policy, quantized))} if quantized else config
 
     def _set(self, name: str, layer: EinsumDense, input_shape: tuple[Any, ...]) -> None:
         """Builds a sublayer and makes it an attribute."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar, cast
 
 import torch
 
@@ -10,6 +11,8 @@ from lamella.engine import masking
 from lamella.engine.dtypes import torch_dtype
 from lamella.layers.base import registry
 from lamella.layers.embedding import Embedding
+from lamella.layers.quantized_weight import Int4Weight, Int8Weight, block_size_of, product
+from lamella.quantizers import AbsMaxQuantizer
 
 
 @registry.register()
@@ -43,6 +46,9 @@ class ReversibleEmbedding(Embedding):
         (torch.Size([1, 3, 4]), torch.Size([1, 3, 10]))
     """
 
+    _default_quantizers: ClassVar[dict[str, Any]] = {"int8": AbsMaxQuantizer(), "int4": AbsMaxQuantizer()}
+    _way_back: Int8Weight | Int4Weight
+
     def __init__(
         self,
         input_dim: int,
@@ -69,12 +75,10 @@ class ReversibleEmbedding(Embedding):
         self.reverse_dtype = reverse_dtype
         self.logit_soft_cap = logit_soft_cap
 
-    def build(self, input_shape: Any = None) -> None:
-        super().build(input_shape)
+    def _finish_build(self) -> None:
         if not self.tie_weights:
-            self.reverse_embeddings = self.add_weight(
-                (self.output_dim, self.input_dim), self.embeddings_initializer, name="reverse_embeddings"
-            )
+            self.add_weight((self.output_dim, self.input_dim), self.embeddings_initializer, name="reverse_embeddings")
+        super()._finish_build()
 
     def call(self, inputs: torch.Tensor, reverse: bool = False) -> torch.Tensor:
         if not reverse:
@@ -93,13 +97,33 @@ class ReversibleEmbedding(Embedding):
 
     def _scores(self, vectors: torch.Tensor) -> torch.Tensor:
         """Each vector's product with every row of the table of the way back."""
-        if not self.tie_weights:
-            return vectors @ self.reverse_embeddings.to(vectors.dtype)
-        scores = vectors @ self._kept_weight().T.to(vectors.dtype)
-        if self.lora_enabled:
+        if self._quantized is not None:
+            weight = self._quantized if self.tie_weights else self._way_back
+            flat = vectors.reshape(-1, self.output_dim)
+            scores = product(flat, partial(weight.matrix, self), self._input_quantizer)
+            scores = scores.view(*vectors.shape[:-1], self.input_dim)
+        else:
+            table = self._kept_weight().T if self.tie_weights else cast(torch.Tensor, self.reverse_embeddings)
+            scores = vectors @ table.to(vectors.dtype)
+        if self.lora_enabled and self.tie_weights:
             a, b, scale = self._lora_factors()
             scores = scores + scale * (vectors @ b.T.to(vectors.dtype)) @ a.T.to(vectors.dtype)
         return scores
+
+    def _int8_weights(self, config: Any, policy: Any) -> list[Int8Weight]:
+        if self.tie_weights:
+            return super()._int8_weights(config, policy)
+        shape = self.output_dim, self.input_dim
+        self._way_back = Int8Weight("reverse_embeddings", shape, (0,), (1,), config and config.weight_quantizer)
+        return [*super()._int8_weights(config, policy), self._way_back]
+
+    def _int4_weights(self, config: Any, policy: Any) -> list[Int4Weight]:
+        if self.tie_weights:
+            return super()._int4_weights(config, policy)
+        shape = self.output_dim, self.input_dim
+        block, quantizer = block_size_of(config, policy), config and config.weight_quantizer
+        self._way_back = Int4Weight("reverse_embeddings", shape, shape, packed=0, block_size=block, quantizer=quantizer)
+        return [*super()._int4_weights(config, policy), self._way_back]
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """None: the mask is set in the call, which knows its direction."""

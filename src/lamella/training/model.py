@@ -24,6 +24,7 @@ from lamella.layers.fusion import fused
 from lamella.layers.shapes import map_shapes
 from lamella.layers.unseen import unseen
 from lamella.training.functional_config import graph_config, graph_from_config
+from lamella.training.quantization import Filters, quantize
 from lamella.training.summary import print_summary
 from lamella.training.trainer import Trainer
 
@@ -346,6 +347,31 @@ class Model(Trainer, Layer):
                 f"Add an Input(shape=...) at its start."
             )
         return self._graph
+
+    def quantize(
+        self, mode: str | None = None, config: Any = None, filters: Filters = None, type_check: bool = True
+    ) -> None:
+        """Keeps the large weights of dense layers and embeddings in whole numbers (or computes in floats of 8 bits).
+
+        Args:
+            mode: `"int8"`: weights in a quarter of the memory, products of whole numbers. `"int4"`: weights in an
+                eighth. `"float8"`: trains with factors rounded to floats of 8 bits.
+            config: How to round, such as `lamella.quantizers.Int4QuantizationConfig(block_size=64)`.
+            filters: Which layers: a pattern that is searched in their names, a list of them, or a function of a layer.
+            type_check: Whether layers of classes of one's own are left as they are.
+
+        Raises:
+            NotBuiltError: The model has no weights yet.
+            ArgumentError: An unknown mode, a config of another one, or a layer that is quantized already.
+
+        Example:
+            >>> import lamella
+            >>> model = lamella.Sequential([lamella.Input((64,)), lamella.layers.Dense(64), lamella.layers.Dense(8)])
+            >>> model.quantize("int8", filters="dense")
+            >>> sorted({str(weight.dtype) for weight in model.weights})
+            ['torch.float32', 'torch.int8']
+        """
+        quantize(self, mode, config, filters, type_check)
 
     def summary(
         self,

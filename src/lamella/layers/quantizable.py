@@ -1,0 +1,184 @@
+"""Layers that `quantize` makes small: their large weight is kept in whole numbers of 8 or 4 bits."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+
+from lamella import dtype_policies
+from lamella.engine.registry import deserialize
+from lamella.errors import ArgumentError, NotBuiltError, ShapeError
+from lamella.layers.float8 import add_float8
+from lamella.layers.lora import AdaptableLayer
+from lamella.layers.quantized_weight import Int4Weight, Int8Weight
+from lamella.quantizers import AbsMaxQuantizer, as_config
+
+
+class QuantizableLayer(AdaptableLayer):
+    """A layer whose large weight can be quantized. A subclass says how: `_int8_weights` and `_int4_weights`."""
+
+    quantization_config: Any
+    _is_quantized = False
+    _is_plain = True
+    """Whether the weight is what it was built as: no LoRA, not quantized."""
+    _quantized: Int8Weight | Int4Weight | None = None
+    _modes: tuple[str, ...] = ("int8", "int4", "float8")
+    _default_quantizers: ClassVar[dict[str, Any]] = {"int8": AbsMaxQuantizer()}
+    """How inputs are rounded where there is no config, by mode."""
+
+    def _set_quantization(self, config: Any) -> None:
+        self.quantization_config = deserialize(config) if isinstance(config, dict) else config
+
+    @property
+    def quantization_mode(self) -> str | None:
+        """How the weight is kept: `"int8"`, `"int4"` or `"float8"`; None where it is not quantized."""
+        return self._policy.quantization_mode
+
+    def quantize(self, mode: str | None = None, type_check: bool = True, config: Any = None) -> None:
+        """Keeps the large weight in whole numbers (or computes with floats of 8 bits), from now on.
+
+        With `"int8"` it takes a quarter of the memory, and products are those of whole numbers, which are quicker too
+        where the CPU or GPU has units for them. `"int4"` takes an eighth; the weight is made floats again for each
+        product. `"float8"` keeps floats, and rounds factors of products while training.
+
+        Args:
+            mode: `"int8"`, `"int4"` or `"float8"`.
+            type_check: Whether layers of a subclass are refused, which may compute in another way.
+            config: How to round, such as `Int4QuantizationConfig(block_size=64)`.
+
+        Raises:
+            NotBuiltError: The layer has no weights yet.
+            ArgumentError: An unknown mode, a config of another one, or the layer is quantized already.
+            NotImplementedError: A mode that this kind of layer does not have.
+
+        Example:
+            >>> import torch
+            >>> from lamella.layers import Dense
+            >>> layer = Dense(100)
+            >>> x = torch.ones(1, 200)
+            >>> before = layer(x)
+            >>> layer.quantize("int8")
+            >>> [str(weight.dtype) for weight in layer.weights], bool((layer(x) - before).abs().max() < 0.02)
+            (['torch.float32', 'torch.int8', 'torch.float32'], True)
+        """
+        what = f"{type(self).__name__} {self.name!r}"
+        config = as_config(mode, config)
+        if not self.built:
+            raise NotBuiltError(f"{what} has no weights yet to quantize. Call it on data, or build() it, first.")
+        if self._is_quantized:
+            raise ArgumentError(f"{what} is quantized already: its policy is {self._policy.name!r}.")
+        if type_check and not type(self).__module__.startswith("lamella.layers."):
+            raise NotImplementedError(
+                f"{what} is of a class of its own, which may compute in another way, so it is not quantized. "
+                f"quantize(..., type_check=False) quantizes it."
+            )
+        policy = dtype_policies.get(f"{_policy_mode(config)}_from_{self._policy.name}")
+        self._quantize(config.mode, config, policy)
+        self.quantization_config = config
+        if self._policy.quantization_mode is None:
+            self._use_policy(policy)
+        self._settle()
+
+    def _finish_build(self) -> None:
+        """At the end of `build`: what the policy and the arguments say about the weight."""
+        if self._policy.quantization_mode is not None:
+            self._quantize(self._policy.quantization_mode, self.quantization_config, self._policy)
+        self._begin_with_lora()
+
+    def _policy_was_set(self) -> None:
+        if self.built and not self._is_quantized and self._policy.quantization_mode is not None:
+            self._quantize(self._policy.quantization_mode, self.quantization_config, self._policy)
+
+    def _quantize(self, mode: str, config: Any, policy: Any) -> None:
+        if mode not in self._modes:
+            raise NotImplementedError(
+                f"{type(self).__name__} {self.name!r} cannot be quantized to {mode!r}, only to {self._modes}."
+            )
+        if self.lora_enabled:
+            raise ArgumentError(
+                f"{type(self).__name__} {self.name!r} has LoRA: quantize it first, and then enable_lora()."
+            )
+        if mode == "float8":
+            self._use_policy_of_float8(policy)
+        else:
+            self._input_quantizer = (
+                self._default_quantizers.get(mode) if config is None else config.activation_quantizer
+            )
+            weights = (self._int8_weights if mode == "int8" else self._int4_weights)(config, policy)
+            for weight in weights:
+                self._keep(weight)
+            self._quantized = weights[0]
+        self._is_quantized, self._is_plain = True, False
+
+    def _use_policy_of_float8(self, policy: Any) -> None:
+        before = self._policy
+        self._policy = policy
+        add_float8(self)
+        self._policy = before
+
+    def _int8_weights(self, config: Any, policy: Any) -> list[Int8Weight]:
+        raise NotImplementedError
+
+    def _int4_weights(self, config: Any, policy: Any) -> list[Int4Weight]:
+        raise NotImplementedError
+
+    def _keep(self, weight: Int8Weight | Int4Weight) -> None:
+        """The weight in whole numbers, in place of the floats."""
+        floats = self._parameters.pop(weight.name)
+        assert floats is not None
+        for held in (self._regularizers, self._constraints):
+            held.pop(weight.name, None)
+        for name, value in weight.parts(floats.detach()).items():
+            if name not in self._buffers:
+                kept = self.add_weight(value.shape, "zeros", dtype=value.dtype, trainable=False, name=name)
+                kept.data = value.contiguous()
+
+    # -- what LoRA and files ask for ------------------------------------------------------------------
+
+    def _float_weight(self, name: str) -> torch.Tensor:
+        return super()._float_weight(name) if self._quantized is None else self._quantized.floats(self, self._float)
+
+    def _shape_for_lora(self) -> tuple[int, ...]:
+        return super()._shape_for_lora() if self._quantized is None else self._quantized.shape
+
+    def _add_lora(self, *arguments: Any) -> None:
+        if self._is_quantized and self._quantized is None:
+            raise ArgumentError(
+                f"{type(self).__name__} {self.name!r} computes with float8, with which LoRA does not go."
+            )
+        super()._add_lora(*arguments)
+        self._is_plain = False
+
+    def load_own_variables(self, store: Any) -> None:
+        """Takes the layer's own weights from `store`.
+
+        Raises:
+            ShapeError: Another number of weights, other shapes, or weights that are quantized where the layer is not.
+        """
+        if self._quantized is None and len(store) > 1 and store["0"].dtype in ("int8", "uint8"):
+            raise ShapeError(
+                f"{type(self).__name__} {self.name!r}: the file has its weight quantized. Quantize the model as it "
+                f"was, with model.quantize(...), and then load the file."
+            )
+        super().load_own_variables(store)
+
+    def _merged(self) -> dict[str, torch.Tensor]:
+        return super()._merged() if self._quantized is None else self._quantized.parts(self._with_lora_in_floats())
+
+    def _with_lora_in_floats(self) -> torch.Tensor:
+        return self._with_lora(self._float_weight(self._adapted)).detach()
+
+    def _names_in_files(self) -> list[str]:
+        names = super()._names_in_files()
+        return names if self._quantized is None else sorted(names, key=self._place_in_files)
+
+    def _place_in_files(self, name: str) -> int:
+        """Keras's files have the large weight first, then the bias, then scales."""
+        return {self._adapted: 0, "bias": 1}.get(name, 2)
+
+
+def _policy_mode(config: Any) -> str:
+    if config.mode != "int4":
+        return str(config.mode)
+    return f"int4/{-1 if config.block_size is None else config.block_size}"
