@@ -547,6 +547,11 @@ class Layer(nn.Module):
         return self._policy.compute_dtype
 
     @property
+    def input_dtype(self) -> str:
+        """The name of the data type that the layer brings its inputs into."""
+        return self._policy.compute_dtype
+
+    @property
     def dtype_policy(self) -> dtype_policies.DTypePolicy:
         """The policy: in which type the layer computes, and in which its weights are kept."""
         return self._policy

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import tempfile
 import warnings
 import zipfile
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from lamella.engine.registry import deserialize, serialize
 from lamella.errors import ArgumentError, FileError
@@ -27,12 +28,13 @@ _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5
 _MOST_EXPANSION = 100
 
 
-def save_model(model: Any, filepath: str | Path, overwrite: bool = True) -> None:
+def save_model(model: Any, filepath: str | Path | IO[bytes], overwrite: bool = True) -> None:
     """Writes a whole model to a `.keras` file.
 
     Args:
         model: The model.
-        filepath: Where to; it must end in `.keras`, or `.h5` for the older form.
+        filepath: Where to; it must end in `.keras`, or `.h5` for the older form. Or an open binary file, such as an
+            `io.BytesIO`, which gets the `.keras` form.
         overwrite: Whether a file that exists is replaced.
 
     Raises:
@@ -46,15 +48,23 @@ def save_model(model: Any, filepath: str | Path, overwrite: bool = True) -> None
         >>> lamella.saving.load_model(path).count_params()
         3
     """
+    if not isinstance(filepath, (str, os.PathLike)):
+        _write(model, filepath)
+        return
     path = Path(filepath)
     if path.suffix in (".h5", ".hdf5") and not path.name.endswith(".weights.h5"):
         legacy_model.save(model, path, overwrite)
         return
     if path.suffix != ".keras":
         raise ArgumentError(f"A whole model is written to a file that ends in .keras (or .h5); got {path.name!r}.")
+    with written_aside(path, overwrite) as aside:
+        _write(model, aside)
+
+
+def _write(model: Any, file: Path | IO[bytes]) -> None:
     if not model.built:
-        warnings.warn("The model has no weights yet: call it on data before saving to keep them.", stacklevel=3)
-    with written_aside(path, overwrite) as aside, zipfile.ZipFile(aside, "w") as archive:
+        warnings.warn("The model has no weights yet: call it on data before saving to keep them.", stacklevel=4)
+    with zipfile.ZipFile(file, "w") as archive:
         metadata = {"keras_version": legacy_model.KERAS_VERSION, "date_saved": f"{datetime.now():%Y-%m-%d@%H:%M:%S}"}
         archive.writestr(_METADATA, json.dumps(metadata))
         archive.writestr(_CONFIG, json.dumps(serialize(model)))
@@ -65,7 +75,7 @@ def save_model(model: Any, filepath: str | Path, overwrite: bool = True) -> None
 
 
 def load_model(
-    filepath: str | Path,
+    filepath: str | Path | IO[bytes],
     custom_objects: Mapping[str, Any] | None = None,
     compile: bool = True,
     safe_mode: bool = True,
@@ -73,7 +83,7 @@ def load_model(
     """The model in a `.keras` file, written here or by Keras 3.
 
     Args:
-        filepath: The file.
+        filepath: The file; or one that is open for reading bytes, in the `.keras` form.
         custom_objects: Classes and functions of yours by the names that the file calls them.
         compile: Whether to compile it as it was compiled.
         safe_mode: Whether functions in the file that are Python code (a `lambda`) are refused.
@@ -84,6 +94,9 @@ def load_model(
         UnknownNameError: A class that is neither Lamella's nor registered nor in `custom_objects`.
         UnsafeError: A function that is code, in safe mode.
     """
+    if not isinstance(filepath, (str, os.PathLike)):
+        with reading(None, "model file"), zipfile.ZipFile(filepath) as archive:
+            return _model_in(archive, "The file", custom_objects, compile, safe_mode)
     path = Path(filepath)
     if path.suffix in (".h5", ".hdf5") and path.exists():
         return legacy_model.load(path, custom_objects, compile, safe_mode)
@@ -100,7 +113,7 @@ def read_weights(model: Any, path: Path, skip_mismatch: bool = False) -> None:
 
 
 def _model_in(
-    archive: zipfile.ZipFile, path: Path, custom_objects: Mapping[str, Any] | None, compiled: bool, safe: bool
+    archive: zipfile.ZipFile, path: Path | str, custom_objects: Mapping[str, Any] | None, compiled: bool, safe: bool
 ) -> Any:
     config = json.loads(_member(archive, _CONFIG))
     if not isinstance(config, dict) or "class_name" not in config:

@@ -48,7 +48,7 @@ from lamella.tensorflow_stand_in.tensors import own_tensor as convert_to_tensor
 from lamella.tensorflow_stand_in.variables import Variable
 
 # The first TensorFlow whose tf.keras is Keras 3; scripts compare versions, so it must read as one.
-__version__ = f"2.16.0+lamella.{keras.__version__}"
+__version__ = f"2.16.0+lamella.{keras.__version__.rpartition('lamella.')[2]}"
 
 bool = torch.bool
 float16, float32, float64, bfloat16 = torch.float16, torch.float32, torch.float64, torch.bfloat16

@@ -1,0 +1,76 @@
+"""`keras.src`, the inside of Keras, as packages import from it: `from keras.src.layers.layer import Layer`.
+
+Keras keeps each class in a file of its own and offers it in a public room; the inside of Lamella is another. So every
+module below `keras.src` is a view of the public room that its path leads to, whatever file it names in it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import types
+from typing import Any
+
+from lamella.errors import nearest
+
+PREFIXES = ("keras.src", "tensorflow.keras.src", "tensorflow.python.keras.src", "tf_keras.src")
+
+
+def room_of(asked: str) -> str | None:
+    """The public room for a module of the inside; None for one that has no room here.
+
+    Example:
+        >>> room_of("keras.src.layers.core.dense"), room_of("keras.src.engine.base_layer")
+        ('lamella.layers', None)
+    """
+    within = next((asked[len(each) :] for each in PREFIXES if asked == each or asked.startswith(each + ".")), None)
+    if within is None:
+        return None
+    room = "lamella"
+    for name in within.split(".")[1:]:
+        module = importlib.import_module(room)
+        if name not in module.__all__ or not isinstance(getattr(module, name), types.ModuleType):
+            break
+        room += "." + name
+    is_file = within.rpartition(".")[2].islower()  # `from keras.src.layers import Absent` asks for a module Absent, too
+    return None if within and (room == "lamella" or not is_file) else room
+
+
+class View(types.ModuleType):
+    """A module of the inside: the names of a public room, and of the top of Keras."""
+
+    def __init__(self, asked: str, room: str) -> None:
+        super().__init__(asked, f"{asked}, answered by {room}.")
+        self.__all__ = [name for name in importlib.import_module(room).__all__ if not name.startswith("_")]
+        self._room = room
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        for room in (importlib.import_module(self._room), importlib.import_module("lamella")):
+            if name in room.__all__:
+                return getattr(room, name)
+        if name in _INSIDE:
+            home, _, own = _INSIDE[name].rpartition(".")
+            return getattr(importlib.import_module(home), own)
+        raise AttributeError(self._has_no(name))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """What was imported as a function from a file of the inside, and is not there."""
+        raise TypeError(self._has_no(self.__name__.rpartition(".")[2]))
+
+    def _has_no(self, name: str) -> str:
+        close = nearest(name, self.__all__)
+        return (
+            f"{self.__name__} is the inside of Keras: of it Lamella has what is public in "
+            f"{self._room.replace('lamella', 'keras', 1)}, and {name} is not."
+            + (f" Nearest: {', '.join(close)}." if close else "")
+        )
+
+
+_INSIDE = {
+    "BaseConv": "lamella.layers.convolution.Convolution",
+    "Conv": "lamella.layers.convolution.Convolution",
+    "get_keras_mask": "lamella.engine.masking.get_mask",
+    "set_keras_mask": "lamella.engine.masking.set_mask",
+}
+"""What packages take from the inside and is public nowhere."""
