@@ -48,7 +48,11 @@ class View(types.ModuleType):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         for room in (importlib.import_module(self._room), importlib.import_module("lamella")):
             if name in room.__all__:
-                return getattr(room, name)
+                found = getattr(room, name)
+                is_room = isinstance(found, types.ModuleType)
+                return importlib.import_module(f"{self.__name__}.{name}") if is_room else found
+        if name in _FILES:
+            return importlib.import_module(f"{self.__name__}.{name}")
         if name in _INSIDE:
             home, _, own = _INSIDE[name].rpartition(".")
             return getattr(importlib.import_module(home), own)
@@ -67,9 +71,18 @@ class View(types.ModuleType):
         )
 
 
+def as_it_is(method: Any) -> Any:
+    """Decorator: Keras then does not look for layers in what the method assigns; of what it assigns here none is lost."""
+    return method
+
+
+_FILES = frozenset({"saving_lib", "serialization_lib", "tracking"})
+"""Files of the inside that packages reach as attributes, without an import."""
+
 _INSIDE = {
     "BaseConv": "lamella.layers.convolution.Convolution",
     "Conv": "lamella.layers.convolution.Convolution",
+    "no_automatic_dependency_tracking": "lamella.keras_src.as_it_is",
     "get_keras_mask": "lamella.engine.masking.get_mask",
     "set_keras_mask": "lamella.engine.masking.set_mask",
 }

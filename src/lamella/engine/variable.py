@@ -16,6 +16,14 @@ from torch import nn
 class _Assignable:
     """In-place assignment under Keras's names; the tensor stays the same object in the same memory."""
 
+    path: str | None = None
+    """The layer's name and the weight's, as `dense/kernel`."""
+
+    @property
+    def name(self) -> str | None:
+        """The last part of the path, as `kernel`."""
+        return self.path.rpartition("/")[2] if self.path else None
+
     def assign(self, value: Any) -> torch.Tensor:
         """Copies `value` (any array or number of the same shape) into this tensor."""
         with torch.no_grad():
@@ -62,6 +70,11 @@ class Weight(_Assignable, nn.Parameter):
     def trainable(self, value: bool) -> None:
         self.requires_grad_(bool(value))
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Weight:
+        copied: Weight = super().__deepcopy__(memo)
+        copied.path = self.path
+        return copied
+
 
 class State(_Assignable, torch.Tensor):
     """A weight that no gradient trains: a moving average, a counter, the sums of a metric."""
@@ -76,6 +89,7 @@ class State(_Assignable, torch.Tensor):
     def __deepcopy__(self, memo: dict[int, Any]) -> State:
         if id(self) not in memo:
             memo[id(self)] = type(self)(self.detach().clone(memory_format=torch.preserve_format))
+            memo[id(self)].path = self.path
         return memo[id(self)]
 
     def __reduce_ex__(self, protocol: Any) -> Any:

@@ -108,7 +108,10 @@ class Layer(nn.Module):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
+        early = {name: value for name, value in self.__dict__.items() if type(value) in (list, dict)}
         super().__init__()
+        for attribute, value in early.items():  # given before this: the layers in them are the layer's own all the same
+            setattr(self, attribute, value)
         self.training = False  # calling a layer is inference; `fit` trains
         input_shape = kwargs.pop("input_shape", None)
         input_dim = kwargs.pop("input_dim", None)
@@ -204,6 +207,7 @@ class Layer(nn.Module):
             weight = State(value)
             self.__dict__.pop(name, None)
             self.register_buffer(name, weight)
+        weight.path = f"{self.name}/{name}"  # type: ignore[attr-defined]
         if not autocast:
             self._as_it_is.add(name)
         if regularizer is not None:
@@ -680,7 +684,7 @@ class Layer(nn.Module):
     # -- torch.nn.Module ------------------------------------------------------------------------------
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if type(value) is list or type(value) is dict:
+        if (type(value) is list or type(value) is dict) and "_modules" in self.__dict__:
             if not name.startswith("_") or (name not in _OWN_LISTS and _has_modules(value)):
                 value = tracked(value)
                 self._modules.pop(name, None)
@@ -698,7 +702,8 @@ class Layer(nn.Module):
         super()._apply(fn, recurse)
         for name, buffer in self._buffers.items():  # moving a State gives a plain tensor
             if buffer is not None and not isinstance(buffer, State):
-                self._buffers[name] = State(buffer)
+                self._buffers[name] = kept = State(buffer)
+                kept.path = f"{self.name}/{name}"
         return self
 
     def extra_repr(self) -> str:
