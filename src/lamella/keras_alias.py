@@ -17,7 +17,7 @@ import types
 from collections.abc import Sequence
 from typing import Any
 
-from lamella import keras_source
+from lamella import keras_src
 from lamella.engine import tensor_habits
 from lamella.engine.keras_version import KERAS_VERSION
 from lamella.errors import nearest
@@ -45,11 +45,17 @@ def install() -> None:
         if name.split(".")[0] in ("keras", "tensorflow", "tf_keras"):
             del sys.modules[name]
     sys.meta_path.insert(0, _Finder())
+    _wear_name_and_version()
     # TensorBoard writes its files through TensorFlow where it finds one; this module is its own way to be told of none.
     sys.modules.setdefault("tensorboard.compat.notf", types.ModuleType("tensorboard.compat.notf"))
-    ours = sys.modules["lamella"]
-    ours.__version__ = f"{KERAS_VERSION}+lamella.{ours.__version__}"  # type: ignore[attr-defined]
     tensor_habits.take_on()
+
+
+def _wear_name_and_version() -> None:
+    """`keras.__name__` and `keras.__version__` are as Keras's own: packages choose their ways by them."""
+    lamella = importlib.import_module("lamella")
+    lamella.__name__ = "keras"
+    lamella.__version__ = f"{KERAS_VERSION}+lamella.{lamella.__version__}"  # type: ignore[attr-defined]
 
 
 class _Finder(importlib.abc.MetaPathFinder):
@@ -62,9 +68,9 @@ class _Finder(importlib.abc.MetaPathFinder):
             return _without_tensorflow(fullname, path)
         if fullname == "tensorflow":
             return importlib.machinery.ModuleSpec(fullname, _Loader("lamella.tensorflow_stand_in"), is_package=True)
-        source = re.fullmatch(r"keras\.src(?:\.(.*))?", fullname)
-        if source and keras_source.exists(source.group(1) or ""):
-            return importlib.machinery.ModuleSpec(fullname, _SourceLoader(source.group(1) or ""), is_package=True)
+        inside = keras_src.room_of(fullname)
+        if inside is not None:
+            return importlib.machinery.ModuleSpec(fullname, _ViewLoader(inside), is_package=True)
         for prefix in _KERAS:
             if fullname == prefix or fullname.startswith(prefix + "."):
                 ours = "lamella" + fullname[len(prefix) :]
@@ -94,21 +100,24 @@ class _Loader(importlib.abc.Loader):
         return module
 
     def exec_module(self, module: types.ModuleType) -> None:
-        # The import system wrote the other name into the module: put its own back.
+        # The import system wrote the other name into the module: put its own back. Only those at the top keep the other.
+        asked = module.__spec__.name if module.__spec__ else ""
         module.__spec__, module.__name__, module.__package__, module.__loader__ = self._own_spec  # type: ignore[assignment]
+        if asked == "tensorflow":
+            module.__name__ = asked
 
 
-class _SourceLoader(importlib.abc.Loader):
-    """Gives a module of `keras.src`."""
+class _ViewLoader(importlib.abc.Loader):
+    """Gives a view of a room of ours, for a module of the inside of Keras."""
 
-    def __init__(self, path: str) -> None:
-        self.path = path
+    def __init__(self, room: str) -> None:
+        self.room = room
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType:
-        return keras_source.SourceModule(self.path)
+        return keras_src.View(spec.name, self.room)
 
     def exec_module(self, module: types.ModuleType) -> None:
-        """All is there."""
+        """There is nothing to run."""
 
 
 _BETTER_WITHOUT_TENSORFLOW = frozenset({"keras_hub"})
@@ -163,12 +172,13 @@ def hint(error: ImportError | AttributeError) -> str | None:
     else:
         found = re.match(r"cannot import name '(\w+)'", error.msg or "")
         module, name = sys.modules.get(error.name or ""), found and found.group(1)
-    if not isinstance(module, types.ModuleType) or not name or module.__name__.split(".")[0] != "lamella":
+    own_name = module.__spec__.name if isinstance(module, types.ModuleType) and module.__spec__ else ""
+    if not name or own_name.split(".")[0] != "lamella":
         return None
-    if module.__name__.startswith("lamella.tensorflow_stand_in"):
-        room = module.__name__.removeprefix("lamella.tensorflow_stand_in")
+    if own_name.startswith("lamella.tensorflow_stand_in"):
+        room = own_name.removeprefix("lamella.tensorflow_stand_in")
         return str(refuse_unknown("tensorflow" + room, name, module.__all__))
-    return f"Lamella has no keras{module.__name__.removeprefix('lamella')}.{name}.{_nearest_in(module, name)}"
+    return f"Lamella has no keras{own_name.removeprefix('lamella')}.{name}.{_nearest_in(module, name)}"
 
 
 def _nearest_in(module: types.ModuleType, name: str) -> str:

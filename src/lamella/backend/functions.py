@@ -5,7 +5,8 @@ Newer code takes `lamella.ops`, or torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from lamella.engine.variable import Weight
 
 _OTHERS = frozenset(globals())
 _SAME = (
-    "abs all any arange cast clip cos elu equal exp expand_dims eye greater greater_equal less "
+    "abs all any arange cast clip cos elu equal exp eye greater greater_equal less "
     "less_equal log max maximum mean min minimum not_equal ones ones_like prod reshape round sigmoid sign sin "
     "softplus softsign sqrt square squeeze std stop_gradient sum tanh tile transpose var zeros zeros_like "
 ).split()
@@ -90,6 +91,22 @@ def batch_dot(x: Any, y: Any, axes: Any = None) -> Any:
     kept = [each for each in (*of_x, *of_y[1:]) if each != of_x[pair[0]]]
     found = ops.einsum(f"{''.join(of_x)},{''.join(of_y)}->{''.join(kept)}", x, y)
     return ops.expand_dims(found, 1) if len(kept) == 1 else found
+
+
+def expand_dims(x: Any, axis: int = -1) -> Any:
+    """A new axis of length 1, by default behind the others.
+
+    Example:
+        >>> tuple(expand_dims(torch.ones(2, 3)).shape), tuple(expand_dims(torch.ones(2, 3), 0).shape)
+        ((2, 3, 1), (1, 2, 3))
+    """
+    return ops.expand_dims(x, axis)
+
+
+@contextmanager
+def name_scope(name: str, *args: Any, **kwargs: Any) -> Iterator[str]:
+    """A name around what is made within; weights are named after their layers, so it changes none."""
+    yield name
 
 
 def flatten(x: Any) -> Any:

@@ -70,6 +70,11 @@ class Weight(_Assignable, nn.Parameter):
     def trainable(self, value: bool) -> None:
         self.requires_grad_(bool(value))
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Weight:
+        copied: Weight = super().__deepcopy__(memo)
+        copied.path = self.path
+        return copied
+
 
 class State(_Assignable, torch.Tensor):
     """A weight that no gradient trains: a moving average, a counter, the sums of a metric."""
@@ -84,6 +89,7 @@ class State(_Assignable, torch.Tensor):
     def __deepcopy__(self, memo: dict[int, Any]) -> State:
         if id(self) not in memo:
             memo[id(self)] = type(self)(self.detach().clone(memory_format=torch.preserve_format))
+            memo[id(self)].path = self.path
         return memo[id(self)]
 
     def __reduce_ex__(self, protocol: Any) -> Any:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lamella.engine import registry as _names
-from lamella.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
+from lamella.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax, ThresholdedReLU
 from lamella.layers.activity_regularization import ActivityRegularization
 from lamella.layers.adaptive_pooling import (
     AdaptiveAveragePooling1D,
@@ -317,6 +317,7 @@ __all__ = [
     "StringLookup",
     "Subtract",
     "TextVectorization",
+    "ThresholdedReLU",
     "TimeDistributed",
     "TorchModule",
     "TorchModuleWrapper",

@@ -99,6 +99,30 @@ class LeakyReLU(_Elementwise):
 
 
 @registry.register()
+class ThresholdedReLU(_Elementwise):
+    """x where it is above `theta`, 0 elsewhere (Konda et al., 2014); a layer of `tf.keras`.
+
+    Raises:
+        ArgumentError: A `theta` below 0.
+
+    Example:
+        >>> import torch
+        >>> from lamella.layers import ThresholdedReLU
+        >>> ThresholdedReLU(theta=1.0)(torch.tensor([-1.0, 1.0, 2.0]))
+        tensor([0., 0., 2.])
+    """
+
+    def __init__(self, theta: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if theta is None or theta < 0:
+            raise ArgumentError(f"ThresholdedReLU {self.name!r}: `theta` must be 0 or more; got {theta!r}.")
+        self.theta = theta
+
+    def call(self, inputs: torch.Tensor) -> torch.Tensor:
+        return inputs * (inputs > self.theta)
+
+
+@registry.register()
 class ELU(_Elementwise):
     """x where positive, alpha * (exp(x) - 1) elsewhere (Clevert et al., 2016).
 

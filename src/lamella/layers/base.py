@@ -115,7 +115,10 @@ class Layer(HoldsWeights):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
+        early = {name: value for name, value in self.__dict__.items() if type(value) in (list, dict)}
         super().__init__()
+        for attribute, value in early.items():  # given before this: the layers in them are the layer's own all the same
+            setattr(self, attribute, value)
         self.training = False  # calling a layer is inference; `fit` trains
         input_shape = kwargs.pop("input_shape", None)
         input_dim = kwargs.pop("input_dim", None)
@@ -438,6 +441,11 @@ class Layer(HoldsWeights):
         return self._policy.compute_dtype
 
     @property
+    def input_dtype(self) -> str:
+        """The name of the data type that the layer brings its inputs into."""
+        return self._policy.compute_dtype
+
+    @property
     def dtype_policy(self) -> dtype_policies.DTypePolicy:
         """The policy: in which type the layer computes, and in which its weights are kept."""
         return self._policy
@@ -554,7 +562,7 @@ class Layer(HoldsWeights):
     # -- torch.nn.Module ------------------------------------------------------------------------------
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if type(value) in _TRACKED:
+        if type(value) in _TRACKED and "_modules" in self.__dict__:
             if not name.startswith("_") or (name not in _OWN_LISTS and _has_modules(value)):
                 value = tracked(value)
                 self._modules.pop(name, None)

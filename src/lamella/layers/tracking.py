@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from torch import nn
+from torch.utils import _pytree as pytree
 
 
 class _Tracked(nn.Module):
@@ -82,6 +83,13 @@ for _name in (
     _then_sync(TrackedList, _name)
 for _name in ("__setitem__", "__delitem__", "pop", "popitem", "clear", "update", "setdefault", "__ior__"):
     _then_sync(TrackedDict, _name)
+
+
+# Tensors kept in them are inputs of layers and results as those in plain ones are: `Add()(self.branches)`.
+pytree.register_pytree_node(TrackedList, lambda held: (list(held), None), lambda items, _: list(items))
+pytree.register_pytree_node(
+    TrackedDict, lambda held: (list(held.values()), list(held)), lambda items, keys: dict(zip(keys, items, strict=True))
+)
 
 
 def tracked(value: Any) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Rate(float):
-    """A learning rate: a float, with `numpy()` and `assign()` for scripts that treat it as a variable.
+    """A learning rate: a float, with `numpy()`, `assign()` and the shape of a scalar for scripts that treat it as a variable.
 
     Example:
         >>> from lamella.optimizers import SGD
@@ -20,6 +20,9 @@ class Rate(float):
     """
 
     _optimizer: Any
+    shape = ()
+    ndim = 0
+    dtype = "float32"
 
     @classmethod
     def of(cls, optimizer: Any, value: float) -> Rate:

@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from lamella.errors import FileError
 from lamella.saving.reading import LARGE
@@ -20,8 +20,8 @@ _MOST_EXPANSION = 100
 class Zip:
     """The parts of a `.keras` file."""
 
-    def __init__(self, path: Path) -> None:
-        self._archive = zipfile.ZipFile(path)
+    def __init__(self, file: Path | IO[bytes]) -> None:
+        self._archive = zipfile.ZipFile(file)
 
     def __enter__(self) -> Zip:
         return self

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import tempfile
 import warnings
 import zipfile
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from lamella.engine.keras_version import KERAS_VERSION
 from lamella.engine.registry import deserialize, own_assets, serialize
@@ -26,12 +27,15 @@ from lamella.saving.reading import making_layers, reading
 from lamella.saving.state import places
 
 
-def save_model(model: Any, filepath: str | Path, overwrite: bool = True, zipped: bool | None = None) -> None:
+def save_model(
+    model: Any, filepath: str | Path | IO[bytes], overwrite: bool = True, zipped: bool | None = None
+) -> None:
     """Writes a whole model to a `.keras` file, or to a folder.
 
     Args:
         model: The model.
         filepath: Where to; it must end in `.keras`, or `.h5` for the older form. A folder has neither ending.
+            Or a file that is open for writing bytes, such as an `io.BytesIO`, which gets the `.keras` form.
         overwrite: Whether a file or a folder that exists is replaced.
         zipped: False writes a folder of the files that a `.keras` file packs into one.
 
@@ -46,20 +50,33 @@ def save_model(model: Any, filepath: str | Path, overwrite: bool = True, zipped:
         >>> lamella.saving.load_model(path).count_params()
         3
     """
+    if not isinstance(filepath, (str, os.PathLike)):
+        _warn_of_no_weights(model)
+        _write(model, filepath)
+        return
     path = Path(filepath)
     _check_ending(path, zipped)
     if path.suffix in (".h5", ".hdf5") and not path.name.endswith(".weights.h5"):
         legacy_model.save(model, path, overwrite)
         return
-    if not model.built:
-        warnings.warn("The model has no weights yet: call it on data before saving to keep them.", stacklevel=3)
+    _warn_of_no_weights(model)
     if zipped is False:
         with folder_written_aside(path, {CONFIG, METADATA, WEIGHTS, ASSETS}, overwrite) as aside:
             _write_description(model, lambda name, text: (aside / name).write_text(text, encoding="utf-8"))
             weights_file.write(model, aside / WEIGHTS)
             _write_assets(model, aside / ASSETS)
         return
-    with written_aside(path, overwrite) as aside, zipfile.ZipFile(aside, "w") as archive:
+    with written_aside(path, overwrite) as aside:
+        _write(model, aside)
+
+
+def _warn_of_no_weights(model: Any) -> None:
+    if not model.built:
+        warnings.warn("The model has no weights yet: call it on data before saving to keep them.", stacklevel=4)
+
+
+def _write(model: Any, file: Path | IO[bytes]) -> None:
+    with zipfile.ZipFile(file, "w") as archive:
         _write_description(model, archive.writestr)
         weights = io.BytesIO()
         weights_file.write(model, weights)
@@ -83,7 +100,7 @@ def _check_ending(path: Path, zipped: bool | None) -> None:
 
 
 def load_model(
-    filepath: str | Path,
+    filepath: str | Path | IO[bytes],
     custom_objects: Mapping[str, Any] | None = None,
     compile: bool = True,
     safe_mode: bool = True,
@@ -91,7 +108,7 @@ def load_model(
     """The model in a `.keras` file or a folder, written here or by Keras 3.
 
     Args:
-        filepath: The file, or the folder.
+        filepath: The file, or the folder; or a file that is open for reading bytes, in the `.keras` form.
         custom_objects: Classes and functions of yours by the names that the file calls them.
         compile: Whether to compile it as it was compiled.
         safe_mode: Whether functions in the file that are Python code (a `lambda`) are refused.
@@ -102,6 +119,9 @@ def load_model(
         UnknownNameError: A class that is neither Lamella's nor registered nor in `custom_objects`.
         UnsafeError: A function that is code, in safe mode.
     """
+    if not isinstance(filepath, (str, os.PathLike)):
+        with reading(None, "model file"), Zip(filepath) as archive:
+            return _model_in(archive, "The file", custom_objects, compile, safe_mode)
     path = Path(filepath)
     if path.suffix in (".h5", ".hdf5") and path.exists():
         return legacy_model.load(path, custom_objects, compile, safe_mode)
@@ -124,7 +144,7 @@ def _opened(path: Path) -> Container:
 
 
 def _model_in(
-    container: Container, path: Path, custom_objects: Mapping[str, Any] | None, compiled: bool, safe: bool
+    container: Container, path: Path | str, custom_objects: Mapping[str, Any] | None, compiled: bool, safe: bool
 ) -> Any:
     config = json.loads(container.member(CONFIG))
     if not isinstance(config, dict) or "class_name" not in config:

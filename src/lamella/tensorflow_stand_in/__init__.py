@@ -13,6 +13,7 @@ from lamella import initializers, losses, metrics, optimizers
 from lamella.engine.dtypes import torch_dtype
 from lamella.tensorflow_stand_in import (
     audio,
+    compat,
     data,
     debugging,
     distribute,
@@ -100,14 +101,6 @@ test = SimpleNamespace(is_gpu_available=torch.cuda.is_available)
 name_scope = contextlib.nullcontext
 
 
-def _as_bytes(bytes_or_text: Any, encoding: str = "utf-8") -> bytes:
-    return bytes_or_text.encode(encoding) if isinstance(bytes_or_text, str) else bytes(bytes_or_text)
-
-
-def _as_text(bytes_or_text: Any, encoding: str = "utf-8") -> str:
-    return bytes_or_text if isinstance(bytes_or_text, str) else bytes(bytes_or_text).decode(encoding)
-
-
 as_dtype = torch_dtype
 dtypes = SimpleNamespace(
     as_dtype=torch_dtype,
@@ -119,7 +112,6 @@ dtypes = SimpleNamespace(
 
 
 version = SimpleNamespace(VERSION=__version__)
-compat = SimpleNamespace(as_bytes=_as_bytes, as_str=_as_text, as_text=_as_text)
 
 
 def executing_eagerly() -> Any:

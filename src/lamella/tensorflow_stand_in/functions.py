@@ -263,14 +263,16 @@ def where(condition: Any, x: Any = None, y: Any = None, name: str | None = None)
 def one_hot(
     indices: Any,
     depth: int,
-    on_value: Any = 1,
-    off_value: Any = 0,
-    axis: int = -1,
-    dtype: Any = torch.float32,
+    on_value: Any = None,
+    off_value: Any = None,
+    axis: int | None = None,
+    dtype: Any = None,
     name: str | None = None,
 ) -> Any:
     """A new axis of `depth`, with `on_value` at the index and `off_value` elsewhere."""
-    hot = ops.one_hot(convert_to_tensor(indices), int(depth), axis=axis, dtype=dtype)
+    axis = -1 if axis is None else axis
+    hot = ops.one_hot(convert_to_tensor(indices), int(depth), axis=axis, dtype=dtype or torch.float32)
+    on_value, off_value = 1 if on_value is None else on_value, 0 if off_value is None else off_value
     return hot if (on_value, off_value) == (1, 0) else hot * (on_value - off_value) + off_value
 
 

@@ -209,7 +209,21 @@ class GradientTape:
         """Where the gradient of a source comes out of the graph; None where nothing watches it."""
         if id(source) in self._watched:
             return self._watched[id(source)][1]
-        if not self.watch_accessed_variables or not source.requires_grad:
+        if not source.requires_grad:
             return None
         edge = get_gradient_edge(source)
+        if not self.watch_accessed_variables and not self._comes_from_watched(edge.node):
+            return None
         return edge if is_leaf(edge.node) or edge.node._sequence_nr() >= self._start else None
+
+    def _comes_from_watched(self, node: Any) -> bool:
+        """Whether what this node computed was computed from something watched, and so recorded."""
+        watched = {edge.node for _, edge in self._watched.values()}
+        seen, ahead = {node}, [node]
+        while ahead:
+            inputs = {each for each, _ in ahead.pop().next_functions if each is not None}
+            if inputs & watched:
+                return True
+            ahead.extend(inputs - seen)
+            seen |= inputs
+        return False

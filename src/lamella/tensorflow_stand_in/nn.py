@@ -17,6 +17,7 @@ __all__ = [
     "bias_add",
     "compute_average_loss",
     "conv2d",
+    "depth_to_space",
     "dropout",
     "elu",
     "embedding_lookup",
@@ -39,6 +40,7 @@ __all__ = [
     "softmax_cross_entropy_with_logits",
     "softplus",
     "softsign",
+    "space_to_depth",
     "sparse_softmax_cross_entropy_with_logits",
     "swish",
     "tanh",
@@ -166,6 +168,16 @@ def avg_pool2d(
 
 
 max_pool, avg_pool = max_pool2d, avg_pool2d
+
+
+def depth_to_space(input: Any, block_size: int, data_format: str = "NHWC", name: str | None = None) -> Any:
+    """Channels laid out as blocks of pixels: (n, h, w, c * b * b) to (n, h * b, w * b, c)."""
+    return ops.depth_to_space(convert_to_tensor(input), block_size, _format(data_format))
+
+
+def space_to_depth(input: Any, block_size: int, data_format: str = "NHWC", name: str | None = None) -> Any:
+    """Blocks of pixels laid out as channels: (n, h * b, w * b, c) to (n, h, w, c * b * b)."""
+    return ops.space_to_depth(convert_to_tensor(input), block_size, _format(data_format))
 
 
 def _format(data_format: str) -> str:

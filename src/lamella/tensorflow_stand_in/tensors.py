@@ -20,6 +20,7 @@ from lamella.tensorflow_stand_in.indexed_slices import IndexedSlices
 
 Tensor = torch.Tensor
 string = "string"
+_SHORT = (torch.uint8, torch.int8, torch.int16)
 
 
 def known(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -130,8 +131,17 @@ def sizes(shape: Any) -> tuple[int, ...]:
 
 @known
 def cast(x: Any, dtype: Any, name: str | None = None) -> Any:
-    """The tensor in another type."""
-    return ops.cast(convert_to_tensor(x), dtype)
+    """The tensor in another type.
+
+    Of floating-point numbers beyond those of a type of 8 or 16 bits the nearest of its numbers is taken, as TensorFlow
+    does for a tensor of the size of an image: pictures are drawn so.
+    """
+    tensor = convert_to_tensor(x)
+    wanted = torch_dtype(dtype)
+    if wanted in _SHORT and torch_dtype(tensor.dtype).is_floating_point:
+        bounds = torch.iinfo(wanted)
+        tensor = ops.clip(ops.nan_to_num(tensor, nan=bounds.min), bounds.min, bounds.max)
+    return ops.cast(tensor, dtype)
 
 
 def shape(input: Any, out_type: Any = None, name: str | None = None) -> TensorShape:

@@ -134,8 +134,8 @@ def fit_epochs(
 def train_epoch(model: Any, source: Any, callbacks: CallbackList, progress: Progress) -> dict[str, Any]:
     """One pass over the data; the metrics of it."""
     step = model._train_function
-    begins = callbacks.listeners("on_train_batch_begin") + callbacks.listeners("on_batch_begin")
-    ends = callbacks.listeners("on_train_batch_end") + callbacks.listeners("on_batch_end")
+    begins = callbacks.listeners("on_train_batch_begin")
+    ends = callbacks.listeners("on_train_batch_end")
     quiet_nan = has_terminate_on_nan(callbacks)
     model._last_logs = None
     model._accept_bad_loss = quiet_nan
@@ -149,7 +149,6 @@ def train_epoch(model: Any, source: Any, callbacks: CallbackList, progress: Prog
         for x, y, weight in progress.timed(source.batches()):
             if begins:
                 callbacks.call("on_train_batch_begin", index, {})
-                callbacks.call("on_batch_begin", index, {})
             step(x, y, weight)
             if progress.step(length(x)):
                 logs = read_metrics(model)
@@ -158,7 +157,6 @@ def train_epoch(model: Any, source: Any, callbacks: CallbackList, progress: Prog
             if ends:
                 logs = read_metrics(model)
                 callbacks.call("on_train_batch_end", index, logs)
-                callbacks.call("on_batch_end", index, logs)
             index += 1
             if model.stop_training:
                 break

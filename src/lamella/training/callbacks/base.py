@@ -63,10 +63,12 @@ class Callback:
         """Called after each epoch, with its metrics."""
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """Called before each batch."""
+        """Called before each batch; calls the older name, `on_batch_begin`."""
+        self.on_batch_begin(batch, logs)
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Called after each batch."""
+        """Called after each batch; calls the older name, `on_batch_end`."""
+        self.on_batch_end(batch, logs)
 
     def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """The older name of `on_train_batch_begin`."""
@@ -99,8 +101,13 @@ class Callback:
         """Called after each batch of a prediction."""
 
 
+_OLDER_NAMES = {"on_train_batch_begin": "on_batch_begin", "on_train_batch_end": "on_batch_end"}
+
+
 def defines(callback: Any, name: str) -> bool:
-    """Whether the callback does anything at this event."""
+    """Whether the callback does anything at this event, under its name or its older one."""
+    if name in _OLDER_NAMES and isinstance(callback, Callback) and defines(callback, _OLDER_NAMES[name]):
+        return True
     method = getattr(type(callback), name, None)
     own = name in getattr(callback, "__dict__", {})
     return own or (method is not None and method is not getattr(Callback, name, None))

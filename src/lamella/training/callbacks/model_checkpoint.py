@@ -91,22 +91,27 @@ class ModelCheckpoint(MonitorCallback):
         self.save_freq = save_freq
         self.best = initial_value_threshold
         self._count = [0, -1]
-        self._epoch = 0
+        self._current_epoch = 0
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        self._epoch = epoch
+        self._current_epoch = epoch
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if self.save_freq == "epoch":
-            self._save(epoch, None, logs or {})
+            self._save_model(epoch, None, logs or {})
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        if is_due(self._count, self.save_freq, batch):
-            self._save(self._epoch, batch, logs or {})
+        if self._should_save_on_batch(batch):
+            self._save_model(self._current_epoch, batch, logs or {})
 
-    def _save(self, epoch: int, batch: int | None, logs: Logs) -> None:
-        path = self._path(epoch, batch, logs)
-        if not self._is_wanted(epoch, path, logs):
+    # The next four have Keras's names and arguments: callbacks of other packages are written on top of them.
+
+    def _should_save_on_batch(self, batch: int) -> bool:
+        return is_due(self._count, self.save_freq, batch)
+
+    def _save_model(self, epoch: int, batch: int | None, logs: Logs) -> None:
+        path = self._get_file_path(epoch, batch, logs)
+        if not self._should_save_model(epoch, batch, logs, path):
             return
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         if Path(path).is_dir():
@@ -116,7 +121,7 @@ class ModelCheckpoint(MonitorCallback):
         else:
             self.model.save(path, overwrite=True)
 
-    def _path(self, epoch: int, batch: int | None, logs: Logs) -> str:
+    def _get_file_path(self, epoch: int, batch: int | None, logs: Logs) -> str:
         numbers = {"epoch": epoch + 1} | ({} if batch is None else {"batch": batch + 1})
         try:
             return self.filepath.format(**{**numbers, **logs})
@@ -126,7 +131,7 @@ class ModelCheckpoint(MonitorCallback):
                 f"{', '.join([*numbers, *logs])}."
             ) from None
 
-    def _is_wanted(self, epoch: int, path: str, logs: Logs) -> bool:
+    def _should_save_model(self, epoch: int, batch: int | None, logs: Logs, path: str) -> bool:
         if not self.save_best_only:
             self._say(f"\nEpoch {epoch + 1}: saving the model to {path}")
             return True
