@@ -27,13 +27,15 @@ _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5
 _MOST_EXPANSION = 100
 
 
-def save_model(model: Any, filepath: str | Path, overwrite: bool = True) -> None:
+def save_model(model: Any, filepath: str | Path, overwrite: bool = True, save_format: str | None = None) -> None:
     """Writes a whole model to a `.keras` file.
 
     Args:
         model: The model.
         filepath: Where to; it must end in `.keras`, or `.h5` for the older form.
         overwrite: Whether a file that exists is replaced.
+        save_format: An argument of older versions of Keras. As in Keras 3 the ending alone counts, and a warning says
+            so.
 
     Raises:
         ArgumentError: Another ending, or the file exists and `overwrite` is False.
@@ -47,11 +49,16 @@ def save_model(model: Any, filepath: str | Path, overwrite: bool = True) -> None
         3
     """
     path = Path(filepath)
+    if save_format is not None:
+        warnings.warn(f"save_format={save_format!r} is not needed: the ending of {path.name!r} counts.", stacklevel=3)
     if path.suffix in (".h5", ".hdf5") and not path.name.endswith(".weights.h5"):
         legacy_model.save(model, path, overwrite)
         return
     if path.suffix != ".keras":
-        raise ArgumentError(f"A whole model is written to a file that ends in .keras (or .h5); got {path.name!r}.")
+        raise ArgumentError(
+            f"A whole model is written to a file that ends in .keras (or .h5); got {path.name!r}. Name it "
+            f"{path.name + '.keras'!r}; what needs no Lamella to run is written by model.export()."
+        )
     if not model.built:
         warnings.warn("The model has no weights yet: call it on data before saving to keep them.", stacklevel=3)
     with written_aside(path, overwrite) as aside, zipfile.ZipFile(aside, "w") as archive:
@@ -88,6 +95,11 @@ def load_model(
     if path.suffix in (".h5", ".hdf5") and path.exists():
         return legacy_model.load(path, custom_objects, compile, safe_mode)
     if path.is_dir() or (path.exists() and path.suffix != ".keras" and not zipfile.is_zipfile(path)):
+        if (path / "saved_model.pb").exists():
+            raise FileError(
+                f"{path} holds a SavedModel: a graph in TensorFlow's own format, which is not read here. With the "
+                f"TensorFlow that wrote it, load it by tf.keras.models.load_model and save it as a .keras or .h5 file."
+            )
         raise FileError(f"{path} is no .keras file. For weights alone, build the model and use load_weights().")
     with reading(path, "model file"), zipfile.ZipFile(path) as archive:
         return _model_in(archive, path, custom_objects, compile, safe_mode)

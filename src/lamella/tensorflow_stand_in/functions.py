@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from lamella import ops
-from lamella.tensorflow_stand_in import custom_gradients, segments, special
+from lamella.tensorflow_stand_in import custom_gradients, segments, special, traced_functions
 from lamella.tensorflow_stand_in.ragged import ragged_too
 from lamella.tensorflow_stand_in.tensors import constant, convert_to_tensor, known, sizes, snapshot, without_name
 
@@ -379,9 +379,7 @@ def while_loop(
     return ops.while_loop(cond, body, loop_vars, maximum_iterations)
 
 
-def function(func: Callable[..., Any] | None = None, **kwargs: Any) -> Any:
-    """A decorator that changes nothing: every function runs as it is written. The arguments are not looked at."""
-    return func if func is not None else lambda each: each
+function = traced_functions.function
 
 
 for _room in (segments, special):
