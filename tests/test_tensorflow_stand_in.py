@@ -325,7 +325,8 @@ def test_texts():
     assert tf.strings.regex_replace("aaa", "a", "b", replace_global=False) == "baa"
     assert tf.strings.regex_replace("ab", "(a)(b)", r"\2\1") == "ba"
     assert tf.strings.strip([" a ", "b "]).tolist() == ["a", "b"]
-    assert tf.strings.split("a b  c") == ["a", "b", "c"] and tf.strings.split(["a,b", "c"], ",") == [["a", "b"], ["c"]]
+    assert tf.strings.split("a b  c").tolist() == ["a", "b", "c"]
+    assert tf.strings.split(["a,b", "c"], ",").to_list() == [[b"a", b"b"], [b"c"]]
     assert tf.strings.join(["a", "b"], "-") == "a-b" and tf.strings.join([["a", "b"], "c"]).tolist() == ["ac", "bc"]
     assert tf.strings.substr("hello", 1, 3) == "ell"
 
@@ -531,9 +532,9 @@ def test_every_name_is_there():
 
 
 def test_characters():
-    assert tf.strings.unicode_split("héy", "UTF-8") == ["h", "é", "y"]
-    assert tf.strings.unicode_split("hé".encode(), "UTF-8") == [b"h", "é".encode()]
-    assert tf.strings.unicode_split(["ab", "c"], "UTF-8") == [["a", "b"], ["c"]]
+    assert tf.strings.unicode_split("héy", "UTF-8").tolist() == ["h", "é", "y"]
+    assert tf.strings.unicode_split("hé".encode(), "UTF-8").tolist() == [b"h", "é".encode()]
+    assert tf.strings.unicode_split(["ab", "c"], "UTF-8").to_list() == [[b"a", b"b"], [b"c"]]
 
 
 def test_sounds():

@@ -76,7 +76,7 @@ def as_bytes(inputs: Any, encoding: str, layer: Layer) -> tuple[list[bytes], tup
     """
     items, shape = _flattened(inputs, layer)
     try:
-        return [x if type(x) is bytes else x.encode(encoding, ENCODING_ERRORS) for x in items], shape
+        return [x if isinstance(x, bytes) else x.encode(encoding, ENCODING_ERRORS) for x in items], shape
     except AttributeError:
         wrong = next(x for x in items if not is_string(x))
         raise DataError(

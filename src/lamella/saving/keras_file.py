@@ -28,7 +28,11 @@ from lamella.saving.state import places
 
 
 def save_model(
-    model: Any, filepath: str | Path | IO[bytes], overwrite: bool = True, zipped: bool | None = None
+    model: Any,
+    filepath: str | Path | IO[bytes],
+    overwrite: bool = True,
+    zipped: bool | None = None,
+    save_format: str | None = None,
 ) -> None:
     """Writes a whole model to a `.keras` file, or to a folder.
 
@@ -38,6 +42,8 @@ def save_model(
             Or a file that is open for writing bytes, such as an `io.BytesIO`, which gets the `.keras` form.
         overwrite: Whether a file or a folder that exists is replaced.
         zipped: False writes a folder of the files that a `.keras` file packs into one.
+        save_format: An argument of older versions of Keras. As in Keras 3 the ending alone counts, and a warning says
+            so.
 
     Raises:
         ArgumentError: Another ending, or the file exists and `overwrite` is False, or a folder that holds other files.
@@ -55,6 +61,8 @@ def save_model(
         _write(model, filepath)
         return
     path = Path(filepath)
+    if save_format is not None:
+        warnings.warn(f"save_format={save_format!r} is not needed: the ending of {path.name!r} counts.", stacklevel=3)
     _check_ending(path, zipped)
     if path.suffix in (".h5", ".hdf5") and not path.name.endswith(".weights.h5"):
         legacy_model.save(model, path, overwrite)
@@ -95,7 +103,7 @@ def _check_ending(path: Path, zipped: bool | None) -> None:
     if zipped is not False and (not file or path.name.endswith(".weights.h5")):
         raise ArgumentError(
             f"A whole model is written to a file that ends in .keras (or .h5), or with zipped=False to a folder; got "
-            f"{path.name!r}."
+            f"{path.name!r}. Name it {path.name + '.keras'!r}; what needs no Lamella to run is written by model.export()."
         )
 
 

@@ -11,6 +11,9 @@ import torch
 import lamella as keras
 from lamella import initializers, losses, metrics, optimizers
 from lamella.engine.dtypes import torch_dtype
+from lamella.engine.tensor_shape import TensorShape
+from lamella.engine.tensor_spec import TensorSpec
+from lamella.engine.tensor_spec import spec_of as type_spec_from_value
 from lamella.tensorflow_stand_in import (
     audio,
     compat,
@@ -22,9 +25,12 @@ from lamella.tensorflow_stand_in import (
     image,
     io,
     linalg,
+    lookup,
     loops,
     nn,
+    ragged,
     random,
+    saved_model,
     scattering,
     signal,
     sparse,
@@ -40,8 +46,6 @@ from lamella.tensorflow_stand_in.ragged_tensor import RaggedTensor
 from lamella.tensorflow_stand_in.sparse_tensor import SparseTensor
 from lamella.tensorflow_stand_in.tensors import (
     Tensor,
-    TensorShape,
-    TensorSpec,
     cast,
     constant,
     is_tensor,
@@ -49,6 +53,7 @@ from lamella.tensorflow_stand_in.tensors import (
     string,
 )
 from lamella.tensorflow_stand_in.tensors import own_tensor as convert_to_tensor
+from lamella.tensorflow_stand_in.type_specs import RaggedTensorSpec, SparseTensorSpec
 from lamella.tensorflow_stand_in.variables import Variable
 
 # The first TensorFlow whose tf.keras is Keras 3; scripts compare versions, so it must read as one.
@@ -98,6 +103,7 @@ config = SimpleNamespace(
     ),
 )
 test = SimpleNamespace(is_gpu_available=torch.cuda.is_available)
+cast = ragged.ragged_too("cast", cast)
 name_scope = contextlib.nullcontext
 
 
@@ -124,7 +130,9 @@ __all__ = [
     "IndexedSlices",
     "Module",
     "RaggedTensor",
+    "RaggedTensorSpec",
     "SparseTensor",
+    "SparseTensorSpec",
     "Tensor",
     "TensorShape",
     "TensorSpec",
@@ -164,6 +172,7 @@ __all__ = [
     "is_tensor",
     "keras",
     "linalg",
+    "lookup",
     "losses",
     "math",
     "metrics",
@@ -173,9 +182,11 @@ __all__ = [
     "ones_initializer",
     "optimizers",
     "print",
+    "ragged",
     "random",
     "random_normal_initializer",
     "random_uniform_initializer",
+    "saved_model",
     "shape",
     "signal",
     "sparse",
@@ -184,6 +195,7 @@ __all__ = [
     "summary",
     "test",
     "train",
+    "type_spec_from_value",
     "uint8",
     "version",
     "zeros_initializer",

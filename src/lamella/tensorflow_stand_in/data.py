@@ -5,43 +5,68 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable, Iterator, Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import torch
 
 from lamella.engine.strings import Text
+from lamella.engine.tensor_spec import TensorSpec
 from lamella.errors import ArgumentError
+from lamella.tensorflow_stand_in import data_experimental as experimental
 from lamella.tensorflow_stand_in.csv_data import CsvDataset, make_csv_dataset
+from lamella.tensorflow_stand_in.data_experimental import (
+    AUTOTUNE,
+    INFINITE_CARDINALITY,
+    UNKNOWN_CARDINALITY,
+    Options,
+    ragged_batch,
+    sparse_batch,
+)
 from lamella.tensorflow_stand_in.io import fitting_files
-from lamella.tensorflow_stand_in.records import TFRecordDataset
-from lamella.tensorflow_stand_in.tensors import TensorSpec, constant, convert_to_tensor
+from lamella.tensorflow_stand_in.records import FixedLengthRecordDataset, TFRecordDataset
+from lamella.tensorflow_stand_in.tensors import constant
 from lamella.utils.slices import Slices
 from lamella.utils.stream import Stream
+from lamella.utils.stream_files import load_stream
 
 __all__ = [
     "AUTOTUNE",
     "INFINITE_CARDINALITY",
     "UNKNOWN_CARDINALITY",
     "Dataset",
+    "FixedLengthRecordDataset",
+    "Options",
     "TFRecordDataset",
     "TextLineDataset",
     "experimental",
 ]
 
-AUTOTUNE = INFINITE_CARDINALITY = -1
-UNKNOWN_CARDINALITY = -2
-experimental = SimpleNamespace(
-    AUTOTUNE=AUTOTUNE,
-    cardinality=lambda dataset: convert_to_tensor(dataset.cardinality(), torch.int64),
-    Counter=lambda start=0, step=1, **kwargs: Stream(lambda: map(_long, itertools.count(start, step))),
-    CsvDataset=CsvDataset,
-    make_csv_dataset=make_csv_dataset,
-)
+experimental.CsvDataset, experimental.make_csv_dataset = CsvDataset, make_csv_dataset  # type: ignore[attr-defined]
+# What only scripts for TensorFlow know: streams of Lamella itself have no ragged and sparse tensors.
+Stream.ragged_batch, Stream.sparse_batch = ragged_batch, sparse_batch  # type: ignore[attr-defined]
 
 
-def _long(number: int) -> torch.Tensor:
-    return torch.tensor(number, dtype=torch.int64)
+class _Typed(Stream):
+    """Items whose shapes and types were told."""
+
+    spec: Any = None
+
+    @property
+    def element_spec(self) -> Any:
+        """The shape and type of each part of an item."""
+        return super().element_spec if self.spec is None else self.spec
+
+
+def _specs(types: Any, shapes: Any) -> Any:
+    """A `TensorSpec` for each type and shape, in their nesting; None if nothing is told."""
+    if types is None:
+        return None
+    if isinstance(types, (tuple, list)):
+        several = shapes if shapes is not None else [None] * len(types)
+        return tuple(_specs(kind, shape) for kind, shape in zip(types, several, strict=True))
+    if isinstance(types, dict):
+        return {key: _specs(kind, None if shapes is None else shapes[key]) for key, kind in types.items()}
+    return TensorSpec(shapes, types)
 
 
 class _IsStream(type):
@@ -80,7 +105,7 @@ class Dataset(metaclass=_IsStream):
         Args:
             generator: A function that gives an iterator. Lists are tensors; tuples and dicts have several.
             output_types: The type of each tensor, nested as the items are.
-            output_shapes: TensorFlow's argument: it changes nothing here.
+            output_shapes: The shape of each tensor, which `element_spec` then tells.
             args: What the function is called with.
             output_signature: A `TensorSpec` for each tensor, in the place of `output_types`.
             name: TensorFlow's argument: it changes nothing here.
@@ -93,13 +118,63 @@ class Dataset(metaclass=_IsStream):
                 "Dataset.from_generator takes a function that gives an iterator, not the iterator itself."
             )
         types = output_types if output_signature is None else output_signature
-        return Stream(lambda: (_typed(item, types) for item in generator(*args)))
+        stream = _Typed(lambda: (_typed(item, types) for item in generator(*args)))
+        stream.spec = output_signature if output_signature is not None else _specs(output_types, output_shapes)
+        return stream
 
     @staticmethod
     def range(*args: int, **kwargs: Any) -> Stream:
         """The whole numbers of Python's `range`."""
-        numbers = range(*args)
-        return Stream(lambda: map(convert_to_tensor, numbers), len(numbers)).map(lambda n: n.long())
+        numbers, kind = range(*map(int, args)), kwargs.get("output_type", torch.int64)
+        return Stream(lambda: (torch.tensor(number, dtype=kind) for number in numbers), len(numbers))
+
+    @staticmethod
+    def counter(start: int = 0, step: int = 1, dtype: Any = torch.int64, name: str | None = None) -> Stream:
+        """The whole numbers from `start` on, without end."""
+        return experimental.Counter(start, step).map(lambda number: number.to(dtype))
+
+    @staticmethod
+    def random(seed: int | None = None, rerandomize_each_iteration: bool | None = None, **kwargs: Any) -> Stream:
+        """Random whole numbers from 0 to 2**32 - 1 without end, the same each time; others than TensorFlow draws."""
+        begin = int(torch.randint(2**31, ())) if seed is None else seed
+
+        def numbers() -> Iterator[Any]:
+            draw = torch.Generator().manual_seed(begin)
+            while True:
+                yield torch.randint(2**32, (), generator=draw)
+
+        return Stream(numbers)
+
+    @staticmethod
+    def load(path: Any, *args: Any, **kwargs: Any) -> Stream:
+        """The items that `save` wrote into a folder.
+
+        Raises:
+            DataError: The folder holds none, or a data set that TensorFlow saved.
+        """
+        return load_stream(path)
+
+    @staticmethod
+    def choose_from_datasets(
+        datasets: Sequence[Stream], choice_dataset: Stream, stop_on_empty_dataset: bool = True
+    ) -> Stream:
+        """Items of the data sets whose numbers `choice_dataset` gives.
+
+        Args:
+            datasets: The data sets.
+            choice_dataset: Numbers of them.
+            stop_on_empty_dataset: Whether the first that is at its end ends it all; else it is passed over.
+        """
+
+        def items() -> Iterator[Any]:
+            going = [iter(dataset) for dataset in datasets]
+            for choice in choice_dataset:
+                found = list(itertools.islice(going[int(choice)], 1))
+                if not found and stop_on_empty_dataset:
+                    return
+                yield from found
+
+        return Stream(items)
 
     @staticmethod
     def zip(*datasets: Any, **kwargs: Any) -> Stream:
@@ -157,6 +232,11 @@ class Dataset(metaclass=_IsStream):
         return stream.shuffle(len(paths), seed) if shuffle else stream
 
 
+experimental.sample_from_datasets = Dataset.sample_from_datasets  # type: ignore[attr-defined]
+experimental.choose_from_datasets = Dataset.choose_from_datasets  # type: ignore[attr-defined]
+experimental.RandomDataset = Dataset.random  # type: ignore[attr-defined]
+
+
 def TextLineDataset(filenames: Any, **kwargs: Any) -> Stream:
     """The lines of text files, without their ends."""
     paths = [filenames] if isinstance(filenames, (str, bytes)) else list(filenames)
@@ -172,9 +252,7 @@ def TextLineDataset(filenames: Any, **kwargs: Any) -> Stream:
 def _typed(item: Any, types: Any) -> Any:
     """The item with its lists, arrays and numbers as tensors of these types (None for their own)."""
     if isinstance(item, tuple):
-        several = (
-            types if isinstance(types, (tuple, list)) and not isinstance(types, TensorSpec) else [types] * len(item)
-        )
+        several = types if isinstance(types, (tuple, list)) else [types] * len(item)
         return tuple(_typed(part, kind) for part, kind in zip(item, several, strict=True))
     if isinstance(item, dict):
         return {key: _typed(part, types.get(key) if isinstance(types, dict) else types) for key, part in item.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,8 @@ import numpy as np
 import torch
 
 from lamella import ops
-from lamella.tensorflow_stand_in import custom_gradients, segments, special
+from lamella.tensorflow_stand_in import custom_gradients, segments, special, traced_functions
+from lamella.tensorflow_stand_in.ragged import ragged_too
 from lamella.tensorflow_stand_in.tensors import constant, convert_to_tensor, known, sizes, snapshot, without_name
 
 _OTHERS = frozenset(globals())
@@ -105,6 +107,9 @@ def eye(num_rows: int, num_columns: int | None = None, dtype: Any = torch.float3
 def range(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name: str | None = None) -> Any:
     """The numbers from `start` (0 where only one number is given) until before `limit`."""
     first, last = (0, start) if limit is None else (start, limit)
+    kinds = [each.dtype for each in (start, limit, delta) if isinstance(each, torch.Tensor)]
+    if dtype is None and kinds:
+        dtype = functools.reduce(torch.promote_types, kinds)
     return ops.arange(first, last, delta, dtype=dtype)
 
 
@@ -376,9 +381,7 @@ def while_loop(
     return ops.while_loop(cond, body, loop_vars, maximum_iterations)
 
 
-def function(func: Callable[..., Any] | None = None, **kwargs: Any) -> Any:
-    """A decorator that changes nothing: every function runs as it is written. The arguments are not looked at."""
-    return func if func is not None else lambda each: each
+function = traced_functions.function
 
 
 for _room in (segments, special):
@@ -390,4 +393,4 @@ __all__ = [
 ]
 for _name in __all__:
     if _name not in ("function", "cond", "case", "switch_case", "custom_gradient"):
-        globals()[_name] = known(snapshot(globals()[_name]))
+        globals()[_name] = ragged_too(_name, known(snapshot(globals()[_name])))

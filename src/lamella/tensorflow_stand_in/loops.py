@@ -9,6 +9,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from lamella.errors import ArgumentError
+from lamella.tensorflow_stand_in.ragged_tensor import RaggedTensor
 from lamella.tensorflow_stand_in.tensors import convert_to_tensor
 
 __all__ = ["TensorArray", "map_fn", "scan", "vectorized_map"]
@@ -80,9 +81,13 @@ class TensorArray:
 def map_fn(fn: Callable[[Any], Any], elems: Any, *args: Any, fn_output_signature: Any = None, **kwargs: Any) -> Any:
     """What the function gives for each part of a tensor (or of several) along the first axis, stacked."""
     several, nesting = pytree.tree_flatten(elems)
-    parts = zip(*(convert_to_tensor(each).unbind(0) for each in several), strict=True)
+    parts = zip(*(iter(_in_rows(each)) for each in several), strict=True)
     found = [fn(pytree.tree_unflatten(list(part), nesting)) for part in parts]
     return pytree.tree_map(lambda *each: torch.stack([convert_to_tensor(one) for one in each]), *found)
+
+
+def _in_rows(values: Any) -> Any:
+    return values if isinstance(values, RaggedTensor) else convert_to_tensor(values).unbind(0)
 
 
 def vectorized_map(fn: Callable[[Any], Any], elems: Any, **kwargs: Any) -> Any:

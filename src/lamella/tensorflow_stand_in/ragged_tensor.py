@@ -15,6 +15,7 @@ from lamella.engine.tensor_shape import TensorShape
 from lamella.errors import ArgumentError, ShapeError
 from lamella.tensorflow_stand_in.sparse_tensor import SparseTensor, joined_values
 from lamella.tensorflow_stand_in.tensors import constant, convert_to_tensor
+from lamella.tensorflow_stand_in.type_specs import RaggedTensorSpec
 
 Values = Any  # a tensor, an array of texts, or again a ragged tensor
 
@@ -182,6 +183,11 @@ class RaggedTensor:
     def dtype(self) -> Any:
         """The type of the values."""
         return "string" if isinstance(self.flat_values, Strings) else self.flat_values.dtype
+
+    @property
+    def type_spec(self) -> RaggedTensorSpec:
+        """Shape, type and how many axes are ragged."""
+        return RaggedTensorSpec(self.shape, self.dtype, self.ragged_rank)
 
     def nrows(self, out_type: Any = torch.int64, name: Any = None) -> torch.Tensor:
         """How many rows there are."""

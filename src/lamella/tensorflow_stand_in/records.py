@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from lamella.engine.strings import Bytes
-from lamella.errors import ArgumentError
+from lamella.errors import ArgumentError, DataError
 from lamella.utils.record_files import RecordWriter, as_path, read_records
 from lamella.utils.stream import Stream
 
-__all__ = ["TFRecordDataset", "TFRecordOptions", "TFRecordWriter"]
+__all__ = ["FixedLengthRecordDataset", "TFRecordDataset", "TFRecordOptions", "TFRecordWriter"]
 
 _KINDS = ("", "GZIP", "ZLIB")
 
@@ -76,6 +76,36 @@ def TFRecordDataset(
     if num_parallel_reads is None:
         return paths.flat_map(of_file)
     return paths.interleave(of_file, num_parallel_reads)
+
+
+def FixedLengthRecordDataset(
+    filenames: Any, record_bytes: int, header_bytes: int = 0, footer_bytes: int = 0, *args: Any, **kwargs: Any
+) -> Stream:
+    """The pieces of files, each of so many bytes.
+
+    Args:
+        filenames: A path, several, or a data set of them.
+        record_bytes: The size of a piece.
+        header_bytes: What is left out at the beginning of a file.
+        footer_bytes: What is left out at its end.
+        *args: tf.data's further arguments: they change nothing here.
+        **kwargs: tf.data's further arguments: they change nothing here.
+
+    Raises:
+        DataError: While reading: a file that is not a whole number of pieces.
+    """
+
+    def of_file(path: Any) -> Iterator[Bytes]:
+        room = as_path(path).stat().st_size - header_bytes - footer_bytes
+        if room < 0 or room % record_bytes:
+            raise DataError(f"{as_path(path)}: {room} bytes are not a whole number of records of {record_bytes}.")
+        with as_path(path).open("rb") as file:
+            file.seek(header_bytes)
+            for _ in range(room // record_bytes):
+                yield Bytes(file.read(record_bytes))
+
+    paths = filenames if isinstance(filenames, Stream) else _stream_of(filenames)
+    return paths.flat_map(of_file)
 
 
 def _stream_of(filenames: Any) -> Stream:

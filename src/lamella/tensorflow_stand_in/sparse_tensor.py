@@ -11,6 +11,7 @@ from lamella.engine.strings import Strings
 from lamella.engine.tensor_shape import TensorShape
 from lamella.errors import DataError, ShapeError
 from lamella.tensorflow_stand_in.tensors import convert_to_tensor
+from lamella.tensorflow_stand_in.type_specs import SparseTensorSpec
 
 
 class SparseTensor:
@@ -52,6 +53,11 @@ class SparseTensor:
     def dtype(self) -> Any:
         """The type of the values."""
         return "string" if isinstance(self.values, Strings) else self.values.dtype
+
+    @property
+    def type_spec(self) -> SparseTensorSpec:
+        """Shape and type."""
+        return SparseTensorSpec(self.shape, self.dtype)
 
     def get_shape(self) -> TensorShape:
         """The sizes of the whole tensor."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,14 +38,6 @@ def known(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _is_unknown(value: Any) -> bool:
     return isinstance(value, SymbolicTensor) or (isinstance(value, torch.Tensor) and value.is_meta)
-
-
-class TensorSpec(NamedTuple):
-    """The shape and type that a function, or a data set, is said to take or to give. They are not checked."""
-
-    shape: Any = None
-    dtype: Any = torch.float32
-    name: str | None = None
 
 
 @known

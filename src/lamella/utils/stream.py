@@ -13,6 +13,7 @@ from torch.utils import _pytree as pytree
 
 from lamella.errors import ArgumentError
 from lamella.utils.joining import joined, padded, samples_of
+from lamella.utils.stream_transforms import EVERY_AXIS, Transforms, of_item
 
 
 class Count(int):
@@ -23,7 +24,7 @@ class Count(int):
         return np.int64(self)
 
 
-class Stream:
+class Stream(Transforms):
     """Batches (or samples), iterated anew each time; `fit` takes it.
 
     Args:
@@ -48,9 +49,13 @@ class Stream:
         self._source = like
         if like is not None:
             self.class_names, self.file_paths = like.class_names, like.file_paths
+            self.open_axes = like.open_axes
 
     def __iter__(self) -> Iterator[Any]:
         return self._make()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {'?' if self._length is None else self._length} items>"
 
     def __len__(self) -> int:
         if self._length is None:
@@ -70,15 +75,17 @@ class Stream:
         """The stream of `map_func(item)`, or of `map_func(x, y)` where an item is a tuple; no other argument counts."""
 
         def items() -> Iterator[Any]:
-            return (_of(map_func, item) for item in self)
+            return (of_item(map_func, item) for item in self)
 
-        return Stream(items, self._length, self)
+        found = Stream(items, self._length, self)
+        found.function, found._example = map_func, lambda: of_item(map_func, self._example())  # type: ignore[attr-defined, method-assign]
+        return found
 
     def filter(self, predicate: Callable[..., Any], **kwargs: Any) -> Stream:
         """The items for which `predicate(item)`, or `predicate(x, y)`, is true."""
 
         def items() -> Iterator[Any]:
-            return (item for item in self if _of(predicate, item))
+            return (item for item in self if of_item(predicate, item))
 
         return Stream(items, None, self)
 
@@ -239,13 +246,17 @@ class Stream:
 
     def unbatch(self) -> Stream:
         """The samples, one by one."""
-        return Stream(lambda: (sample for batch in self for sample in samples_of(batch)), None, self)
+        found = Stream(lambda: (sample for batch in self for sample in samples_of(batch)), None, self)
+        found.open_axes = 0
+        return found
 
     def batch(self, batch_size: int, drop_remainder: bool = False, **kwargs: Any) -> Stream:
         """Batches of `batch_size` items."""
-        return self._in_batches(batch_size, drop_remainder, joined)
+        return self._in_batches(batch_size, drop_remainder, joined, 0 if drop_remainder else 1)
 
-    def _in_batches(self, batch_size: int, drop_remainder: bool, join: Callable[[list[Any]], Any]) -> Stream:
+    def _in_batches(
+        self, batch_size: int, drop_remainder: bool, join: Callable[[list[Any]], Any], open_axes: int
+    ) -> Stream:
         if batch_size < 1:
             raise ArgumentError(f"Stream.batch: `batch_size` must be 1 or more; got {batch_size}.")
 
@@ -258,7 +269,10 @@ class Stream:
         length = None
         if self._length is not None:
             length = self._length // batch_size if drop_remainder else -(-self._length // batch_size)
-        return Stream(items, length, self)
+        found = Stream(items, length, self)
+        found.open_axes = open_axes
+        found._example = lambda: join([self._example()] * (batch_size if drop_remainder else 1))  # type: ignore[method-assign]
+        return found
 
     def rebatch(self, batch_size: int, drop_remainder: bool = False, **kwargs: Any) -> Stream:
         """Batches of another size."""
@@ -286,11 +300,17 @@ class Stream:
             ShapeError: An item that is larger than its shape.
         """
 
-        return self._in_batches(batch_size, drop_remainder, lambda items: padded(items, padded_shapes, padding_values))
+        def join(items: list[Any]) -> Any:
+            return padded(items, padded_shapes, padding_values)
+
+        return self._in_batches(batch_size, drop_remainder, join, EVERY_AXIS)
 
     def as_numpy_iterator(self) -> Iterator[Any]:
-        """The items as NumPy arrays."""
-        return (pytree.tree_map_only(torch.Tensor, lambda t: t.numpy(), item) for item in self)
+        """The items as NumPy arrays; texts as bytes."""
+        return (pytree.tree_map(lambda part: part.numpy() if hasattr(part, "numpy") else part, item) for item in self)
+
+    def _made(self, items: Callable[[], Iterator[Any]], length: int | None = None) -> Stream:
+        return Stream(items, length, self)
 
 
 class _Shuffled(Stream):
@@ -299,6 +319,7 @@ class _Shuffled(Stream):
         self.source, self.buffer_size, self.anew = source, buffer_size, anew
         self.seed = _any_seed() if seed is None and not anew else seed
         self.epoch = 0
+        self._example = source._example  # type: ignore[method-assign]
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
@@ -327,6 +348,10 @@ class _Repeated(Stream):
         length = None if source._length is None or count is None else source._length * count
         super().__init__(self._items, length, source)
         self.source, self.count = source, count
+        self._example = source._example  # type: ignore[method-assign]
+
+    def cardinality(self) -> Count:
+        return Count(-1) if self.count is None else super().cardinality()
 
     def set_epoch(self, epoch: int) -> None:
         super().set_epoch(epoch * (self.count or 1))
@@ -353,11 +378,6 @@ def _drawn(buffer: list[Any], generator: torch.Generator) -> Any:
     place = int(torch.randint(len(buffer), (), generator=generator))
     buffer[place], buffer[-1] = buffer[-1], buffer[place]
     return buffer.pop()
-
-
-def _of(function: Callable[..., Any], item: Any) -> Any:
-    """The function of an item, or of the parts of one that is a tuple."""
-    return function(*item) if isinstance(item, tuple) else function(item)
 
 
 def _streams_of(items: list[Any]) -> Any:
