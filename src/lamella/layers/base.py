@@ -23,6 +23,7 @@ from lamella.engine.dtypes import STRING, torch_dtype
 from lamella.engine.naming import auto_name
 from lamella.engine.registry import Registry, serialize
 from lamella.engine.rematerialize import rematerialized
+from lamella.engine.stateless import trained
 from lamella.engine.strings import holds_strings
 from lamella.engine.symbolic import (
     Node,
@@ -39,6 +40,7 @@ from lamella.layers.added_losses import add_losses, pop_added_losses
 from lamella.layers.input_spec import InputSpec, check_input
 from lamella.layers.layer_config import arguments_of, passed_arguments, plain
 from lamella.layers.mixed import call_mixed
+from lamella.layers.stateless import Stateless
 from lamella.layers.shapes import as_tuples, declared_shape, has_tensors, is_number_list, map_shapes, shapes_of
 from lamella.layers.tracking import TrackedDict, TrackedList, tracked
 from lamella.layers.weight_value import first_value
@@ -50,7 +52,7 @@ _OWN_LISTS = frozenset({"_chain", "_plan", "_direct", "_graph_layers"})
 _BASE_ARGUMENTS = ("name", "trainable", "dtype", "weights")
 
 
-class Layer(nn.Module):
+class Layer(Stateless):
     """The base of every layer. Subclass it, and write `call` (and `build` where it has weights) in torch.
 
     Args:
@@ -230,7 +232,7 @@ class Layer(nn.Module):
             found.extend(layer._added_losses)
             for name, regularizer in layer._regularizers.items():
                 weight = layer._parameters.get(name)
-                if weight is not None and weight.requires_grad:
+                if weight is not None and (weight.requires_grad or id(weight) in trained):
                     found.append(regularizer(weight))
         return found
 
