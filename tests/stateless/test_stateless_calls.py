@@ -41,10 +41,11 @@ def test_a_call_with_other_weights(make, training):
     values, fixed = others(model.trainable_variables), others(model.non_trainable_variables)
     for weight, value in zip(other.trainable_variables + other.non_trainable_variables, values + fixed, strict=True):
         weight.assign(value)
-    before = state(model)
+    before, given = state(model), [value.clone() for value in values + fixed]
     torch.manual_seed(0)
     found, after = model.stateless_call(values, fixed, x, training=training)
     assert unchanged(model, before)
+    assert all(map(torch.equal, values + fixed, given))
     torch.manual_seed(0)
     wanted = other(x, training=training)
     torch.testing.assert_close(found, wanted)
@@ -146,12 +147,15 @@ def test_steps_of_an_optimizer(name, options):
 def test_optimizers_of_optimizers():
     model = network(lamella)
     grads = [torch.ones_like(weight) for weight in model.trainable_variables]
-    for make in (
-        lambda: optimizers.LossScaleOptimizer(optimizers.Adam(0.1), initial_scale=4.0),
-        lambda: optimizers.MultiOptimizer(
-            lambda weight, each=[optimizers.Adam(0.1), optimizers.SGD(0.5)]: each[weight.ndim - 1]
-        ),
-    ):
+
+    def scaled():
+        return optimizers.LossScaleOptimizer(optimizers.Adam(0.1), initial_scale=4.0)
+
+    def several():
+        of_rank = {1: optimizers.SGD(0.5), 2: optimizers.Adam(0.1)}
+        return optimizers.MultiOptimizer(lambda weight: of_rank[weight.ndim])
+
+    for make in (scaled, several):
         one, other = make(), make()
         for optimizer in (one, other):
             optimizer.build(model.trainable_variables)

@@ -43,14 +43,13 @@ class Exchange:
         self._trained: list[int] = []
         self._undo: list[tuple[Any, Any, torch.Tensor]] = []
 
-    def put(self, own: Sequence[torch.Tensor], values: Sequence[Any], name: str, changing: bool = False) -> None:
-        """Says what takes the place of weights.
+    def put(self, own: Sequence[torch.Tensor], values: Sequence[Any], name: str) -> None:
+        """Says what takes the place of weights: copies of the values, which layers may change.
 
         Args:
             own: The weights.
             values: A tensor or an array for each.
             name: What they are called in an error.
-            changing: Whether they may be changed in place: then copies of the values are taken.
 
         Raises:
             ArgumentError: Another number of values than of weights.
@@ -64,7 +63,7 @@ class Exchange:
                 raise ShapeError(
                     f"`{name}`[{i}] has shape {tuple(found.shape)}; its variable has {tuple(weight.shape)}."
                 )
-            self._now[id(weight)] = changeable(found) if changing else found
+            self._now[id(weight)] = changeable(found)
             if weight.requires_grad:
                 self._trained.append(id(self._now[id(weight)]))
 
@@ -106,10 +105,16 @@ def _entries(place: Any) -> list[tuple[Any, Any]]:
 
 
 def changeable(value: torch.Tensor) -> torch.Tensor:
-    """A copy that has Keras's methods of variables (`assign`, ...), also within transforms of `torch.func`."""
-    if not torch._C._are_functorch_transforms_active():
-        return State(value.detach().clone(memory_format=torch.preserve_format))
-    copy = value.clone()
+    """A copy that has Keras's methods of variables (`assign`, ...), and that gradients flow through."""
+    if value.requires_grad or torch._C._are_functorch_transforms_active():
+        with torch.enable_grad():  # a layer may first change it where it asks for no gradients
+            return _with_methods(value.clone(memory_format=torch.preserve_format))
+    state = State(value.detach().clone(memory_format=torch.preserve_format))
+    state.stands_in = True  # type: ignore[attr-defined]
+    return state
+
+
+def _with_methods(copy: torch.Tensor) -> torch.Tensor:
     for method in ("assign", "assign_add", "assign_sub", "_like"):
         setattr(copy, method, MethodType(getattr(State, method), copy))
     return copy

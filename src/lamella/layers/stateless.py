@@ -50,17 +50,18 @@ class Stateless(nn.Module):
             >>> bias
             tensor([4.])
         """
-        if not self.built:  # type: ignore[attr-defined]
+        layer: Any = self
+        if not layer.built:
             raise NotBuiltError(
-                f"{type(self).__name__} {self.name!r} has no weights yet, so there are none to take the place of: "  # type: ignore[attr-defined]
+                f"{type(self).__name__} {layer.name!r} has no weights yet, so there are none to take the place of: "
                 f"build it, or call it on data, before stateless_call()."
             )
-        fixed = self.non_trainable_variables  # type: ignore[attr-defined]
+        fixed = layer.non_trainable_variables
         exchange = Exchange(self.modules())
-        exchange.put(self.trainable_variables, trainable_variables, "trainable_variables")  # type: ignore[attr-defined]
-        exchange.put(fixed, non_trainable_variables, "non_trainable_variables", changing=True)
+        exchange.put(layer.trainable_variables, trainable_variables, "trainable_variables")
+        exchange.put(fixed, non_trainable_variables, "non_trainable_variables")
         with exchange:
-            outputs = self(*args, **kwargs)
-            losses = list(self.losses) if return_losses else []  # type: ignore[attr-defined]
+            outputs = layer(*args, **kwargs)
+            losses = list(layer.losses) if return_losses else []
             after = exchange.now(fixed)
         return (outputs, after, losses) if return_losses else (outputs, after)

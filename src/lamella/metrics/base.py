@@ -197,7 +197,7 @@ class Metric:
                 f"this metric; got {len(values)}. Start from `metric.variables` or `metric.stateless_reset_state()`."
             )
         exchange = Exchange(self.with_inner())
-        exchange.put(states, values, "metric_variables", changing=True)
+        exchange.put(states, values, "metric_variables")
         with exchange:
             yield {id(state) for state in self.variables}
 

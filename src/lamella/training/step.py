@@ -161,8 +161,8 @@ class Step:
         holders = [*self.modules(), *(each for metric in self._plain_metrics() for each in metric.with_inner())]  # type: ignore[attr-defined]
         exchange = Exchange(holders)
         exchange.put(self.trainable_variables, trainable_variables, "trainable_variables")  # type: ignore[attr-defined]
-        exchange.put(fixed, non_trainable_variables, "non_trainable_variables", changing=True)
-        exchange.put(sums, metrics_variables, "metrics_variables", changing=True)
+        exchange.put(fixed, non_trainable_variables, "non_trainable_variables")
+        exchange.put(sums, metrics_variables, "metrics_variables")
         with exchange:
             loss = self.compute_loss(x, y, y_pred, sample_weight, training)
             return loss, (trainable_variables, exchange.now(fixed), exchange.now(sums))
