@@ -34,6 +34,8 @@ from lamella import (
 from lamella.dtype_policies import DTypePolicy, FloatDTypePolicy
 from lamella.engine.device import device
 from lamella.engine.dtypes import floatx, set_floatx
+from lamella.engine.remat_scope import RematScope
+from lamella.engine.stateless_scope import StatelessScope
 from lamella.initializers import Initializer
 from lamella.keras_names import Function, KerasTensor, Operation, Variable, name_scope, remat, version
 from lamella.layers import Input, InputSpec, Layer
@@ -68,7 +70,9 @@ __all__ = [
     "Optimizer",
     "Quantizer",
     "Regularizer",
+    "RematScope",
     "Sequential",
+    "StatelessScope",
     "Variable",
     "__version__",
     "activations",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from lamella.engine import stateless_scope
+
 
 def are_plain(*tensors: torch.Tensor) -> bool:
     """Whether all are float32 tensors on the CPU, and nothing transforms, traces or casts what is computed of them."""
@@ -12,4 +14,9 @@ def are_plain(*tensors: torch.Tensor) -> bool:
         if not kind or tensor.dtype is not torch.float32 or tensor.device.type != "cpu":
             return False
     traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
-    return not (traced or torch._C._are_functorch_transforms_active() or torch.is_autocast_enabled("cpu"))
+    return not (traced or transformed() or torch.is_autocast_enabled("cpu"))
+
+
+def transformed() -> bool:
+    """Whether `torch.func` or a `StatelessScope` looks at every operation: what they cannot look into is left aside."""
+    return torch._C._are_functorch_transforms_active() or stateless_scope.active is not None

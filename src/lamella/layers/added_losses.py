@@ -6,11 +6,13 @@ the layers in it added in the call before, and leaves alone what others added.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import torch
+
+from lamella.engine import stateless_scope
 
 if TYPE_CHECKING:
     from lamella.layers.base import Layer
@@ -21,10 +23,13 @@ inside = False
 """Whether a layer is being called: calls of others are then parts of that call."""
 
 
-def add_losses(layer: Layer, losses: Iterable[torch.Tensor]) -> None:
+def add_losses(layer: Layer, losses: Sequence[torch.Tensor]) -> None:
     """Keeps the losses in the layer, and the layer among those that have some."""
     _layers[layer] = None
     layer._added_losses.extend(losses)
+    scope = stateless_scope.active
+    if scope is not None and scope.collect_losses:
+        scope.losses.extend(losses)
 
 
 def pop_added_losses(within: Layer | None = None) -> list[torch.Tensor]:

@@ -17,12 +17,13 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from lamella import dtype_policies, regularizers
-from lamella.engine import masking
+from lamella.engine import masking, remat_scope
 from lamella.engine.device import default_device
 from lamella.engine.dtypes import STRING, torch_dtype
 from lamella.engine.naming import auto_name, path_of, within
 from lamella.engine.registry import Registry, serialize
 from lamella.engine.rematerialize import rematerialized
+from lamella.engine.stateless import trained
 from lamella.engine.strings import holds_strings
 from lamella.engine.symbolic import (
     Node,
@@ -42,6 +43,7 @@ from lamella.layers.input_spec import InputSpec, check_input
 from lamella.layers.layer_config import arguments_of, passed_arguments, plain
 from lamella.layers.mixed import call_mixed
 from lamella.layers.shapes import as_tuples, declared_shape, has_tensors, is_number_list, map_shapes, shapes_of
+from lamella.layers.stateless import Stateless
 from lamella.layers.tracking import TrackedDict, TrackedList, tracked
 
 registry = Registry("layer", "keras.layers")
@@ -51,7 +53,7 @@ _OWN_LISTS = frozenset({"_chain", "_plan", "_direct", "_graph_layers"})
 _BASE_ARGUMENTS = ("name", "trainable", "dtype", "weights")
 
 
-class Layer(HoldsWeights):
+class Layer(HoldsWeights, Stateless):
     """The base of every layer. Subclass it, and write `call` (and `build` where it has weights) in torch.
 
     Args:
@@ -147,7 +149,8 @@ class Layer(HoldsWeights):
         self._added_losses: list[torch.Tensor] = []
         self._nodes: list[Node] = []
         self._quick = False
-        self._rematerialize = False
+        self._remat_scope = remat_scope.current()  # asked once the layer is whole
+        self._rematerialize = self._remat_scope is not None
         self._build_config: dict[str, Any] | None = None
         self._call_takes = frozenset(inspect.signature(self.call).parameters)
         self._pass_training = "training" in self._call_takes
@@ -180,7 +183,7 @@ class Layer(HoldsWeights):
             found.extend(layer._added_losses)
             for name, regularizer in layer._regularizers.items():
                 weight = layer._parameters.get(name)
-                if weight is not None and weight.requires_grad:
+                if weight is not None and (weight.requires_grad or id(weight) in trained):
                     found.append(regularizer(weight))
         return found
 
@@ -263,12 +266,14 @@ class Layer(HoldsWeights):
             kwargs["mask"] = mask
         call = functools.partial(call_mixed, self) if self._is_mixed else self.call
         try:
-            if self._rematerialize and self.training:
+            if self._rematerialize and self.training and self.rematerialize:
                 outputs = rematerialized(lambda: call(*args, **kwargs), [self])
             else:
                 outputs = call(*args, **kwargs)
         except (RuntimeError, IndexError, ValueError, TypeError) as error:
             raise self._explained(error, args, kwargs) from None
+        if self._remat_scope is not None:
+            self._ask_remat_scope(outputs)
         if self._makes_masks or mask is not None:
             self._attach_masks(args, mask if mask is not None else kwargs.get("mask"), outputs)
         if self.activity_regularizer is not None:
@@ -477,12 +482,27 @@ class Layer(HoldsWeights):
         Less memory, and the time of one more call. It pays for layers made of others (a Transformer block), and for
         whole models: `model.compile(..., rematerialize=True)`. Source: Chen et al., 2016.
         """
+        if self._remat_scope is not None:
+            self._ask_remat_scope(None)
         return self._rematerialize
 
     @rematerialize.setter
     def rematerialize(self, value: bool) -> None:
         self._rematerialize = bool(value)
         self._settle()
+
+    def _ask_remat_scope(self, outputs: Any) -> None:
+        """Settles what the `RematScope` that the layer was made in wants, if that is known now."""
+        scope = self._remat_scope
+        assert scope is not None
+        wanted = scope.wants(self)
+        if wanted and scope.mode == "larger_than":
+            if outputs is None:
+                return
+            tensors = [leaf for leaf in pytree.tree_leaves(outputs) if isinstance(leaf, torch.Tensor) and leaf.ndim]
+            wanted = sum(leaf[0].numel() for leaf in tensors if len(leaf)) > scope.output_size_threshold
+        self._remat_scope = None
+        self.rematerialize = wanted
 
     @property
     def path(self) -> str:

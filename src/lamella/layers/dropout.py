@@ -96,7 +96,7 @@ class Dropout(RandomLayer):
             noise = (bits.view(torch.int16)[:size].view(shape) < threshold).to(inputs.dtype)
             return inputs * noise.mul_(1.0 / keep)
         # On the CPU, uniform numbers and a comparison take half the time of torch's Bernoulli numbers.
-        given = {} if source is None else {"generator": source}  # without one it can be exported, too
+        given: dict[str, Any] = {} if source is None else {"generator": source}  # without one it can be exported, too
         noise = torch.rand(shape, dtype=inputs.dtype, device=inputs.device, **given)
         return inputs * noise.lt_(keep).mul_(1.0 / keep)
 

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import _VF  # type: ignore[attr-defined]
 
 from lamella import activations
+from lamella.engine.eager import transformed
 from lamella.layers import gru_gradients, recurrent_gradients, simple_rnn_gradients
 
 _SURE = 1e4  # sigmoid(1e4) is 1 and sigmoid(-1e4) is 0, to the last bit
@@ -45,7 +46,7 @@ def available(x: torch.Tensor) -> bool:
         x.device.type in ("cpu", "cuda")
         and (x.device.type == "cuda" or x.dtype in (torch.float32, torch.float64))
         and x.numel() > 0
-        and not torch._C._are_functorch_transforms_active()
+        and not transformed()
     )
 
 

@@ -7,11 +7,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch.utils import _pytree as pytree
 
 from lamella import initializers
 from lamella.engine.dtypes import dtype_name, torch_dtype
 from lamella.engine.naming import auto_name
 from lamella.engine.registry import Registry, deserialize
+from lamella.engine.stateless import Exchange, plain
 from lamella.engine.variable import State
 from lamella.errors import ArgumentError, NotBuiltError, ShapeError
 from lamella.losses.base import _as_tensor
@@ -165,40 +167,43 @@ class Metric:
             >>> float(metric.result())
             0.0
         """
-        with self._holding(metric_variables):
+        with self._holding(metric_variables) as held:
             self.update_state(*args, **kwargs)
-            return [state.detach().clone() for state in self.variables]
+            now = self.variables
+            found = [plain(state) for state in now]
+            for state in now:
+                if id(state) not in held:  # made by this first batch
+                    state.zero_()
+            return found
 
     def stateless_result(self, metric_variables: Sequence[Any]) -> Any:
         """The value that the sums `metric_variables` give; this metric stays as it is."""
         with self._holding(metric_variables):
-            return self.result()
+            return pytree.tree_map(plain, self.result())
 
     def stateless_reset_state(self) -> list[torch.Tensor]:
         """What the sums start from; this metric stays as it is."""
         with self._holding(self.variables):
             self.reset_state()
-            return [state.detach().clone() for state in self.variables]
+            return [plain(state) for state in self.variables]
 
     @contextmanager
-    def _holding(self, values: Sequence[Any]) -> Iterator[None]:
-        """For a while, `values` in place of the sums."""
+    def _holding(self, values: Sequence[Any]) -> Iterator[set[int]]:
+        """For a while, `values` in place of the sums; gives the ids of what stands there."""
         states = self.variables
         if len(values) != len(states):
             raise ArgumentError(
                 f"{self.name}: `metric_variables` must have one tensor for each of the {len(states)} variables of "
                 f"this metric; got {len(values)}. Start from `metric.variables` or `metric.stateless_reset_state()`."
             )
-        kept = [state.detach().clone() for state in states]
-        try:
-            for state, value in zip(states, values, strict=True):
-                state.assign(value)  # type: ignore[attr-defined]
-            yield
-        finally:
-            for state in self.variables[len(states) :]:  # made by this update
-                state.zero_()
-            for state, value in zip(states, kept, strict=True):
-                state.assign(value)  # type: ignore[attr-defined]
+        exchange = Exchange(self.with_inner())
+        exchange.put(states, values, "metric_variables")
+        with exchange:
+            yield {id(state) for state in self.variables}
+
+    def with_inner(self) -> list[Metric]:
+        """This metric, and those that it is made of."""
+        return [self, *(each for inner in self._inner() for each in inner.with_inner())]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Adds a batch and returns the value so far."""

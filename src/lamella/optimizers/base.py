@@ -24,13 +24,14 @@ from lamella.optimizers.layout import all_laid_out
 from lamella.optimizers.rate import Rate
 from lamella.optimizers.schedules import LearningRateSchedule
 from lamella.optimizers.schedules import registry as schedules
+from lamella.optimizers.stateless import StatelessApply
 
 registry = Registry("optimizer", "keras.optimizers")
 Tensors = list[torch.Tensor]
 
 
 @registry.register()
-class Optimizer:
+class Optimizer(StatelessApply):
     """The base of optimizers.
 
     Args:

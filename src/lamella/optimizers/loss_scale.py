@@ -118,6 +118,12 @@ class LossScaleOptimizer(Optimizer):
         """The good steps so far, the scale, and the inner optimizer's."""
         return [torch.tensor(self._good_steps), torch.tensor(self.dynamic_scale), *self.inner_optimizer.variables]
 
+    def _inner_optimizers(self) -> list[Any]:
+        return [self.inner_optimizer]
+
+    def _take_own_numbers(self, values: list[Any]) -> None:
+        self._good_steps, self.dynamic_scale = int(values[0]), float(values[1])
+
     @property
     def learning_rate(self) -> float:
         """The inner optimizer's."""

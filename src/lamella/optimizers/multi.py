@@ -223,6 +223,12 @@ class MultiOptimizer(Optimizer):
         """The step, and the variables of the inner optimizers."""
         return [torch.tensor(self._steps), torch.tensor(0.0), *(v for one in self._inner for v in one.variables)]
 
+    def _inner_optimizers(self) -> list[Any]:
+        return self._inner
+
+    def _take_own_numbers(self, values: list[Any]) -> None:
+        self._steps = int(values[0])
+
     def finalize_variable_values(self, var_list: Sequence[torch.Tensor]) -> None:
         for optimizer in self._inner:
             optimizer.finalize_variable_values([weight for weight in var_list if id(weight) in optimizer._index])

@@ -103,7 +103,8 @@ def _check_ending(path: Path, zipped: bool | None) -> None:
     if zipped is not False and (not file or path.name.endswith(".weights.h5")):
         raise ArgumentError(
             f"A whole model is written to a file that ends in .keras (or .h5), or with zipped=False to a folder; got "
-            f"{path.name!r}. Name it {path.name + '.keras'!r}; what needs no Lamella to run is written by model.export()."
+            f"{path.name!r}. Name it {path.name + '.keras'!r}; what needs no Lamella to run is written by "
+            f"model.export()."
         )
 
 

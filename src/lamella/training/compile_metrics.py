@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
 from lamella.metrics.base import Metric
 
 
@@ -28,10 +26,8 @@ class CompileMetrics(Metric):
         compiled = self._model._compiled_metrics
         return [] if compiled is None else compiled.all
 
-    @property
-    def variables(self) -> list[torch.Tensor]:
-        """The sums of all."""
-        return [state for metric in self.metrics for state in metric.variables]
+    def _inner(self) -> list[Metric]:
+        return self.metrics
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Adds a batch of targets and outputs, nested as the model's outputs are."""

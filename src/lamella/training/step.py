@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +12,7 @@ from lamella import metrics as metrics_module
 from lamella.data.batch import unpack_x_y_sample_weight
 from lamella.engine.batches import length
 from lamella.engine.device import device_of
+from lamella.engine.stateless import Exchange
 from lamella.errors import NotCompiledError
 from lamella.layers.added_losses import pop_added_losses
 from lamella.metrics import Metric
@@ -130,9 +131,50 @@ class Step:
 
         return SimpleNamespace(update_state=update_state)
 
-    def stateless_compute_loss(self, *args: Any, **kwargs: Any) -> Any:
-        """`compute_loss` under its other Keras name."""
-        return self.compute_loss(*args, **kwargs)
+    def stateless_compute_loss(
+        self,
+        trainable_variables: Sequence[Any],
+        non_trainable_variables: Sequence[Any],
+        metrics_variables: Sequence[Any],
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> tuple[Any, tuple[Any, Any, Any]]:
+        """`compute_loss` with other weights and states, which changes nothing.
+
+        Args:
+            trainable_variables: A tensor for each of `model.trainable_variables`.
+            non_trainable_variables: A tensor for each of `model.non_trainable_variables`.
+            metrics_variables: A tensor for each of `model.metrics_variables`.
+            x: As for `compute_loss`.
+            y: As for `compute_loss`.
+            y_pred: As for `compute_loss`.
+            sample_weight: As for `compute_loss`.
+            training: As for `compute_loss`.
+
+        Returns:
+            The loss, and the three lists with the values that states have after it.
+        """
+        fixed, sums = self.non_trainable_variables, self.metrics_variables  # type: ignore[attr-defined]
+        holders = [*self.modules(), *(each for metric in self._plain_metrics() for each in metric.with_inner())]  # type: ignore[attr-defined]
+        exchange = Exchange(holders)
+        exchange.put(self.trainable_variables, trainable_variables, "trainable_variables")  # type: ignore[attr-defined]
+        exchange.put(fixed, non_trainable_variables, "non_trainable_variables")
+        exchange.put(sums, metrics_variables, "metrics_variables")
+        with exchange:
+            loss = self.compute_loss(x, y, y_pred, sample_weight, training)
+            return loss, (trainable_variables, exchange.now(fixed), exchange.now(sums))
+
+    @property
+    def metrics_variables(self) -> list[torch.Tensor]:
+        """The sums of all metrics, that of the loss first."""
+        return [state for metric in self._plain_metrics() for state in metric.variables]
+
+    def _plain_metrics(self) -> list[Metric]:
+        found = (metric.metrics if isinstance(metric, CompileMetrics) else [metric] for metric in self.metrics)
+        return [metric for several in found for metric in several]
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
         """Adds a batch to the metrics of `compile`; their values so far."""
