@@ -66,11 +66,21 @@ def unpack_int4(packed: Any, orig_len: int, axis: int = 0, dtype: str = "int8") 
     if numbers.dtype not in _TYPES.values():
         raise DTypeError(f"unpack_int4() takes bytes, of type int8 or uint8; got {numbers.dtype}.")
     axis %= numbers.ndim
-    if kind is torch.int8:  # shifts of a signed number keep its sign
+    signed = kind is torch.int8
+    if axis == numbers.ndim - 1:
+        return _spread(numbers.contiguous(), signed).narrow(axis, 0, orig_len)
+    if signed:  # shifts of a signed number keep its sign
         halves = (numbers.view(torch.int8) << 4) >> 4, numbers.view(torch.int8) >> 4
     else:
         halves = numbers.view(torch.uint8) & 15, numbers.view(torch.uint8) >> 4
     return torch.stack(halves, axis + 1).flatten(axis, axis + 1).narrow(axis, 0, orig_len)
+
+
+def _spread(packed: torch.Tensor, signed: bool) -> torch.Tensor:
+    """Both halves of each byte as neighbours: a third of the time of stacking them."""
+    wide = packed.view(torch.uint8).to(torch.int16)
+    both = (wide & 15) | ((wide & 240) << 4)  # the lower byte lies first in memory
+    return both.view(torch.int8).bitwise_xor_(8).sub_(8) if signed else both.view(torch.uint8)
 
 
 def _type_of(dtype: str) -> torch.dtype:
