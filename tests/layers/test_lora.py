@@ -162,9 +162,9 @@ def test_training_as_keras_does(rng):
     ours.set_weights(theirs.get_weights())
     frozen = [w.clone() for w in ours.non_trainable_weights]
     for model in (ours, theirs):
-        model.compile("adam", "sparse_categorical_crossentropy")
+        model.compile("sgd", "sparse_categorical_crossentropy")  # Adam makes steps of rounding errors too
         model.fit(x, y, batch_size=8, epochs=2, shuffle=False, verbose=0)
-    close(ours.get_weights(), theirs.get_weights(), 2e-3)
+    close(ours.get_weights(), theirs.get_weights(), 1e-3)
     assert all(torch.equal(one, other) for one, other in zip(ours.non_trainable_weights, frozen, strict=True))
 
 

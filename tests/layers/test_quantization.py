@@ -1,6 +1,8 @@
 """Quantized layers: the same outputs, gradients, weights and files as real Keras's."""
 
+import copy
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -228,6 +230,48 @@ def test_a_trained_model_stays_as_good(mode, most):
     assert model.evaluate(x, y, verbose=0)[1] >= before - most
     if mode != "float8":
         assert sum(weight.nbytes for weight in model.weights) < size * {"int8": 0.32, "int4": 0.21}[mode]
+
+
+@pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
+def test_copies_files_of_tensors_and_graphs(mode, rng, tmp_path):
+    model = lamella.Sequential([lamella.Input((8,)), layers.Dense(4, activation="relu"), layers.Dense(3)])
+    model.quantize(mode)
+    x = torch.tensor(rng.normal(size=(3, 8)).astype("float32"))
+    wanted = model(x)
+    torch.testing.assert_close(copy.deepcopy(model)(x), wanted)
+    torch.testing.assert_close(pickle.loads(pickle.dumps(model.layers[0]))(x), model.layers[0](x))
+    clone = lamella.models.clone_model(model)
+    model.save_weights(tmp_path / "model.safetensors")
+    clone.load_weights(tmp_path / "model.safetensors")
+    torch.testing.assert_close(clone(x), wanted)
+    model.save(tmp_path / "model.h5")
+    torch.testing.assert_close(lamella.saving.load_model(tmp_path / "model.h5")(x), wanted)
+    torch.testing.assert_close(torch.export.export(model, (x,)).module()(x), wanted)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
+def test_onnx_has_the_numbers_too(rng, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    for mode in ("int8", "int4"):
+        model = lamella.Sequential([lamella.Input((8,)), layers.Dense(3)])
+        model.quantize(mode)
+        path = str(tmp_path / f"{mode}.onnx")
+        model.export(path, format="onnx")
+        session = onnxruntime.InferenceSession(path)
+        x = rng.normal(size=(3, 8)).astype("float32")
+        (found,) = session.run(None, {session.get_inputs()[0].name: x})
+        np.testing.assert_allclose(found, model.predict(x, verbose=0), atol=1e-5)
+
+
+def test_a_language_model_reads_its_tables(rng):
+    """Families read tables of embeddings by themselves."""
+    gpt = lamella.language.GPT(20, context_length=8, num_layers=1, num_heads=2, width=16)
+    tokens = torch.tensor(rng.integers(0, 20, (2, 8)))
+    before = gpt(tokens)
+    gpt.quantize("int8")
+    torch.testing.assert_close(gpt(tokens), before, atol=0.1, rtol=0.1)
 
 
 def test_lora_trains_a_quantized_model():

@@ -7,8 +7,6 @@ product is one of floats, which is exact as long as the sums stay below 2^24, an
 
 from __future__ import annotations
 
-import functools
-
 import torch
 
 _FEWEST_ROWS = 17
@@ -28,7 +26,7 @@ def integer_product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         >>> integer_product(a, b)
         tensor([[-5.]])
     """
-    if not _is_exact(a.device.type) or not _takes(a, b):
+    if not _is_exact(a.device.type) or not _takes(a, b) or torch.compiler.is_exporting():  # ONNX has no such product
         return a.float() @ b.float()
     missing = _FEWEST_ROWS - len(a) if a.device.type == "cuda" else 0
     if missing > 0:
@@ -42,9 +40,18 @@ def _takes(a: torch.Tensor, b: torch.Tensor) -> bool:
     return a.numel() > 0 and a.shape[1] % 8 == 0 and b.shape[1] % 8 == 0
 
 
-@functools.cache
+_EXACT: dict[str, bool] = {}
+
+
 def _is_exact(device: str) -> bool:
-    """Whether torch has an integer product there, and sums the largest products without overflow."""
+    """Whether torch has an integer product there that is exact. While compiling nothing can be tried."""
+    if device not in _EXACT and not torch.compiler.is_compiling():
+        _EXACT[device] = _sums_exactly(device)
+    return _EXACT.get(device, False)
+
+
+def _sums_exactly(device: str) -> bool:
+    """Whether the largest products are summed without overflow."""
     if device not in ("cpu", "cuda"):
         return False
     try:

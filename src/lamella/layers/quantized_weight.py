@@ -16,7 +16,7 @@ import torch.nn.functional as F
 
 from lamella.engine.integer_product import integer_product
 from lamella.quantizers import AbsMaxQuantizer, abs_max_quantize_grouped_with_zero_point, pack_int4, unpack_int4
-from lamella.quantizers.rounding import from_groups
+from lamella.quantizers.rounding import from_blocks, from_groups
 
 Parts = dict[str, torch.Tensor]
 Matrix = tuple[torch.Tensor, torch.Tensor | None]
@@ -133,6 +133,8 @@ class Int4Weight:
         scale, zero = (each if each is None or places is None else each[places] for each in kept)
         if self.block_size is not None:
             axis = self.axis if places is None else -1
+            if numbers.shape[axis] % self.block_size == 0:
+                return from_blocks(numbers, scale, zero, axis).to(kind)
             return from_groups(numbers, scale, zero, layer._buffers["g_idx"], axis).to(kind)
         return numbers.to(kind) / scale.unsqueeze(self.axis if places is None else -1).to(kind)
 

@@ -66,11 +66,33 @@ def unpack_int4(packed: Any, orig_len: int, axis: int = 0, dtype: str = "int8") 
     if numbers.dtype not in _TYPES.values():
         raise DTypeError(f"unpack_int4() takes bytes, of type int8 or uint8; got {numbers.dtype}.")
     axis %= numbers.ndim
-    if kind is torch.int8:  # shifts of a signed number keep its sign
+    signed = kind is torch.int8
+    if torch.compiler.is_exporting():
+        return _by_sums(numbers, signed, axis).narrow(axis, 0, orig_len).to(kind)
+    if axis == numbers.ndim - 1:
+        return _spread(numbers.contiguous(), signed).narrow(axis, 0, orig_len)
+    if signed:  # shifts of a signed number keep its sign
         halves = (numbers.view(torch.int8) << 4) >> 4, numbers.view(torch.int8) >> 4
     else:
         halves = numbers.view(torch.uint8) & 15, numbers.view(torch.uint8) >> 4
     return torch.stack(halves, axis + 1).flatten(axis, axis + 1).narrow(axis, 0, orig_len)
+
+
+def _spread(packed: torch.Tensor, signed: bool) -> torch.Tensor:
+    """Both halves of each byte as neighbours: a third of the time of stacking them."""
+    wide = packed.view(torch.uint8).to(torch.int16)
+    both = (wide & 15) | ((wide & 240) << 4)  # the lower byte lies first in memory
+    return both.view(torch.int8).bitwise_xor_(8).sub_(8) if signed else both.view(torch.uint8)
+
+
+def _by_sums(packed: torch.Tensor, signed: bool, axis: int) -> torch.Tensor:
+    """The same for graphs that go to other libraries: ONNX shifts no signed numbers and sees no bytes in others."""
+    wide = packed.to(torch.int32)
+    low = wide % 16
+    halves = [low, ((wide - low) // 16) % 16]
+    if signed:
+        halves = [half - 16 * (half > 7).to(torch.int32) for half in halves]
+    return torch.stack(halves, axis + 1).flatten(axis, axis + 1)
 
 
 def _type_of(dtype: str) -> torch.dtype:

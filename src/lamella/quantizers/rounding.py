@@ -104,6 +104,13 @@ def from_groups(
     return (numbers.to(scale.dtype) - zero.to(scale.dtype)) * scale
 
 
+def from_blocks(numbers: torch.Tensor, scale: torch.Tensor, zero: torch.Tensor, axis: int) -> torch.Tensor:
+    """The same where the groups are neighbours and of one size."""
+    axis %= numbers.ndim
+    parts = numbers.unflatten(axis, (scale.shape[axis], -1)).to(scale.dtype)
+    return parts.sub_(zero.unsqueeze(axis + 1)).mul_(scale.unsqueeze(axis + 1)).flatten(axis, axis + 1)
+
+
 @registry.register()
 class Quantizer:
     """The base of quantizers: subclasses write `__call__`, which gives whole numbers and their scale.
@@ -179,6 +186,7 @@ __all__ = [
     "Quantizer",
     "abs_max_quantize",
     "abs_max_quantize_grouped_with_zero_point",
+    "from_blocks",
     "from_groups",
     "registry",
 ]
