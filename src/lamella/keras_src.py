@@ -72,7 +72,7 @@ class View(types.ModuleType):
 
 
 def as_it_is(method: Any) -> Any:
-    """Decorator: Keras then does not look for layers in what the method assigns; of what it assigns here none is lost."""
+    """Decorator: the method as it is. Keras looks for no layers in what it assigns; here looking does no harm."""
     return method
 
 
