@@ -88,7 +88,7 @@ RAISED = {
     "keras.src": ("from keras.src.layers.layer import Layr", "ImportError", "cannot import name 'Layr'"),
     "a function of keras.src": (
         "from keras.src.utils.file_utils import split_pat; split_pat('a')",
-        "TypeError",
+        "ImportError",
         "of it Lamella has what is public in keras.utils, and split_pat is not",
     ),
     "a room of Keras 2": ("import keras.src.engine", "ModuleNotFoundError", "no 'keras.src.engine'"),

@@ -60,7 +60,7 @@ class View(types.ModuleType):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What was imported as a function from a file of the inside, and is not there."""
-        raise TypeError(self._has_no(self.__name__.rpartition(".")[2]))
+        raise ImportError(self._has_no(self.__name__.rpartition(".")[2]))
 
     def _has_no(self, name: str) -> str:
         close = nearest(name, self.__all__)
