@@ -115,7 +115,6 @@ LAYERS = {
     "SpatialDropout3D": ({"rate": 0.5}, VOLUME),
     "SpectralNormalization": (lambda k: {"layer": k.layers.Conv2D(3, 2), "power_iterations": 2}, PICTURE),
     "Subtract": ({}, [ROW, ROW]),
-    "ThresholdedReLU": ({"theta": 0.5}, ROW),
     "TimeDistributed": (lambda k: {"layer": k.layers.Conv2D(2, 2)}, FRAMES),
     "UnitNormalization": ({}, ROW),
     "UpSampling1D": ({"size": 3}, STEPS),

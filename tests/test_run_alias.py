@@ -29,6 +29,27 @@ TRUE = {
     "backend": "from tensorflow.keras import backend as K; found = K is lamella.backend",
     "the module keeps its name": "import keras.layers as m; found = m.__name__ == m.__spec__.name == 'lamella.layers'",
     "find_spec": "import importlib.util as u; found = u.find_spec('keras.layers') is not None",
+    "the name at the top": "import keras, tensorflow as tf; "
+    "found = keras.__name__ == 'keras' and tf.__name__ == 'tensorflow'",
+    "the version of Keras": "import keras; "
+    "found = keras.__version__.startswith('3.') and keras.version() == keras.__version__",
+    "versions as packages read them": "import keras, tensorflow as tf; from packaging.version import parse; "
+    "found = parse(keras.__version__) >= parse('3.15.1') and parse(tf.__version__) >= parse('2.16')",
+    "everything at the top": "from keras import *; found = Sequential is lamella.Sequential",
+    "keras.src": "from keras.src import layers; found = layers.Dense is lamella.layers.Dense",
+    "a file of keras.src": "from keras.src.layers.core.dense import Dense; found = Dense is lamella.layers.Dense",
+    "a room of keras.src": "from keras.src.ops import *; found = einsum is lamella.ops.einsum",
+    "the top, by keras.src": "from keras.src.backend import KerasTensor as T; found = T is lamella.KerasTensor",
+    "a base class of keras.src": "from keras.src.layers.convolutional.base_conv import BaseConv; "
+    "found = isinstance(lamella.layers.Conv1D(2, 3), BaseConv) and not isinstance(lamella.layers.Dense(1), BaseConv)",
+    "keras.src without an import": "import keras.src; "
+    "found = keras.src.saving.saving_lib.load_model is lamella.saving.load_model",
+    "keras.src leaves the rooms as they are": "import keras.src.random.random, keras.src.losses.loss; "
+    "found = not hasattr(lamella.random, 'random') and lamella.losses.__name__ == 'lamella.losses'",
+    "compat.v1": "from tensorflow.compat.v1 import image; import tensorflow as tf; "
+    "found = image is tf.image and tf.compat.as_text(b'a') == 'a' and tf.compat.v2.Variable is tf.Variable",
+    "no value for the ones of one_hot": "import tensorflow as tf; "
+    "found = tf.one_hot([1], 2, on_value=None, off_value=None, axis=None).tolist() == [[0, 1]]",
     "installed once": "import sys; from lamella import keras_alias as a; a.install(); "
     "found = sum(isinstance(f, a._Finder) for f in sys.meta_path) == 1",
     "a version that compares": "import tensorflow as tf; "
@@ -74,7 +95,18 @@ RAISED = {
     "no such attribute": ("import keras; keras.layers.Dens", "AttributeError", "no keras.layers.Dens. Nearest: Dense"),
     "through tf": ("import tensorflow as tf; tf.keras.optimizers.Adamm", "AttributeError", "Nearest: Adam"),
     "no such module": ("import keras.layrs", "ModuleNotFoundError", "no 'keras.layrs'. Nearest: layers"),
-    "keras.src": ("from keras.src import layers", "ModuleNotFoundError", "no 'keras.src'"),
+    "keras.src": ("from keras.src.layers.layer import Layr", "ImportError", "cannot import name 'Layr'"),
+    "a function of keras.src": (
+        "from keras.src.utils.file_utils import split_pat; split_pat('a')",
+        "ImportError",
+        "of it Lamella has what is public in keras.utils, and split_pat is not",
+    ),
+    "a room of Keras 2": ("import keras.src.engine", "ModuleNotFoundError", "no 'keras.src.engine'"),
+    "a session": (
+        "import tensorflow.compat.v1 as tf; tf.Session",
+        "AttributeError",
+        "tensorflow has no 'Session' here",
+    ),
     "tf submodule": ("import tensorflow.lite", "ModuleNotFoundError", "a part of TensorFlow around it"),
     "tf attribute": ("import tensorflow as tf; tf.lite", "AttributeError", "tensorflow has no 'lite' here"),
     "room of tf": (

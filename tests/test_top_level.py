@@ -250,3 +250,16 @@ print([name for name in ("torch._dynamo", "pandas", "matplotlib") if name in sys
 """
     out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert out.strip().splitlines()[-1] == "[]"
+
+
+def test_everything_is_there_without_the_extras():
+    """`from lamella import *` opens every room; what FastAPI is needed for is asked for where it is used."""
+    code = (
+        "import sys; sys.modules['fastapi'] = None\n"
+        "from lamella import *\n"
+        "try: serving.create_app\n"
+        "except ImportError as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "pip install 'lamella[serve]'" in done.stdout

@@ -100,7 +100,7 @@ class _Loader(importlib.abc.Loader):
         return module
 
     def exec_module(self, module: types.ModuleType) -> None:
-        # The import system wrote the other name into the module: put its own back. Only those at the top keep the other.
+        # The import system wrote the other name into the module: put its own back. `tensorflow` keeps it.
         asked = module.__spec__.name if module.__spec__ else ""
         module.__spec__, module.__name__, module.__package__, module.__loader__ = self._own_spec  # type: ignore[assignment]
         if asked == "tensorflow":
@@ -172,8 +172,10 @@ def hint(error: ImportError | AttributeError) -> str | None:
     else:
         found = re.match(r"cannot import name '(\w+)'", error.msg or "")
         module, name = sys.modules.get(error.name or ""), found and found.group(1)
-    own_name = module.__spec__.name if isinstance(module, types.ModuleType) and module.__spec__ else ""
-    if not name or own_name.split(".")[0] != "lamella":
+    if not isinstance(module, types.ModuleType) or not name:
+        return None
+    own_name = module.__spec__.name if module.__spec__ else ""
+    if own_name.split(".")[0] != "lamella":
         return None
     if own_name.startswith("lamella.tensorflow_stand_in"):
         room = own_name.removeprefix("lamella.tensorflow_stand_in")

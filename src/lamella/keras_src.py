@@ -60,7 +60,7 @@ class View(types.ModuleType):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What was imported as a function from a file of the inside, and is not there."""
-        raise TypeError(self._has_no(self.__name__.rpartition(".")[2]))
+        raise ImportError(self._has_no(self.__name__.rpartition(".")[2]))
 
     def _has_no(self, name: str) -> str:
         close = nearest(name, self.__all__)
@@ -72,7 +72,7 @@ class View(types.ModuleType):
 
 
 def as_it_is(method: Any) -> Any:
-    """Decorator: Keras then does not look for layers in what the method assigns; of what it assigns here none is lost."""
+    """Decorator: the method as it is. Keras looks for no layers in what it assigns; here looking does no harm."""
     return method
 
 

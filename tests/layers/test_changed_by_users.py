@@ -1,5 +1,7 @@
 """What users of Keras change in its layers: the convolution, the activation of a layer that is made, weights' names."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -79,3 +81,64 @@ def test_the_mask_of_a_symbolic_tensor():
     embedded = layers.Embedding(4, 3, mask_zero=True)(inputs)
     assert embedded._keras_mask.shape == (None, None) and embedded._keras_mask.dtype is torch.bool
     assert inputs._keras_mask is None
+
+
+def test_weights_have_the_names_that_keras_gives():
+    keras = pytest.importorskip("keras")
+    names, paths = [], []
+    for k in (lamella, keras):
+        inputs = k.Input((4,), name="given")
+        middle = k.layers.BatchNormalization(name="even")(k.layers.Dense(3, name="first")(inputs))
+        model = k.Model(inputs, middle)
+        names.append([weight.name for weight in model.weights])
+        paths.append([weight.path for weight in model.weights])
+    assert names[0] == names[1] == ["kernel", "bias", "gamma", "beta", "moving_mean", "moving_variance"]
+    assert paths[0] == paths[1]
+
+
+def test_a_copied_weight_keeps_its_name():
+    layer = layers.BatchNormalization(name="even")
+    layer.build((None, 3))
+    copied = copy.deepcopy(layer).to(torch.float64)
+    assert [weight.name for weight in copied.weights] == [weight.name for weight in layer.weights]
+
+
+class ListsFirst(layers.Layer):
+    """Its attributes come before `super().__init__()`, as in layers of TensorFlow's days."""
+
+    def __init__(self, **kwargs):
+        self.blocks = []
+        self.kept = {}
+        self.units = 3
+        super().__init__(**kwargs)
+
+    def build(self, input_shape):
+        self.blocks.append(layers.Dense(self.units))
+        self.kept["last"] = layers.Dense(self.units)
+
+    def call(self, inputs):
+        self.branches = []
+        for block in (*self.blocks, self.kept["last"]):
+            self.branches.append(block(inputs))
+        return layers.Add()(self.branches)
+
+
+def test_lists_that_were_set_before_the_base_class_was_told():
+    layer = ListsFirst()
+    result = layer(torch.ones(2, 4))
+    assert len(layer.weights) == 4
+    torch.testing.assert_close(result, layer.blocks[0](torch.ones(2, 4)) + layer.kept["last"](torch.ones(2, 4)))
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_the_type_that_inputs_are_brought_into(policy):
+    keras = pytest.importorskip("keras")
+    assert layers.Dense(1, dtype=policy).input_dtype == keras.layers.Dense(1, dtype=policy).input_dtype
+
+
+def test_a_thresholded_relu():
+    layer = layers.ThresholdedReLU(theta=0.5, name="above")
+    again = layers.ThresholdedReLU.from_config(layer.get_config())
+    assert again(torch.tensor([-1.0, 0.5, 0.6])).tolist() == pytest.approx([0, 0, 0.6])
+    with pytest.raises(lamella.errors.ArgumentError, match="theta"):
+        layers.ThresholdedReLU(theta=-1.0)

@@ -187,3 +187,11 @@ def test_a_float16_gradient_whose_norm_overflows_is_no_overflow():
     optimizer.apply([torch.full((4,), 6e4, dtype=torch.float16)], [weight])
     assert optimizer.dynamic_scale == 32768.0
     np.testing.assert_allclose(weight.detach().numpy(), -6e4 / 32768, rtol=1e-3)
+
+
+@pytest.mark.parametrize("rate", [0.1, optimizers.schedules.ExponentialDecay(0.1, 10, 0.9)])
+def test_the_rate_has_the_shape_of_a_number(rate):
+    """Loggers of other packages read it as they read a variable."""
+    read = optimizers.SGD(rate).learning_rate
+    assert read.shape == () and read.ndim == 0
+    assert float(read.numpy().item()) == pytest.approx(0.1)

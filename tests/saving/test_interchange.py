@@ -1,5 +1,6 @@
 """Files of real Keras load here and ours load there: the same predictions, and training goes on alike."""
 
+import io
 import json
 import zipfile
 
@@ -186,3 +187,16 @@ def test_a_call_in_one_mode_keeps_it(tmp_path):
         kept, dropped = again(ones, training=training)
         assert (kept == 1).all()
         assert 100 < int((dropped == 0).sum()) < 300
+
+
+def test_a_model_in_a_file_that_is_open():
+    saving_lib = pytest.importorskip("keras.src.saving.saving_lib")
+    model = dense(lamella)
+    held = io.BytesIO()
+    lamella.saving.save_model(model, held)
+    x = np.random.default_rng(0).normal(size=(3, *model.input_shape[1:])).astype("float32")
+    for load in (lamella.saving.load_model, saving_lib.load_model):
+        again = load(io.BytesIO(held.getvalue()))
+        np.testing.assert_allclose(again.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-5, atol=1e-6)
+    with pytest.raises(lamella.errors.FileError, match="damaged"):
+        lamella.saving.load_model(io.BytesIO(b"PK"))

@@ -4,6 +4,7 @@ import csv
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -267,3 +268,61 @@ def test_csv_logger_as_in_keras(tmp_path):
         with path.open() as file:
             rows.append([dict(row) for row in csv.DictReader(file)])
     assert rows[0] == rows[1] and len(rows[0]) == 3
+
+
+@pytest.mark.parametrize("library", ["lamella", "keras"])
+def test_the_older_names_of_the_events_of_batches(library):
+    """A callback that has both names is called under the newer one alone."""
+    k = lamella if library == "lamella" else keras
+    calls = []
+
+    class Both(k.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            calls.append("new")
+
+        def on_batch_end(self, batch, logs=None):
+            calls.append("old")
+
+    class Older(k.callbacks.Callback):
+        def on_batch_begin(self, batch, logs=None):
+            calls.append("begin")
+
+        def on_batch_end(self, batch, logs=None):
+            calls.append("end")
+
+    class Upwards(k.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            super().on_train_batch_end(batch, logs)
+
+        def on_batch_end(self, batch, logs=None):
+            calls.append("upwards")
+
+    model = k.Sequential([k.Input((2,)), k.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(np.ones((4, 2)), np.ones((4, 1)), verbose=0, callbacks=[Both(), Older(), Upwards()])
+    assert calls == ["begin", "new", "end", "upwards"]
+
+
+@pytest.mark.parametrize("library", ["lamella", "keras"])
+def test_a_checkpoint_that_others_build_upon(library, tmp_path):
+    k = lamella if library == "lamella" else keras
+    saved = []
+
+    class Logged(k.callbacks.ModelCheckpoint):
+        def on_train_batch_end(self, batch, logs=None):
+            if self._should_save_on_batch(batch):
+                self._save_model(epoch=self._current_epoch, batch=batch, logs=logs)
+                saved.append(self._get_file_path(epoch=self._current_epoch, batch=batch, logs=logs))
+
+    model = k.Sequential([k.Input((2,)), k.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    logged = Logged(str(tmp_path / "{epoch}-{batch}.keras"), save_freq=2)
+    model.fit(np.ones((8, 2)), np.ones((8, 1)), batch_size=2, epochs=2, verbose=0, callbacks=[logged])
+    assert [Path(path).name for path in saved] == ["1-2.keras", "1-4.keras", "2-2.keras", "2-4.keras"]
+    assert all(Path(path).exists() for path in saved)
+
+
+def test_early_stopping_can_be_read_before_training():
+    theirs, ours = keras.callbacks.EarlyStopping(), lamella.callbacks.EarlyStopping()
+    for name in ("wait", "stopped_epoch", "best_weights"):
+        assert getattr(ours, name) == getattr(theirs, name)

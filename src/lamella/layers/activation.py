@@ -119,7 +119,7 @@ class ThresholdedReLU(_Elementwise):
         self.theta = theta
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
-        return inputs * (inputs > self.theta)
+        return F.threshold(inputs, self.theta, 0.0)
 
 
 @registry.register()

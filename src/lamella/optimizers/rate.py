@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Rate(float):
-    """A learning rate: a float, with `numpy()`, `assign()` and the shape of a scalar for scripts that treat it as a variable.
+    """A learning rate: a float, with `numpy()`, `assign()` and a shape for scripts that treat it as a variable.
 
     Example:
         >>> from lamella.optimizers import SGD

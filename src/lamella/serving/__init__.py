@@ -14,7 +14,7 @@ if _TYPE_CHECKING:
 __all__ = ["ModelInput", "ModelOutput", "RequestError", "Server", "Signature", "create_app", "serve", "signature_of"]
 
 _OF_THE_EXTRA = {"Server": "server", "create_app": "app", "serve": "server"}
-"""What needs FastAPI and uvicorn, and the file it is in. Read at first use: `from keras import *` is to work without."""
+"""What needs FastAPI and uvicorn, and the file it is in. Read at first use: `from lamella import *` works without."""
 
 
 def __getattr__(name: str) -> _Any:

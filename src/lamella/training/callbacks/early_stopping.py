@@ -43,6 +43,7 @@ class EarlyStopping(MonitorCallback):
         self.baseline = baseline
         self.restore_best_weights = restore_best_weights
         self.start_from_epoch = start_from_epoch
+        self.on_train_begin()
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self.wait = 0
