@@ -89,9 +89,7 @@ _ROOMS = {"trainers": "models", "export": "saving"}
 
 _INSIDE = {
     "Functional": "lamella.models.Model",
-    "H5IOStore": "lamella.saving.h5_store.H5IOStore",
     "LossFunctionWrapper": "lamella.losses.base.LossFunctionWrapper",
-    "class_weight_to_sample_weights": "lamella.data.batch.class_weight_to_sample_weights",
     "in_grain_data_pipeline": "lamella.keras_src.in_grain_data_pipeline",
     "in_safe_mode": "lamella.engine.registry.in_safe_mode",
     "BaseConv": "lamella.layers.convolution.Convolution",

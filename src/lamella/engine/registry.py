@@ -376,6 +376,21 @@ _LATER = {"keras.distillation": "lamella.distillation"}
 """Such rooms, whose classes configs name as Keras's."""
 
 
+_PACKAGES = frozenset({"keras_hub", "keras_nlp", "keras_cv"})
+"""Packages of Keras's own makers: classes that they did not register are found by their modules, as in Keras."""
+
+
+def _of_package(name: str, module: str) -> Any:
+    """A class with a config, of one of `_PACKAGES`; None for anything else."""
+    if module.partition(".")[0] not in _PACKAGES:
+        return None
+    with suppress(ImportError):
+        found = vars(importlib.import_module(module)).get(name)
+        if inspect.isclass(found) and hasattr(found, "from_config"):
+            return found
+    return None
+
+
 def _find(name: str, config: dict[str, Any], custom: Mapping[str, Any] | None, default: Registry | None) -> Any:
     found = _custom(config.get("registered_name") or name, custom)
     if found is None and str(config.get("module")).startswith(_FAMILIES):
@@ -384,6 +399,8 @@ def _find(name: str, config: dict[str, Any], custom: Mapping[str, Any] | None, d
         found = _custom(config.get("registered_name") or name, custom)
     if found is None and custom:
         found = custom.get(name)
+    if found is None:
+        found = _of_package(name, str(config.get("module")))
     if found is not None:
         return found
     module = config.get("module")

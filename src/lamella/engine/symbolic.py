@@ -107,6 +107,11 @@ class Node:
         self.name = getattr(function, "name", None) or auto_name(_function_name(function))
 
     @property
+    def operation(self) -> int:
+        """What is called, as one number: a layer's own, however often it is called, else that of this call."""
+        return id(self.function) if self.is_layer else id(self)
+
+    @property
     def is_layer(self) -> bool:
         """Whether the call is of a module rather than of a function."""
         return isinstance(self.function, torch.nn.Module)
@@ -365,25 +370,38 @@ class Graph:
 
         Among equals, in the order in which a walk from the outputs back meets them.
         """
-        met: dict[int, int] = {}
         inputs = [tensor.node for tensor in self.input_list if tensor.node is not None]
-        given = {id(tensor) for tensor in self.input_list}
-        stack = list(reversed(self.output_list))
-        while stack:
-            tensor = stack.pop()
-            if tensor.node is None or id(tensor.node) in met:
-                continue
-            met[id(tensor.node)] = len(met)
-            if id(tensor) not in given:
-                stack.extend(reversed(_by_key((tensor.node.args, tensor.node.kwargs))))
+        met, finished = self._walk_back()
         depth: dict[int, int] = {}
-        for node in reversed(self.nodes):
-            own = depth.setdefault(id(node), 0)
+        of_operations: dict[int, int] = {}
+        for node in reversed(finished):  # a layer that is called twice is as deep as its deeper call
+            own = max(depth.get(id(node), 0), of_operations.get(node.operation, 0))
+            depth[id(node)] = of_operations[node.operation] = own
             for tensor in node.inputs:
                 if tensor.node is not None:
                     depth[id(tensor.node)] = max(depth.get(id(tensor.node), 0), own + 1)
-        every = {id(node): node for node in (*inputs, *self.nodes)}
-        return sorted(every.values(), key=lambda node: (-depth.get(id(node), 0), met.get(id(node), len(met))))
+        every = {id(node): node for node in (*inputs, *finished)}
+        return sorted(every.values(), key=lambda node: (-depth.get(id(node), 0), met.get(node.operation, len(met))))
+
+    def _walk_back(self) -> tuple[dict[int, int], list[Node]]:
+        """The operations by when a walk from the outputs back meets them, and the nodes by when it leaves them."""
+        given = {id(tensor) for tensor in self.input_list}
+        met: dict[int, int] = {}
+        left: dict[int, Node] = {}
+        stack: list[tuple[SymbolicTensor, bool]] = [(tensor, False) for tensor in reversed(_by_key(self.outputs))]
+        while stack:
+            tensor, leaving = stack.pop()
+            node = tensor.node
+            if node is None or id(node) in left:
+                continue
+            if leaving or id(tensor) in given:
+                met.setdefault(node.operation, len(met))
+                left[id(node)] = node
+                continue
+            met.setdefault(node.operation, len(met))
+            stack.append((tensor, True))
+            stack.extend((source, False) for source in reversed(_by_key((node.args, node.kwargs))))
+        return met, list(left.values())
 
     def _compile(self, fuse: Callable[..., Any] | None, hide: Callable[..., Any] | None) -> None:
         """Gives each symbolic tensor a slot in a list, and each node the plan of its call."""

@@ -104,8 +104,9 @@ class Layer(HoldsWeights, Stateless):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "build" in vars(cls) and not hasattr(vars(cls)["build"], "marks_itself"):
-            cls.build = _then_built(vars(cls)["build"])  # type: ignore[method-assign]
+        if "build" in vars(cls):
+            build = vars(cls)["build"]
+            cls.build = _named(build) if hasattr(build, "marks_itself") else _then_built(build)  # type: ignore[method-assign]
 
     def __init__(
         self,
@@ -352,8 +353,8 @@ class Layer(HoldsWeights, Stateless):
         if not shapes:
             shapes = {"inputs": None}
         wanted = list(inspect.signature(self.build).parameters)
-        if len(wanted) > 1 and all(f"{name}_shape" in wanted for name in shapes):
-            named = {f"{name}_shape": shape for name, shape in shapes.items()}
+        named = {f"{name}_shape": shape for name, shape in shapes.items() if f"{name}_shape" in wanted}
+        if len(wanted) > 1 and named:
             self.build(**named)
             self._build_config = {"shapes_dict": named}
         else:
@@ -594,7 +595,15 @@ class Layer(HoldsWeights, Stateless):
             return
         elif name in self.__dict__ and isinstance(self.__dict__[name], (TrackedList, TrackedDict)):
             self._modules.pop(name, None)
+        elif name in self.__dict__.get("_modules", ()) and not (value is None or isinstance(value, nn.Module)):
+            self._make_way(name)
         super().__setattr__(name, value)
+
+    def _make_way(self, name: str) -> None:
+        """Frees the name of a sublayer for something that is no module. A layer of a graph stays, under another name."""
+        module = self._modules.pop(name)
+        if any(module is layer for layer in self.__dict__.get("_graph_layers", ())):
+            self._modules[f"{name}_layer"] = module
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Layer:
         before = dict(self._buffers)
@@ -609,14 +618,26 @@ class Layer(HoldsWeights, Stateless):
         return f"name={self.name!r}"
 
 
-def _then_built(build: Any) -> Any:
-    """A layer's `build`, after which it counts as built, however it was called."""
+def _named(build: Any) -> Any:
+    """A layer's `build`, within which weights have the layer's name in their paths."""
 
     @functools.wraps(build)
-    def built(self: Layer, *args: Any, **kwargs: Any) -> None:
+    def named(self: Layer, *args: Any, **kwargs: Any) -> None:
         with within(self):
             self._path = path_of("")[:-1]
             build(self, *args, **kwargs)
+
+    return named
+
+
+def _then_built(build: Any) -> Any:
+    """A layer's `build`, after which it counts as built, however it was called."""
+
+    build = _named(build)
+
+    @functools.wraps(build)
+    def built(self: Layer, *args: Any, **kwargs: Any) -> None:
+        build(self, *args, **kwargs)
         if len(args) == 1 and not kwargs:
             self._build_config = {"input_shape": args[0]} if args[0] is not None else None
         elif kwargs and not args:

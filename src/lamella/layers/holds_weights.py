@@ -11,7 +11,7 @@ from torch import nn
 
 from lamella import constraints, regularizers
 from lamella.engine.dtypes import torch_dtype
-from lamella.engine.naming import auto_name, path_of
+from lamella.engine.naming import auto_name, path_of, within
 from lamella.engine.variable import State, Weight, as_array, copy_into
 from lamella.errors import NotBuiltError, ShapeError
 from lamella.layers.weight_value import first_value
@@ -66,7 +66,8 @@ class HoldsWeights(nn.Module):
         shape = () if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
         kind = torch_dtype(dtype or self._dtype)
         value = first_value(self.name, shape, initializer, kind, memory_order)
-        path = path_of(name or auto_name("variable"))
+        with within(self):
+            path = path_of(name or auto_name("variable"))
         name = (name or "weight").replace(".", "_").replace("/", "_")
         if hasattr(type(self), name):  # "weights", say, which every layer has
             name = f"{name}_weight"
@@ -129,6 +130,16 @@ class HoldsWeights(nn.Module):
     def non_trainable_weights(self) -> list[torch.Tensor]:
         """The weights that training leaves alone: buffers, and everything frozen."""
         return [weight for weight in self.weights if not weight.requires_grad]
+
+    @property
+    def _trainable_variables(self) -> list[torch.Tensor]:
+        """The layer's own weights that a gradient may change, under the name that Keras's layers save them by."""
+        return [weight for weight in self._own_weights() if isinstance(weight, nn.Parameter)]
+
+    @property
+    def _non_trainable_variables(self) -> list[torch.Tensor]:
+        """The layer's own weights that no gradient changes."""
+        return [weight for weight in self._own_weights() if not isinstance(weight, nn.Parameter)]
 
     trainable_variables = trainable_weights
     non_trainable_variables = non_trainable_weights

@@ -14,6 +14,7 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from lamella.engine.dtypes import STRING, torch_dtype
+from lamella.engine.naming import auto_name
 from lamella.engine.registry import class_of, serialize
 from lamella.engine.rematerialize import in_segments
 from lamella.engine.strings import as_strings, is_string, is_string_list
@@ -57,6 +58,8 @@ class Model(Trainer, Layer):
         inputs, outputs = arguments.pop("inputs", None), arguments.pop("outputs", None)
         if (inputs is None) != (outputs is None):
             raise ArgumentError("A functional model needs both `inputs` and `outputs`.")
+        if inputs is not None and type(self) is Model and arguments.get("name") is None:
+            arguments["name"] = auto_name("Functional")
         super().__init__(**arguments)
         self._init_trainer()
         self._graph: Graph | None = None

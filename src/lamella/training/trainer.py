@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -135,7 +136,19 @@ class Trainer(Step):
         return compile_config(self) if self.compiled else None
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compiles as `get_compile_config` (here or in Keras) says, and makes the optimizer's state if it can."""
+        """Compiles as `get_compile_config` (here or in Keras) says, and makes the optimizer's state if it can.
+
+        A class of yours with a `compile` of its own is left alone, as in Keras: what that takes is not known here. Write
+        `get_compile_config` and `compile_from_config` for it.
+        """
+        compile_ = type(self).compile
+        if not compile_.__module__.startswith("lamella."):
+            warnings.warn(
+                f"{type(self).__name__} {self.name!r} was not compiled as it was loaded, because its compile() is its "  # type: ignore[attr-defined]
+                f"own. Call compile(), or write get_compile_config() and compile_from_config() for it.",
+                stacklevel=2,
+            )
+            return
         self.compile(**arguments_of(config))
         if self.built and self.trainable_weights:  # type: ignore[attr-defined]
             prepare_optimizer(self)
