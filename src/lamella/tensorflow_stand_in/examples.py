@@ -236,7 +236,7 @@ def _rows(key: str, values: Any, spec: Any) -> Any:
 
 
 def _fixed(key: str, values: Any, spec: FixedLenFeature) -> Any:
-    shape = sizes(spec.shape)
+    shape = tuple(spec.shape) if isinstance(spec.shape, (list, tuple)) else sizes(spec.shape)
     if values is None or not len(values):
         if spec.default_value is None:
             raise DataError(f"Feature {key!r} is not in the example, and has no `default_value`.")

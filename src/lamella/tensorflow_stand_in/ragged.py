@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from lamella.errors import ArgumentError, ShapeError
-from lamella.tensorflow_stand_in.ragged_tensor import RaggedTensor, elementwise, one_after_the_other, taken
+from lamella.tensorflow_stand_in.ragged_operators import elementwise
+from lamella.tensorflow_stand_in.ragged_tensor import RaggedTensor, one_after_the_other, taken
 from lamella.tensorflow_stand_in.tensors import constant as dense_constant
 from lamella.tensorflow_stand_in.tensors import convert_to_tensor
 

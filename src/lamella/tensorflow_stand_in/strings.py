@@ -12,7 +12,8 @@ import torch
 from lamella.engine.strings import Bytes, Strings, one_string
 from lamella.errors import ArgumentError
 from lamella.layers.hashing import hash_bins
-from lamella.tensorflow_stand_in.ragged_tensor import RaggedTensor, elementwise
+from lamella.tensorflow_stand_in.ragged_operators import elementwise
+from lamella.tensorflow_stand_in.ragged_tensor import RaggedTensor
 from lamella.tensorflow_stand_in.tensors import constant
 
 __all__ = [
