@@ -213,6 +213,23 @@ def test_mixed_policy(name, rng):
     assert all(gradient.dtype is torch.float32 for gradient in found)
 
 
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "bfloat16", "float64"])
+def test_files_of_other_types_lose_no_digit(policy, rng):
+    """Keras writes the sum in the type that the layer computes in."""
+    layer = layers.Dense(4, dtype=policy, lora_rank=2)
+    x = torch.tensor(rng.normal(size=(3, 6)).astype("float32"))
+    layer(x)
+    layer.lora_kernel_b.assign(rng.normal(size=(2, 4)))
+    wanted, kept = layer(x), {}
+    layer.save_own_variables(kept)
+    change = (layer.lora_kernel_a @ layer.lora_kernel_b).detach()
+    exact = (layer._kept_weight().double() + change.double()).numpy()
+    np.testing.assert_allclose(kept["0"], exact, rtol=1e-2 if policy == "bfloat16" else 1e-6, atol=1e-6)
+    layer.load_own_variables(kept)
+    assert layer(x).dtype is wanted.dtype
+    torch.testing.assert_close(layer(x), wanted, atol=5e-2, rtol=5e-2)
+
+
 def test_what_cannot_be():
     layer = layers.Dense(3)
     with pytest.raises(NotBuiltError, match="no weights yet"):

@@ -323,6 +323,22 @@ def test_a_policy_in_the_place_of_a_type(rng):
         lamella.config.set_dtype_policy(None)
 
 
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "bfloat16", "float64"])
+@pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
+def test_other_types(policy, mode, rng):
+    layer = layers.Dense(5, dtype=policy)
+    x = torch.tensor(rng.normal(size=(4, 6)).astype("float32"))
+    before = layer(x)
+    layer.quantize(mode)
+    if mode != "float8":
+        layer.enable_lora(2)
+    after = layer(x)
+    assert after.dtype is before.dtype
+    torch.testing.assert_close(after, before, atol=0.4, rtol=0)
+    gradients = torch.autograd.grad(after.float().square().sum(), layer.trainable_weights)
+    assert [g.dtype for g in gradients] == [w.dtype for w in layer.trainable_weights]
+
+
 def test_the_weight_is_floats_to_whoever_asks(rng):
     layer = layers.Dense(4)
     layer.build((None, 6))

@@ -136,14 +136,21 @@ class AdaptableLayer(Layer):
         return cast(torch.Tensor, nn.Module.__getattr__(self, name))
 
     def _lora_factors(self) -> tuple[torch.Tensor, torch.Tensor, float]:
-        """A, B and alpha / rank."""
-        a, b = (cast(torch.Tensor, self._parameters[f"lora_{self._adapted}_{letter}"]) for letter in "ab")
+        """A and B, in the type that the layer computes in, and alpha / rank."""
+        a, b = (self._lora_weight(letter).to(self._float) for letter in "ab")
         return a, b, cast(float, self.lora_alpha) / cast(int, self.lora_rank)
+
+    def _lora_weight(self, letter: str) -> torch.Tensor:
+        return cast(torch.Tensor, self._parameters[f"lora_{self._adapted}_{letter}"])
 
     def _with_lora(self, kept: torch.Tensor) -> torch.Tensor:
         """`kept` + alpha / rank * A @ B, in the type that the layer computes in."""
-        a, b, scale = self._lora_factors()
-        return (kept + scale * (a @ b)).to(self._float)
+        return self._sum_with_lora(kept).to(self._float)
+
+    def _sum_with_lora(self, kept: torch.Tensor) -> torch.Tensor:
+        """The same in the type that A and B are kept in, or a longer one of `kept`."""
+        scale = cast(float, self.lora_alpha) / cast(int, self.lora_rank)
+        return kept + scale * (self._lora_weight("a") @ self._lora_weight("b"))
 
     # -- files, which have the sum --------------------------------------------------------------------
 
@@ -157,12 +164,12 @@ class AdaptableLayer(Layer):
         """Takes the layer's own weights from `store`. What LoRA has learnt so far then counts no more: B is zero."""
         super().load_own_variables(store)
         if self.lora_enabled:
-            self._lora_factors()[1].detach().zero_()
+            self._lora_weight("b").detach().zero_()
 
     def _merged(self) -> dict[str, torch.Tensor]:
         """What files have in place of the large weight, by name."""
         kept = self._kept_weight()
-        return {self._adapted: self._with_lora(kept).detach().to(kept.dtype)}
+        return {self._adapted: self._sum_with_lora(kept).detach().to(kept.dtype)}
 
     def _own_weights(self) -> list[torch.Tensor]:
         return [cast(torch.Tensor, nn.Module.__getattr__(self, name)) for name in self._names_in_files()]

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import torch
 
 from lamella import dtype_policies
+from lamella.engine.dtypes import torch_dtype
 from lamella.engine.registry import deserialize
 from lamella.errors import ArgumentError, NotBuiltError, ShapeError
 from lamella.layers.float8 import add_float8
@@ -164,10 +165,11 @@ class QuantizableLayer(AdaptableLayer):
         super().load_own_variables(store)
 
     def _merged(self) -> dict[str, torch.Tensor]:
-        return super()._merged() if self._quantized is None else self._quantized.parts(self._with_lora_in_floats())
-
-    def _with_lora_in_floats(self) -> torch.Tensor:
-        return self._with_lora(self._float_weight(self._adapted)).detach()
+        if self._quantized is None:
+            return super()._merged()
+        kind = torch_dtype(self._dtype)
+        with torch.no_grad():
+            return self._quantized.parts(self._sum_with_lora(self._quantized.floats(self, kind)).to(kind))
 
     def _names_in_files(self) -> list[str]:
         names = super()._names_in_files()
