@@ -23,6 +23,7 @@ PAGES = (
     "docs/vision.md",
     "docs/language.md",
     "docs/data.md",
+    "docs/layers.md",
     "docs/recurrent.md",
     "docs/neurons.md",
     "docs/energy.md",
