@@ -55,6 +55,18 @@ TRUE = {
     "found = float(torch.ones((), requires_grad=True)) == 1",
     "a result is read as an array": "x = torch.ones(2, requires_grad=True); found = x.numpy().sum() == 2",
     "np.array copies": "x = torch.zeros(2); np.array(x)[0] = 5; found = x.tolist() == [0, 0]",
+    "keras.src has the names of the rooms": "from keras.src.layers.core.dense import Dense; import keras; "
+    "found = Dense is keras.layers.Dense",
+    "keras.src leaves the rooms alone": "import keras.src.layers.attention.attention as a; import keras; "
+    "import lamella.layers.attention; found = keras.layers.attention is lamella.layers.attention is not a",
+    "private names of keras.src": "from keras.src.backend import get_keras_mask, set_keras_mask; "
+    "x = torch.ones(2); set_keras_mask(x, x > 0); found = get_keras_mask(x) is x._keras_mask",
+    "keras.src by attributes": "import keras; found = keras.src.losses.losses.LossFunctionWrapper is not None",
+    "the version that packages look for": "import keras; found = keras.__version__.startswith('3.15') and "
+    "keras.version() == keras.__version__",
+    "tf.io.gfile": "import tempfile, tensorflow as tf; d = tempfile.mkdtemp(); p = tf.io.gfile.join(d, 'a', 'b'); "
+    "tf.io.gfile.makedirs(p); tf.io.gfile.GFile(p + '/c.txt', 'w').close(); "
+    "found = tf.io.gfile.listdir(p) == ['c.txt'] and tf.io.gfile.glob(p + '/*.txt') == [p + '/c.txt']",
     "np.asarray takes a type": "found = np.asarray(torch.ones(2, requires_grad=True), 'float64').dtype == np.float64",
 }
 
@@ -64,7 +76,7 @@ RAISED = {
     "no such attribute": ("import keras; keras.layers.Dens", "AttributeError", "no keras.layers.Dens. Nearest: Dense"),
     "through tf": ("import tensorflow as tf; tf.keras.optimizers.Adamm", "AttributeError", "Nearest: Adam"),
     "no such module": ("import keras.layrs", "ModuleNotFoundError", "no 'keras.layrs'. Nearest: layers"),
-    "keras.src": ("from keras.src import layers", "ModuleNotFoundError", "no 'keras.src'"),
+    "keras.src": ("import keras.src.layrs", "ModuleNotFoundError", "no 'keras.src.layrs'"),
     "tf submodule": ("import tensorflow.lite", "ModuleNotFoundError", "a part of TensorFlow around it"),
     "tf attribute": ("import tensorflow as tf; tf.lite", "AttributeError", "tensorflow has no 'lite' here"),
     "room of tf": (

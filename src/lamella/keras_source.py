@@ -15,17 +15,18 @@ _ROOMS = {"trainers": "models", "export": "saving", "wrappers": "wrappers", "dis
 """The room of ours, where it has another name than Keras's folder."""
 
 _PRIVATE: dict[str, dict[str, str]] = {
-    "backend": {"get_keras_mask": "lamella.engine.masking.get_mask", "set_keras_mask": "lamella.engine.masking.set_mask"},
+    "backend": {
+        "get_keras_mask": "lamella.engine.masking.get_mask",
+        "set_keras_mask": "lamella.engine.masking.set_mask",
+    },
     "backend.common": {},
     "backend.common.masking": {
         "get_keras_mask": "lamella.engine.masking.get_mask",
         "set_keras_mask": "lamella.engine.masking.set_mask",
     },
-    "backend.common.stateless_scope": {"StatelessScope": "lamella.keras_names.StatelessScope"},
     "distribution.distribution_lib": {},
     "losses.losses": {"LossFunctionWrapper": "lamella.losses.base.LossFunctionWrapper"},
     "models.functional": {"Functional": "lamella.models.Model"},
-    "saving.saving_lib": {"H5IOStore": "lamella.saving.h5_store.H5IOStore"},
     "saving.serialization_lib": {"in_safe_mode": "lamella.engine.registry.in_safe_mode"},
     "trainers.data_adapters": {},
     "trainers.data_adapters.data_adapter_utils": {

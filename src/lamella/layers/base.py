@@ -724,7 +724,9 @@ class Layer(nn.Module):
                 copy_into(weight, torch.as_tensor(np.asarray(value)))
 
     def _own_weights(self) -> list[torch.Tensor]:
-        found = {id(weight): weight for weight in self._parameters.values() if weight is not None}
+        found: dict[int, torch.Tensor] = {
+            id(weight): weight for weight in self._parameters.values() if weight is not None
+        }
         for name, weight in self._buffers.items():  # each once, though it may be known by two names
             if weight is not None and name not in self._non_persistent_buffers_set:
                 found.setdefault(id(weight), weight)
@@ -750,7 +752,7 @@ class Layer(nn.Module):
         super().__setattr__(name, value)
 
     def _make_way(self, name: str) -> None:
-        """Frees the name of a sublayer for something that is no module. A layer of a graph stays, under another name."""
+        """Frees the name of a sublayer for what is no module. A layer of a graph stays, under another name."""
         module = self._modules.pop(name)
         if any(module is layer for layer in self.__dict__.get("_graph_layers", ())):
             self._modules[f"{name}_layer"] = module
