@@ -33,6 +33,9 @@ class AttentionHooks:
         torch.Size([2, 5, 8])
     """
 
+    attention_axes: Any
+    _over: Any
+
     _num_heads = _alias("num_heads")
     _key_dim = _alias("key_dim")
     _value_dim = _alias("value_dim")

@@ -76,8 +76,6 @@ class MultiHeadAttention(AttentionHooks, ProjectedAttention):
         torch.Size([2, 5, 8])
     """
 
-    attention_axes: Sequence[int] | None
-
     def __init__(
         self,
         num_heads: int,
