@@ -86,6 +86,18 @@ TRUE = {
     "found = h.shape == [None, 12]",
     "whole beside an array": "x = torch.ones(2, dtype=torch.int32); found = (x + np.ones(2, int)).dtype is x.dtype",
     "np.array copies": "x = torch.zeros(2); np.array(x)[0] = 5; found = x.tolist() == [0, 0]",
+    "keras.src has the names of the rooms": "from keras.src.layers.core.dense import Dense; import keras; "
+    "found = Dense is keras.layers.Dense",
+    "keras.src leaves the rooms alone": "import keras.src.layers.attention.attention as a; import keras; "
+    "import lamella.layers.attention; found = keras.layers.attention is lamella.layers.attention is not a",
+    "private names of keras.src": "from keras.src.backend import get_keras_mask, set_keras_mask; "
+    "x = torch.ones(2); set_keras_mask(x, x > 0); found = get_keras_mask(x) is x._keras_mask",
+    "keras.src by attributes": "import keras; found = keras.src.losses.losses.LossFunctionWrapper is not None",
+    "the version that packages look for": "import keras; found = keras.__version__.startswith('3.15') and "
+    "keras.version() == keras.__version__",
+    "tf.io.gfile": "import tempfile, tensorflow as tf; d = tempfile.mkdtemp(); p = tf.io.gfile.join(d, 'a', 'b'); "
+    "tf.io.gfile.makedirs(p); tf.io.gfile.GFile(p + '/c.txt', 'w').close(); "
+    "found = tf.io.gfile.listdir(p) == ['c.txt'] and tf.io.gfile.glob(p + '/*.txt') == [p + '/c.txt']",
     "np.asarray takes a type": "found = np.asarray(torch.ones(2, requires_grad=True), 'float64').dtype == np.float64",
 }
 

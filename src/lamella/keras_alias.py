@@ -131,8 +131,12 @@ def _without_tensorflow(name: str, path: Sequence[str] | None) -> importlib.mach
         execute = spec.loader.exec_module
 
         def exec_module(module: types.ModuleType) -> None:
-            hidden = {each: sys.modules[each] for each in ("tensorflow", "tensorflow_text") if each in sys.modules}
-            sys.modules.update({"tensorflow": None, "tensorflow_text": None})  # type: ignore[dict-item]
+            hidden: dict[str, types.ModuleType] = {
+                each: sys.modules[each] for each in ("tensorflow", "tensorflow_text") if each in sys.modules
+            }
+            absent: Any = None  # Python's sign for a module that is not there
+            for name in ("tensorflow", "tensorflow_text"):
+                sys.modules[name] = absent
             try:
                 execute(module)
             finally:

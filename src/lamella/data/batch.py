@@ -79,3 +79,13 @@ def with_class_weight(y: Any, weight: Any, class_weight: Mapping[int, float] | N
     present, place = classes.unique(return_inverse=True)  # class numbers may be negative, or far apart
     by_class = torch.tensor([by_number.get(c, 1.0) for c in present.tolist()], device=y.device)[place]
     return by_class if weight is None else weight * by_class.reshape(-1, *[1] * (weight.ndim - 1))
+
+
+def class_weight_to_sample_weights(y: Any, class_weight: Mapping[int, float]) -> Any:
+    """The weight of each sample's class.
+
+    Example:
+        >>> class_weight_to_sample_weights([0, 1, 1], {0: 1.0, 1: 3.0}).tolist()
+        [1.0, 3.0, 3.0]
+    """
+    return with_class_weight(torch.as_tensor(y), None, class_weight)

@@ -284,7 +284,7 @@ def record(
         believed = declared() if declared is not None else None
         if believed is None:
             raise
-        runs = [pytree.tree_map_only(SymbolicTensor, lambda t, run=run: t.probes[run], believed) for run in (0, 1)]
+        runs = [_probes_of(believed, run) for run in (0, 1)]
     first, spec = pytree.tree_flatten(runs[0])
     second = pytree.tree_leaves(runs[1])
     if len(first) != len(second):
@@ -308,6 +308,14 @@ def _bare(tensor: torch.Tensor) -> torch.Tensor:
     if hasattr(tensor, "_keras_mask"):
         bare._keras_mask = tensor._keras_mask  # type: ignore[attr-defined]
     return bare
+
+
+def _replaced(structure: Any, found: dict[int, Any]) -> Any:
+    return pytree.tree_map_only(SymbolicTensor, lambda tensor: found[id(tensor)], structure)
+
+
+def _probes_of(structure: Any, run: int) -> Any:
+    return pytree.tree_map_only(SymbolicTensor, lambda tensor: tensor.probes[run], structure)
 
 
 def _run_on_probes(node: Node, run: int) -> Any:
@@ -453,13 +461,13 @@ class Graph:
             return self.outputs
         found = {id(own): given for own, given in zip(self.input_list, input_list, strict=True)}
         for node in self.nodes:
-            args, kwargs = pytree.tree_map_only(SymbolicTensor, lambda t: found[id(t)], (node.args, node.kwargs))
+            args, kwargs = _replaced((node.args, node.kwargs), found)
             outputs = node.function(*args, **kwargs) if node.is_layer else record(node.function, args, kwargs)
             if node.is_layer:
                 node.function._nodes.pop()  # type: ignore[attr-defined]
             own, given = pytree.tree_leaves(node.outputs), pytree.tree_leaves(outputs)
             found |= {id(one): other for one, other in zip(own, given, strict=True)}
-        return pytree.tree_map_only(SymbolicTensor, lambda t: found[id(t)], self.outputs)
+        return _replaced(self.outputs, found)
 
     def __call__(self, input_list: Sequence[torch.Tensor]) -> Any:
         """Computes the outputs for a flat list of input tensors: nested as they were given, one in a list by itself."""

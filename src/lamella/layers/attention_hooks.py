@@ -33,6 +33,9 @@ class AttentionHooks:
         torch.Size([2, 5, 8])
     """
 
+    attention_axes: Any
+    _over: Any
+
     _num_heads = _alias("num_heads")
     _key_dim = _alias("key_dim")
     _value_dim = _alias("value_dim")
@@ -70,7 +73,7 @@ class AttentionHooks:
         self.attention_axes = self._over = tuple(axis if axis >= 0 else rank - 1 + axis for axis in axes)
         self._means_for_none = self.dropout == 0 and rank == 4
         self._dropout_layer = Dropout(self.dropout, seed=self.seed)
-        self._dot_product_equation, self._combine_equation = _equations(rank, self._over)
+        self._dot_product_equation, self._combine_equation = equations(rank, self._over)
 
     def _masked_softmax(self: Any, scores: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """The softmax over the keys of scores (batch, heads, T, S), 0 where the mask is False."""
@@ -111,7 +114,7 @@ class AttentionHooks:
         return self._heads_last(attended, bare[0].shape), scores
 
 
-def _equations(rank: int, axes: tuple[int, ...]) -> tuple[str, str]:
+def equations(rank: int, axes: tuple[int, ...]) -> tuple[str, str]:
     """Of scores from keys and queries, and of outputs from scores and values, for tensors (batch, ..., heads, size)."""
     target = "abcdefghijklm"[:rank]
     source = "".join("nopqrstuvwxyz"[axis] if axis in axes else letter for axis, letter in enumerate(target))

@@ -511,8 +511,8 @@ class Layer(HoldsWeights, Stateless):
         return self._path or self.name
 
     @property
-    def quantization_mode(self) -> None:
-        """None: nothing is quantised."""
+    def quantization_mode(self) -> str | None:
+        """How the weights are quantized; None for layers whose weights are not."""
         return None
 
     def get_config(self) -> dict[str, Any]:
@@ -600,7 +600,7 @@ class Layer(HoldsWeights, Stateless):
         super().__setattr__(name, value)
 
     def _make_way(self, name: str) -> None:
-        """Frees the name of a sublayer for something that is no module. A layer of a graph stays, under another name."""
+        """Frees the name of a sublayer for what is no module. A layer of a graph stays, under another name."""
         module = self._modules.pop(name)
         if any(module is layer for layer in self.__dict__.get("_graph_layers", ())):
             self._modules[f"{name}_layer"] = module

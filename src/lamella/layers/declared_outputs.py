@@ -33,7 +33,7 @@ def declared_outputs(layer: Any, base: type, args: tuple[Any, ...], kwargs: dict
 
 
 def _shapes_for(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The shapes of the inputs by the parameters of `compute_output_shape`: one for all, or `<input>_shape` for each."""
+    """The shapes of the inputs by the parameters of `compute_output_shape`: one, or `<input>_shape` for each."""
     named = dict(zip(inspect.signature(layer.call).parameters, args, strict=False)) | kwargs
     shapes = {f"{name}_shape": shapes_of(value) for name, value in named.items() if has_tensors(value)}
     wanted = inspect.signature(layer.compute_output_shape).parameters

@@ -12,7 +12,7 @@ import torch
 from lamella import regularizers
 from lamella.engine import masking
 from lamella.errors import ArgumentError, ShapeError
-from lamella.layers.attention_hooks import AttentionHooks
+from lamella.layers.attention_hooks import AttentionHooks, equations
 from lamella.layers.base import Layer, registry
 from lamella.layers.dense import positive_int
 from lamella.layers.dropout import Dropout
@@ -128,7 +128,10 @@ class MultiHeadAttention(AttentionHooks, ProjectedAttention):
             )
         self._means_for_none = self.dropout == 0 and rank == 3
         axes = range(1, rank - 1) if self.attention_axes is None else self.attention_axes
-        self.attention_axes = self._over = tuple(axis if axis >= 0 else rank + axis for axis in axes)
+        over = tuple(axis if axis >= 0 else rank + axis for axis in axes)
+        self._over: tuple[int, ...] = over
+        self.attention_axes = over
+        self._dot_product_equation, self._combine_equation = equations(rank + 1, over)
         self._set("_query_dense", self._input_dense("query", rank, self.key_dim), query_shape)
         self._set("_key_dense", self._input_dense("key", rank, self.key_dim), key_shape)
         if self.use_gate:

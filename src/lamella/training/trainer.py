@@ -138,8 +138,8 @@ class Trainer(Step):
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles as `get_compile_config` (here or in Keras) says, and makes the optimizer's state if it can.
 
-        A class of yours with a `compile` of its own is left alone, as in Keras: what that takes is not known here. Write
-        `get_compile_config` and `compile_from_config` for it.
+        A class of yours with a `compile` of its own is left alone, as in Keras: what that takes is not known here.
+        Write `get_compile_config` and `compile_from_config` for it.
         """
         compile_ = type(self).compile
         if not compile_.__module__.startswith("lamella."):

@@ -1,0 +1,291 @@
+"""What packages of models built on Keras ask of it, each by a small model: as real Keras does it."""
+
+import os
+
+os.environ["KERAS_BACKEND"] = "torch"
+
+import keras as real
+import numpy as np
+import pytest
+import torch
+
+import lamella
+
+BOTH = pytest.mark.parametrize("keras", [lamella, real], ids=["lamella", "keras"])
+
+
+def positions(keras):
+    """A layer whose call takes no length above its table's, and which says the shape of its outputs."""
+
+    class Positions(keras.layers.Layer):
+        def build(self, inputs_shape):
+            self.table = self.add_weight(name="embeddings", shape=(5, inputs_shape[-1]))
+
+        def call(self, inputs):
+            return inputs + self.table[: inputs.shape[1]].reshape(1, inputs.shape[1], -1)
+
+        def compute_output_shape(self, inputs_shape):
+            return inputs_shape
+
+    return Positions
+
+
+@BOTH
+def test_declared_outputs_are_believed(keras):
+    inputs = keras.Input((None, 2))
+    model = keras.Model(inputs, positions(keras)()(inputs))
+    around = keras.Input((None, 2))
+    outer = keras.Model(around, keras.layers.Dense(3)(model(around)))
+    narrow = keras.Input((4, 2))
+    assert model(narrow).shape == (None, 4, 2)
+    assert outer.output_shape == (None, None, 3)
+    assert outer(np.ones((2, 4, 2), "float32")).shape == (2, 4, 3)
+
+
+def test_an_error_of_a_layer_that_declares_nothing_is_raised():
+    class Refuses(lamella.layers.Layer):
+        def call(self, inputs):
+            raise ValueError("not so")
+
+    with pytest.raises(ValueError, match="not so"):
+        Refuses()(lamella.Input((2,)))
+
+
+@BOTH
+def test_weights_known_by_two_names_are_saved_once(keras, tmp_path):
+    inputs = keras.Input((4, 2))
+    model = keras.Model(inputs, positions(keras)()(inputs))
+    model.save_weights(tmp_path / "a.weights.h5")
+    kept = model.get_weights()
+    model.set_weights([np.zeros_like(each) for each in kept])
+    model.load_weights(tmp_path / "a.weights.h5")
+    np.testing.assert_array_equal(model.get_weights()[0], kept[0])
+
+
+def paths(keras):
+    K = keras.layers
+
+    class Block(K.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.scale = self.add_weight(shape=(), name="scale")
+
+        def build(self, input_shape):
+            self.inner = K.Dense(2, name="inner")
+            self.inner.build(input_shape)
+            self.chain = keras.Sequential([K.Dense(2, name="first"), K.BatchNormalization(name="norm")], name="chain")
+            self.chain.build(input_shape)
+
+        def call(self, inputs):
+            return self.chain(self.inner(inputs)) * self.scale
+
+    inputs = keras.Input((2,))
+    model = keras.Model(inputs, Block(name="block")(inputs))
+
+    class Written(keras.Model):
+        def __init__(self):
+            super().__init__(name="written")
+            self.dense = K.Dense(2, name="dense")
+
+        def call(self, inputs):
+            return self.dense(inputs)
+
+    written = Written()
+    written(np.ones((1, 2), "float32"))
+    found = [weight.path for weight in (*model.weights, *written.weights)]
+    return sorted(found), [layer.path for layer in (model.get_layer("block"), written.dense)], model.weights[0].name
+
+
+def test_paths_of_weights_like_keras():
+    assert paths(lamella) == paths(real)
+    assert paths(lamella)[0][0] == "block/chain/first/bias"
+
+
+def test_paths_stay_when_the_model_is_moved():
+    layer = lamella.layers.BatchNormalization(name="norm")
+    layer.build((None, 2))
+    layer.to(torch.float64)
+    assert [weight.path for weight in layer.weights] == [
+        "norm/gamma",
+        "norm/beta",
+        "norm/moving_mean",
+        "norm/moving_variance",
+    ]
+
+
+@BOTH
+def test_build_gets_the_shapes_that_it_names(keras):
+    class Cross(keras.layers.Layer):
+        def build(self, first_shape, second_shape=None):
+            self.has_second = second_shape is not None
+
+        def call(self, first, second=None, first_mask=None):
+            return first
+
+    layer = Cross()
+    x = np.ones((2, 3), "float32")
+    layer(x, x, first_mask=np.ones((2, 3), "bool"))
+    assert layer.has_second
+
+
+@BOTH
+def test_an_attribute_may_have_the_name_of_a_layer(keras):
+    class Backbone(keras.Model):
+        def __init__(self):
+            inputs = keras.Input((2,))
+            super().__init__(inputs, keras.layers.Dense(2, name="width")(inputs))
+            self.width = 0.5
+
+    model = Backbone()
+    assert model.width == 0.5
+    assert len(model.weights) == 2
+
+
+def order_of_layers(keras):
+    K = keras.layers
+    one, two = keras.Input((2,), name="b_one"), keras.Input((2,), name="a_two")
+    shared = K.Dense(2, name="shared")
+    first = K.Dense(2, name="deep")(K.ReLU(name="relu")(shared(one)))
+    both = K.Add(name="both")([first, shared(two)])
+    inner = keras.Model({"b_one": one, "a_two": two}, {"z": both, "a": first})
+    return [layer.name for layer in inner.layers]
+
+
+def test_the_order_of_layers_with_shared_ones_and_dicts():
+    assert order_of_layers(lamella) == order_of_layers(real)
+
+
+@BOTH
+def test_a_get_config_of_ones_own_says_what_is_kept(keras):
+    class Reads(keras.layers.Layer):
+        def __init__(self, vocabulary=None, size=3, **kwargs):
+            super().__init__(**kwargs)
+            self.vocabulary, self.size = vocabulary, size
+
+        def get_config(self):
+            return {**super().get_config(), "size": self.size}
+
+    assert set(Reads(["a"], name="r").get_config()) == {"name", "trainable", "dtype", "size"}
+
+    class Wide(keras.layers.Dense):
+        def get_config(self):
+            return {**super().get_config(), "more": 1}
+
+    assert {"units", "kernel_initializer", "more"} <= set(Wide(2).get_config())
+
+
+@BOTH
+def test_a_compile_of_ones_own_is_not_called_on_loading(keras, tmp_path):
+    @keras.saving.register_keras_serializable(package=f"own_{keras.__name__}")
+    class Task(keras.Model):
+        def __init__(self, **kwargs):
+            inputs = keras.Input((2,))
+            super().__init__(inputs, keras.layers.Dense(1)(inputs), **kwargs)
+            self.calls = 0
+
+        def get_config(self):
+            return {"name": self.name}
+
+        @classmethod
+        def from_config(cls, config):
+            return cls(**config)
+
+        def compile(self, optimizer="sgd", **kwargs):
+            self.calls += 1
+            super().compile(optimizer=optimizer, loss="mse", **kwargs)
+
+    task = Task()
+    task.compile()
+    task.save(tmp_path / "task.keras")
+    with pytest.warns(UserWarning, match="compile"):
+        assert keras.saving.load_model(tmp_path / "task.keras").calls == 0
+
+
+@BOTH
+def test_objects_to_skip(keras, tmp_path):
+    def made():
+        inputs = keras.Input((2,))
+        return keras.Model(inputs, keras.layers.Dense(2, name="b")(keras.layers.Dense(2, name="a")(inputs)))
+
+    model, other = made(), made()
+    keras.saving.save_weights(model, tmp_path / "a.weights.h5", objects_to_skip=[model.get_layer("a")])
+    before = other.get_layer("a").get_weights()[0]
+    keras.saving.load_weights(other, tmp_path / "a.weights.h5", objects_to_skip=[other.get_layer("a")])
+    np.testing.assert_array_equal(other.get_layer("a").get_weights()[0], before)
+    np.testing.assert_array_equal(other.get_layer("b").get_weights()[0], model.get_layer("b").get_weights()[0])
+    with pytest.raises(ValueError, match="objects_to_skip"):
+        other.load_weights(tmp_path / "a.keras", objects_to_skip=[]) if not (tmp_path / "a.keras").write_bytes(
+            b""
+        ) else 0
+
+
+@BOTH
+def test_layers_that_prepare_data_get_what_was_given(keras):
+    class Prepares(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self._convert_input_args = False
+            self._allow_non_tensor_positional_args = True
+
+        def call(self, inputs):
+            return [len(each) for each in inputs]
+
+    assert Prepares()([[1, 2, 3], [4]]) == [3, 1]
+
+
+def attention(keras, mask, dropout=0.0):
+    class Projected(keras.layers.MultiHeadAttention):
+        def call(self, query, value, key=None, training=None):
+            q, k, v = self._query_dense(query), self._key_dense(value), self._value_dense(value)
+            attended, _ = self._compute_attention(query=q, key=k, value=v, attention_mask=mask, training=training)
+            return self._output_dense(attended)
+
+    layer = Projected(num_heads=2, key_dim=3, dropout=dropout)
+    layer.build((2, 4, 6), (2, 5, 6))
+    assert layer._combine_equation.count(",") == 1
+    assert (layer._num_heads, layer._key_dim, layer._use_bias) == (2, 3, True)
+    return layer
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+@pytest.mark.parametrize("masked", [False, True])
+def test_inner_names_of_attention(masked, dropout):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 4, 6)).astype("f"), rng.normal(size=(2, 5, 6)).astype("f")
+    mask = torch.tensor(rng.random((2, 4, 5)) > 0.3) if masked else None
+    ours, theirs = attention(lamella, mask, dropout), attention(real, mask, dropout)
+    theirs(x, y), ours(x, y)
+    ours.set_weights(theirs.get_weights())
+    np.testing.assert_allclose(ours(x, y).detach(), theirs(x, y).detach().numpy(), atol=1e-6)
+
+
+@BOTH
+def test_flatten_layers(keras):
+    inputs = keras.Input((2,))
+    inner = keras.Sequential([keras.layers.Dense(2, name="deep")], name="inner")
+    model = keras.Model(inputs, inner(inputs), name="model")
+    names = [layer.name for layer in model._flatten_layers(include_self=False)]
+    assert "deep" in names and "model" not in names
+    assert "deep" not in [layer.name for layer in model._flatten_layers(recursive=False)]
+
+
+@BOTH
+def test_variables_that_a_layer_saves_itself(keras):
+    layer = keras.layers.BatchNormalization()
+    layer.build((None, 2))
+    assert [len(layer._trainable_variables), len(layer._non_trainable_variables)] == [2, 2]
+
+
+@BOTH
+def test_names_of_objects_in_place_of_configs(keras):
+    found = keras.saving.deserialize_keras_object("dense", module_objects={"dense": keras.layers.Flatten})
+    assert isinstance(found, keras.layers.Flatten)
+
+
+@BOTH
+def test_the_policy_of_a_model_may_change(keras):
+    inputs = keras.Input((2,))
+    model = keras.Model(inputs, keras.layers.Dense(2)(inputs))
+    model.dtype_policy = keras.dtype_policies.get("bfloat16")
+    assert model.dtype_policy.name == "bfloat16"
+    assert "float32" in str(model.weights[0].dtype)
