@@ -150,7 +150,7 @@ class TestStream:
         assert len(list(numbers.batch(3, drop_remainder=True))) == len(numbers.batch(3, drop_remainder=True)) == 2
         assert [int(x) for x in numbers.batch(3).unbatch()] == list(range(7))
         assert list(numbers.map(lambda x: (x, -x)).map(lambda x, y: y - x)) == [-2 * i for i in range(7)]
-        assert numbers.cardinality() == 7 and numbers.repeat().cardinality() == -2
+        assert numbers.cardinality() == 7 and numbers.repeat().cardinality() == -1
         assert list(numbers.prefetch(2)) == list(numbers.as_numpy_iterator()) == list(range(7))
 
     def test_shuffle(self):

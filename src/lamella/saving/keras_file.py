@@ -134,6 +134,11 @@ def load_model(
     path = Path(filepath)
     if path.suffix in (".h5", ".hdf5") and path.exists():
         return legacy_model.load(path, custom_objects, compile, safe_mode)
+    if (path / "saved_model.pb").exists():
+        raise FileError(
+            f"{path} holds a SavedModel: a graph in TensorFlow's own format, which is not read here. With the "
+            f"TensorFlow that wrote it, load it by tf.keras.models.load_model and save it as a .keras or .h5 file."
+        )
     if path.is_dir() and not (path / CONFIG).is_file():
         raise FileError(f"The folder {path} holds no model: there is no {CONFIG} in it.")
     if path.is_file() and path.suffix != ".keras" and not zipfile.is_zipfile(path):
