@@ -399,7 +399,9 @@ class Model(Trainer, Layer):
 
     # -- files -------------------------------------------------------------------------------------------------
 
-    def save(self, filepath: str | Path, overwrite: bool = True, zipped: bool | None = None) -> None:
+    def save(
+        self, filepath: str | Path, overwrite: bool = True, zipped: bool | None = None, save_format: str | None = None
+    ) -> None:
         """Writes the whole model to a `.keras` file: what it is, its weights, how it is trained and how far it is.
 
         `lamella.models.load_model`, and real Keras, read it. The file is written aside and renamed: a kill leaves the
@@ -409,13 +411,14 @@ class Model(Trainer, Layer):
             filepath: Where to.
             overwrite: Whether a file that exists is replaced.
             zipped: False writes a folder of the files that a `.keras` file packs into one.
+            save_format: An argument of older versions of Keras: the ending alone counts, and a warning says so.
 
         Raises:
             ArgumentError: Another ending, or the file exists and `overwrite` is False.
         """
         from lamella.saving import save_model
 
-        save_model(self, filepath, overwrite, zipped)
+        save_model(self, filepath, overwrite, zipped, save_format)
 
     def save_weights(
         self,
