@@ -22,8 +22,6 @@ from lamella.engine import tensor_habits
 from lamella.engine.keras_version import KERAS_VERSION
 from lamella.errors import nearest
 
-_KERAS = ("keras", "tensorflow.keras", "tensorflow.python.keras", "tf_keras")
-
 
 def install() -> None:
     """Answers `import keras` and `import tensorflow` with Lamella from now on.
@@ -71,7 +69,7 @@ class _Finder(importlib.abc.MetaPathFinder):
         inside = keras_src.room_of(fullname)
         if inside is not None:
             return importlib.machinery.ModuleSpec(fullname, _ViewLoader(inside), is_package=True)
-        for prefix in _KERAS:
+        for prefix in keras_src.ROOTS:
             if fullname == prefix or fullname.startswith(prefix + "."):
                 ours = "lamella" + fullname[len(prefix) :]
                 if _exists(ours):

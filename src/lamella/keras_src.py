@@ -12,7 +12,8 @@ from typing import Any
 
 from lamella.errors import nearest
 
-PREFIXES = ("keras.src", "tensorflow.keras.src", "tensorflow.python.keras.src", "tf_keras.src")
+ROOTS = ("keras", "tensorflow.keras", "tensorflow.python.keras", "tf_keras")
+"""The names that Keras goes by."""
 
 
 def room_of(asked: str) -> str | None:
@@ -22,7 +23,8 @@ def room_of(asked: str) -> str | None:
         >>> room_of("keras.src.layers.core.dense"), room_of("keras.src.engine.base_layer")
         ('lamella.layers', None)
     """
-    within = next((asked[len(each) :] for each in PREFIXES if asked == each or asked.startswith(each + ".")), None)
+    prefixes = (f"{root}.src" for root in ROOTS)
+    within = next((asked[len(each) :] for each in prefixes if asked == each or asked.startswith(each + ".")), None)
     if within is None:
         return None
     room = "lamella"

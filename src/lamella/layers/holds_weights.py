@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -209,10 +209,15 @@ class HoldsWeights(nn.Module):
                 copy_into(weight, torch.as_tensor(np.asarray(value)))
 
     def _own_weights(self) -> list[torch.Tensor]:
-        found: dict[int, torch.Tensor] = {id(each): each for each in self._parameters.values() if each is not None}
-        for name, weight in self._buffers.items():  # each once, though it may be known by two names
+        """The module's own weights (not those of modules inside it), as files have them."""
+        return [cast(torch.Tensor, nn.Module.__getattr__(self, name)) for name in self._names_in_files()]
+
+    def _names_in_files(self) -> list[str]:
+        """The names of the own weights, in the order of files: each once, though it may be known by two."""
+        found: dict[int, str] = {}
+        for name, weight in (*self._parameters.items(), *self._buffers.items()):
             if weight is not None and name not in self._non_persistent_buffers_set:
-                found.setdefault(id(weight), weight)
+                found.setdefault(id(weight), name)
         return list(found.values())
 
 

@@ -138,7 +138,10 @@ class AdaptableLayer(Layer):
     def _lora_factors(self) -> tuple[torch.Tensor, torch.Tensor, float]:
         """A and B, in the type that the layer computes in, and alpha / rank."""
         a, b = (self._lora_weight(letter).to(self._float) for letter in "ab")
-        return a, b, cast(float, self.lora_alpha) / cast(int, self.lora_rank)
+        return a, b, self._lora_scale()
+
+    def _lora_scale(self) -> float:
+        return cast(float, self.lora_alpha) / cast(int, self.lora_rank)
 
     def _lora_weight(self, letter: str) -> torch.Tensor:
         return cast(torch.Tensor, self._parameters[f"lora_{self._adapted}_{letter}"])
@@ -149,8 +152,7 @@ class AdaptableLayer(Layer):
 
     def _sum_with_lora(self, kept: torch.Tensor) -> torch.Tensor:
         """The same in the type that A and B are kept in, or a longer one of `kept`."""
-        scale = cast(float, self.lora_alpha) / cast(int, self.lora_rank)
-        return kept + scale * (self._lora_weight("a") @ self._lora_weight("b"))
+        return kept + self._lora_scale() * (self._lora_weight("a") @ self._lora_weight("b"))
 
     # -- files, which have the sum --------------------------------------------------------------------
 
@@ -171,13 +173,8 @@ class AdaptableLayer(Layer):
         kept = self._kept_weight()
         return {self._adapted: self._sum_with_lora(kept).detach().to(kept.dtype)}
 
-    def _own_weights(self) -> list[torch.Tensor]:
-        return [cast(torch.Tensor, nn.Module.__getattr__(self, name)) for name in self._names_in_files()]
-
     def _names_in_files(self) -> list[str]:
-        names = [name for name, weight in self._parameters.items() if weight is not None]
-        names += [name for name in self._buffers if name not in self._non_persistent_buffers_set]
-        return [name for name in names if not name.startswith("lora_")]
+        return [name for name in super()._names_in_files() if not name.startswith("lora_")]
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

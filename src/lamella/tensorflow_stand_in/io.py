@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import glob
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -78,8 +77,7 @@ def fitting_files(patterns: Any, refusal: str) -> list[str]:
     Raises:
         ArgumentError: There is none; the message begins with `refusal`.
     """
-    several = [patterns] if isinstance(patterns, (str, Path)) else list(patterns)
-    paths = sorted({path for pattern in several for path in glob.glob(str(pattern))})
+    paths = gfile.glob(patterns if isinstance(patterns, (str, Path)) else list(patterns))
     if not paths:
         raise ArgumentError(f"{refusal} {patterns!r}.")
     return paths
