@@ -25,6 +25,26 @@ def every_step_is_recorded(monkeypatch):
     monkeypatch.setattr(random, "seeded", random.seeded)
 
 
+class Clock:
+    """Stands for the module `time`: nothing but `sleep` moves its hand, however busy the machine is."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def perf_counter(self):
+        return self.now
+
+    time = perf_counter
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)

@@ -14,7 +14,7 @@ import torch
 
 import lamella
 from lamella.errors import ArgumentError, DataError
-from lamella.training.progress import Progress
+from lamella.training import progress
 from lamella.utils import table_dataset_from_files
 
 RNG = np.random.default_rng(0)
@@ -191,7 +191,7 @@ def test_a_worker_that_fails_ends_the_training(fail, told):
         a_model().fit(Batches(fail, workers=2, use_multiprocessing=True), verbose=0)
     if fail is raises:
         assert "in raises" in str(caught.value)  # the worker's own traceback
-    assert time.perf_counter() - begun < 30
+    assert time.perf_counter() - begun < 120
 
 
 def raises_of_its_own():
@@ -252,34 +252,45 @@ def test_a_stream_that_only_says_that_it_has_workers():
     assert len(a_model().fit(Stream(), verbose=0).history["loss"]) == 1
 
 
-def test_waiting_for_data_is_told(capsys):
-    def slow():
-        for _ in range(4):
-            time.sleep(0.03)
-            yield X[:16], Y[:16]
+def test_waiting_for_data_is_told(capsys, monkeypatch, clock):
+    monkeypatch.setattr(progress, "time", clock)
 
-    a_model().fit(slow(), verbose=2)
-    told = capsys.readouterr().out
-    share = int(told.split("% of the time waiting for data")[0].split()[-1])
-    assert 50 < share <= 100
+    class Computes(lamella.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            clock.sleep(0.02)
+
+    def told(wait):
+        def batches():
+            for _ in range(4):  # the first is drawn before the epoch begins
+                yield X[:16], Y[:16]
+                clock.sleep(wait)
+
+        a_model().fit(batches(), verbose=2, callbacks=[Computes()])
+        return capsys.readouterr().out
+
+    assert " - 60% of the time waiting for data" in told(0.03)
+    assert "waiting" not in told(0.005)  # less than a fifth
     a_model().fit(X, Y, verbose=2)
     assert "waiting" not in capsys.readouterr().out
 
 
-def test_a_short_pause_is_not_told(capsys):
+def test_a_short_pause_is_not_told(capsys, monkeypatch, clock):
+    monkeypatch.setattr(progress, "time", clock)
+
     def paused():
-        for _ in range(2):  # the first is drawn before the epoch begins
+        for _ in range(2):
             yield X[:16], Y[:16]
-            time.sleep(0.01)
+            clock.sleep(0.01)
 
     a_model().fit(paused(), verbose=2)
     assert "waiting" not in capsys.readouterr().out
 
 
-def test_progress_counts_the_waiting():
-    progress = Progress(2, None)
-    assert list(progress.timed(iter([1, 2]))) == [1, 2]
-    assert 0 < progress.waited < 0.1
+def test_progress_counts_the_waiting(monkeypatch, clock):
+    monkeypatch.setattr(progress, "time", clock)
+    line = progress.Progress(2, None)
+    assert list(line.timed(clock.sleep(0.5) or each for each in (1, 2))) == [1, 2]
+    assert line.waited == 1.0
 
 
 class HasThreads:
@@ -357,4 +368,4 @@ def test_workers_end_with_the_training(error):
         a_model().fit(Whole(None, workers=2), verbose=0, callbacks=[Fail()])
     assert caught is None or caught.tb is not None  # which holds all that `fit` had
     assert {process.pid for process in multiprocessing.active_children()} == before
-    assert time.perf_counter() - begun < 5
+    assert time.perf_counter() - begun < 60

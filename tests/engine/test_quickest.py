@@ -1,7 +1,5 @@
 """The number of threads and the library of products are chosen while training."""
 
-import time
-
 import pytest
 import torch
 
@@ -17,13 +15,18 @@ def two_threads(monkeypatch):
     torch.set_num_threads(before)
 
 
+@pytest.fixture(autouse=True)
+def timed(monkeypatch, clock):
+    monkeypatch.setattr(quickest, "time", clock)
+
+
 @pytest.mark.parametrize(("quick", "expected"), [(1, 1), (2, 2)])
-def test_the_quicker_number_wins_and_no_step_is_lost(two_threads, quick, expected):
+def test_the_quicker_number_wins_and_no_step_is_lost(two_threads, clock, quick, expected):
     steps = []
 
     def step(x, y, weight):
         steps.append(x)
-        time.sleep(1e-4 if torch.get_num_threads() == quick else 1e-3)
+        clock.sleep(1e-4 if torch.get_num_threads() == quick else 1e-3)
 
     way = quickest.QuickestWay(step)
     for i in range(150):
@@ -34,8 +37,8 @@ def test_the_quicker_number_wins_and_no_step_is_lost(two_threads, quick, expecte
     assert torch.get_num_threads() == 2
 
 
-def test_long_steps_and_seeded_runs_keep_their_threads(two_threads, monkeypatch):
-    way = quickest.QuickestWay(lambda x, y, weight: time.sleep(3e-3))
+def test_long_steps_and_seeded_runs_keep_their_threads(two_threads, clock, monkeypatch):
+    way = quickest.QuickestWay(lambda x, y, weight: clock.sleep(3e-3))
     for i in range(60):
         way(i, None, None)
         assert torch.get_num_threads() == 2
@@ -44,13 +47,13 @@ def test_long_steps_and_seeded_runs_keep_their_threads(two_threads, monkeypatch)
 
 
 @pytest.mark.parametrize("quick", ["none", "bf16"])
-def test_the_quicker_library_wins(two_threads, quick):
+def test_the_quicker_library_wins(two_threads, clock, quick):
     if not kernels.onednn_is_accurate():
         pytest.skip("oneDNN's products are not float32-accurate here")
     before = kernels.chosen_matmul()
 
     def step(x, y, weight):
-        time.sleep(1e-4 if kernels.chosen_matmul() == quick else 1e-3)
+        clock.sleep(1e-4 if kernels.chosen_matmul() == quick else 1e-3)
 
     try:
         kernels.choose_matmul("bf16")
@@ -76,7 +79,7 @@ def test_a_library_that_the_user_chose_is_no_choice():
 
 
 @pytest.mark.parametrize("quick", ["none", "bf16"])
-def test_long_steps_choose_a_library_over_several_trainings(two_threads, monkeypatch, quick):
+def test_long_steps_choose_a_library_over_several_trainings(two_threads, clock, monkeypatch, quick):
     if not kernels.onednn_is_accurate():
         pytest.skip("oneDNN's products are not float32-accurate here")
     before = kernels.chosen_matmul()
@@ -85,7 +88,7 @@ def test_long_steps_choose_a_library_over_several_trainings(two_threads, monkeyp
     def step(x, y, weight):
         assert torch.get_num_threads() == 2
         used.append(kernels.chosen_matmul())
-        time.sleep(3e-3 if used[-1] == quick else 9e-3)
+        clock.sleep(3e-3 if used[-1] == quick else 9e-3)
 
     try:
         for _ in range(6):
@@ -102,9 +105,9 @@ def test_long_steps_choose_a_library_over_several_trainings(two_threads, monkeyp
         kernels.choose_matmul(before)
 
 
-def test_what_was_found_holds_for_the_next_training(two_threads, monkeypatch):
+def test_what_was_found_holds_for_the_next_training(two_threads, clock, monkeypatch):
     def step(x, y, weight):
-        time.sleep(1e-4 if torch.get_num_threads() == 1 else 1e-3)
+        clock.sleep(1e-4 if torch.get_num_threads() == 1 else 1e-3)
 
     first = quickest.QuickestWay(step, likeness=32)
     for _ in range(150):

@@ -40,10 +40,10 @@ def state(model):
 
 @contextmanager
 def little():
-    """Fails if what is inside takes 5 seconds or a GiB of memory more than there was."""
+    """Fails if what is inside takes 20 seconds or a GiB of memory more than there was."""
     start, memory = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     yield
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 20
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 2**20  # in KiB
 
 

@@ -262,11 +262,13 @@ def test_the_first_waits_for_others_but_not_for_long(serve):
         sizes.clear()
         start = time.monotonic()
         assert client.predict([[1.0]])[0] == 200
-        assert time.monotonic() - start >= 0.4
+        assert time.monotonic() - start >= 0.4 and sizes == [1]
+    with serve(create_app(model, max_batch=2, max_wait_ms=60_000)) as client:
+        sizes.clear()
         start = time.monotonic()
         ask_at_once(client, [[[1.0]], [[2.0]]])
-        assert time.monotonic() - start < 0.4  # a full batch does not wait
-        assert sizes == [1, 2]
+        assert time.monotonic() - start < 20  # a full batch does not wait
+        assert sizes == [2]
 
 
 def test_a_bad_request_harms_none_of_its_batch(serve):
@@ -290,8 +292,8 @@ def test_shapes_are_not_mixed(serve, rng):
 
 
 def test_a_full_queue_and_a_long_wait_are_told(serve):
-    model, _ = slow(0.3)
-    with serve(create_app(model, max_batch=1, max_queue=2, timeout=0.5, max_wait_ms=0)) as client:
+    model, _ = slow(0.9)
+    with serve(create_app(model, max_batch=1, max_queue=2, timeout=1.5, max_wait_ms=0)) as client:
         found = ask_at_once(client, [[[1.0]]] * 10)
         statuses = [status for status, *_ in found]
         assert set(statuses) == {200, 503, 504} and statuses.count(200) <= 2
@@ -299,8 +301,8 @@ def test_a_full_queue_and_a_long_wait_are_told(serve):
             if status == 503:
                 assert answer["error"]["kind"] == "busy" and int(headers["Retry-After"]) >= 1
             if status == 504:
-                assert answer["error"]["kind"] == "timeout" and "0.5 s" in answer["error"]["message"]
-        time.sleep(0.6)
+                assert answer["error"]["kind"] == "timeout" and "1.5 s" in answer["error"]["message"]
+        time.sleep(1.8)
         assert client.predict([[1.0]]) == (200, {"outputs": [[2.0]]})
 
 
@@ -366,7 +368,7 @@ def test_large_and_slow_bodies_are_refused(serve):
         assert answer.startswith(b"HTTP/1.1 413") and b'"too_large"' in answer
         start = time.monotonic()
         answer = raw(client.port, head + b"Content-Length: 20\r\n\r\n", b"{")
-        assert answer.startswith(b"HTTP/1.1 408") and time.monotonic() - start < 5
+        assert answer.startswith(b"HTTP/1.1 408") and time.monotonic() - start < 15
         body = b'{"inputs": [[1, 2, 3, 4]]}'
         fits = raw(
             client.port,

@@ -33,10 +33,8 @@ def test_a_slow_layer(tmp_path):
     look = Profile(start=2, steps=5, trace=str(tmp_path / "trace.json"))
     a_model(Sleeps()).fit(X, Y, 16, verbose=0, callbacks=[look])
     assert set(look.seconds) == {*marks.PARTS, "rest"}
-    assert 0.01 < look.seconds["forward"] < 0.05
-    assert look.seconds["forward"] > 0.5 * sum(look.seconds.values())
-    assert 0 < look.seconds["backward"] < look.seconds["forward"] and look.seconds["update"] > 0
-    assert "the forward pass and the loss" in look.text().splitlines()[1]
+    assert look.seconds["forward"] > 0.01  # no upper bound: another program may have the processor meanwhile
+    assert look.seconds["backward"] > 0 and look.seconds["update"] > 0
     assert any(
         event.get("name") == "lamella::forward"
         for event in json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
@@ -52,8 +50,28 @@ def test_slow_data():
 
     look = Profile(start=2, steps=5)
     a_model().fit(batches(), verbose=0, callbacks=[look])
-    assert look.seconds["input"] > 0.5 * sum(look.seconds.values())
-    assert "read ahead with workers" in look.text()
+    assert look.seconds["input"] > 0.01
+
+
+@pytest.mark.parametrize(
+    ("slow", "told", "advice"),
+    [
+        ("input", "waiting for the next batch", "80% of the time there is nothing to compute with: read ahead"),
+        ("forward", "the forward pass and the loss", None),
+        ("update", "the optimizer and the metrics", "The update is a large part"),
+        ("rest", "callbacks, the progress bar", "80% of the time runs between steps"),
+    ],
+)
+def test_the_slow_part_comes_first_with_advice(slow, told, advice):
+    look = Profile()
+    look.seconds = dict.fromkeys((*marks.PARTS, "rest"), 0.001) | {slow: 0.016}
+    first, second, *_ = look.text().splitlines()
+    assert first == "A step takes 20.00 ms:"
+    assert second.split()[:3] == ["80%", "16.00", "ms"] and told in second
+    assert advice is None or advice in look.text()
+    assert [look.text().count(each) for each in ("read ahead", "large part", "between steps")].count(1) == (
+        advice is not None
+    )
 
 
 def test_training_is_as_without_it():

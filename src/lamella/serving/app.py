@@ -91,7 +91,7 @@ def create_app(
     for name, value in limits.items():
         if not value > 0:
             raise ArgumentError(f"create_app: `{name}` must be above 0; got {value!r}.")
-    if not 0 <= max_wait_ms < 60_000 or pixel_range[0] == pixel_range[1]:
+    if not 0 <= max_wait_ms <= 60_000 or pixel_range[0] == pixel_range[1]:
         raise ArgumentError(
             f"create_app: `max_wait_ms` must be from 0 to 60,000, and `pixel_range` two different numbers; got "
             f"{max_wait_ms!r} and {pixel_range!r}."
