@@ -24,7 +24,7 @@ contracts: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 doctest: $(VENV)/.dev
-	$(BIN)/python -m pytest -q --doctest-modules src/lamella
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --doctest-modules src/lamella
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/run.py

@@ -1,5 +1,6 @@
 """Shared fixtures. Real Keras, the reference, runs on its torch engine."""
 
+import gc
 import os
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
@@ -9,6 +10,12 @@ import pytest
 import torch
 
 from lamella.engine import random, replay
+
+
+def pytest_collection_finish():
+    """What was imported and collected stays: no garbage collection goes through its millions of objects again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,5 @@
 """`BackupAndRestore`: a run that was cut off and one that was not end with the same bits."""
 
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -134,29 +132,6 @@ def test_with_a_shuffling_loader(tmp_path):
     with pytest.raises(Killed):
         train("adam", callbacks.BackupAndRestore(tmp_path / "b"), Kill(2), data=loader)
     same(train("adam", callbacks.BackupAndRestore(tmp_path / "b"), data=loader), whole)
-
-
-def test_in_another_process(tmp_path):
-    script = f"""
-import os, sys
-import numpy as np
-import lamella
-lamella.utils.set_random_seed(3)
-x, y = np.random.rand(64, 6), np.random.rand(64, 1)
-model = lamella.Sequential([lamella.layers.Dense(9, "relu"), lamella.layers.Dropout(0.5), lamella.layers.Dense(1)])
-model.compile("adam", "mse")
-die = lamella.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: os._exit(7) if epoch == 3 else None)
-used = [lamella.callbacks.BackupAndRestore({str(tmp_path / "b")!r})] if "backup" in sys.argv else []
-model.fit(x, y, epochs=5, verbose=0, callbacks=used + ([die] if "die" in sys.argv else []))
-print(model.get_weights()[0].tobytes().hex())
-"""
-
-    def run(*words):
-        return subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, check=False)
-
-    whole, killed, resumed = run(), run("backup", "die"), run("backup")
-    assert killed.returncode == 7 and resumed.returncode == 0, resumed.stderr
-    assert resumed.stdout == whole.stdout and whole.stdout
 
 
 def test_a_start_at_another_epoch_is_refused(tmp_path):

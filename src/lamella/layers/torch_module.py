@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import nn
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from lamella.engine.device import default_device
 from lamella.errors import ArgumentError
@@ -15,7 +17,8 @@ from lamella.layers.base import Layer, registry
 class TorchModule(Layer):
     """Wraps a `torch.nn.Module`, so that it stands in a Sequential or functional model.
 
-    Its parameters are the layer's weights; `training` reaches it as for every layer.
+    Its parameters are the layer's weights; `training` reaches it as for every layer. A module that overwrites its
+    inputs (`nn.ReLU(inplace=True)`) gets copies of them: other layers, and the arrays of `fit`, keep what they have.
 
     Args:
         module: The module.
@@ -36,10 +39,21 @@ class TorchModule(Layer):
         super().__init__(name=name, **kwargs)
         self.module = module.to(default_device()).eval()
         self.trainable = self._trainable
+        self._overwrites: dict[bool, bool] = {}  # while training and not, as the first call of either has shown
         self._mark_built()
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
-        return self.module(*args, **kwargs)
+        overwrites = self._overwrites.get(self.module.training)
+        if overwrites is False:
+            return self.module(*args, **kwargs)
+        args, kwargs = tree_map_only(torch.Tensor, torch.clone, (args, kwargs))
+        if overwrites or torch.is_inference_mode_enabled():  # in which tensors have no versions
+            return self.module(*args, **kwargs)
+        copies = [each for each in tree_leaves((args, kwargs)) if isinstance(each, torch.Tensor)]
+        before = [each._version for each in copies]
+        outputs = self.module(*args, **kwargs)
+        self._overwrites[self.module.training] = [each._version for each in copies] != before
+        return outputs
 
     def get_config(self) -> dict[str, Any]:
         raise ArgumentError(
