@@ -3,6 +3,7 @@
 import base64
 import gzip
 import json
+import struct
 import zlib
 from pathlib import Path
 
@@ -14,9 +15,9 @@ import lamella
 import lamella.tensorflow_stand_in as tf
 from lamella import layers
 from lamella.errors import ArgumentError, DataError
-from lamella.utils import records_dataset_from_files, write_records
+from lamella.utils import record_files, records_dataset_from_files, write_records
 
-pytest.importorskip("google_crc32c")
+google_crc32c = pytest.importorskip("google_crc32c")
 
 KNOWN = json.loads((Path(__file__).parent / "tensorflow_records.json").read_text(encoding="utf-8"))
 RECORDS = [base64.b64decode(each) for each in KNOWN["records"]]
@@ -61,7 +62,9 @@ def test_what_is_damaged_is_named(tmp_path):
     second = 16 + len(RECORDS[0])
     changed = bytearray(whole)
     changed[second + 20] ^= 1
+    size = struct.pack("<Q", 2**62)
     for content, told in [
+        (size + record_files._masked(google_crc32c)(size), r"record 0 .*4,611,686,018,427,387,904 bytes, more than"),
         (whole[: second + 14], r"damaged: record 1 .*cut off: 2 of"),
         (whole[: second + 5], r"damaged: record 1 .*cut off"),
         (changed, r"damaged: record 1 .*checksum is wrong"),

@@ -128,7 +128,10 @@ def _next(read: Callable[[int], bytes], checksum: Callable[[bytes], bytes]) -> b
     if checksum(head[:8]) != head[8:]:
         raise _Damaged("the checksum of its length is wrong")
     size = struct.unpack("<Q", head[:8])[0]
-    body = read(size + 4)
+    try:
+        body = read(size + 4)
+    except (MemoryError, OverflowError):
+        raise _Damaged(f"it says that it has {size:,} bytes, more than memory holds") from None
     if len(body) < size + 4:
         raise _Damaged(f"it is cut off: {len(body)} of {size + 4} bytes are there")
     record = body[:size]
