@@ -331,7 +331,18 @@ def pair_of_models(rng):
 
 @pytest.mark.parametrize("mode", ["gptq", "awq"])
 def test_a_model_is_quantized_as_keras_does_it(mode, rng, monkeypatch):
-    """The same weights and texts: the same levels and outputs, with Keras's matrix that carries errors."""
+    """The same weights and texts: the same levels and outputs, with Keras's matrix that carries errors.
+
+    Keras 3.15 watches `call`, which layers of a quantized policy do not go through: nothing is gathered, and its GPTQ
+    and AWQ both round to the nearest. Here `call` is brought back while it watches.
+    """
+    unwatched = keras.layers.Layer.quantized_call
+
+    def watched(layer, *args, **kwargs):
+        is_watched = getattr(layer.call, "__name__", None) == "hook"
+        return layer.call(*args, **kwargs) if is_watched else unwatched(layer, *args, **kwargs)
+
+    monkeypatch.setattr(keras.layers.Layer, "quantized_call", watched)
     monkeypatch.setattr("lamella.quantizers.gptq.carried_errors", torch.linalg.inv)
     # where Keras starts in the text depends on a hash that differs from run to run
     monkeypatch.setattr("keras.src.quantizers.gptq_core.hash", lambda what: 0, raising=False)
@@ -339,18 +350,19 @@ def test_a_model_is_quantized_as_keras_does_it(mode, rng, monkeypatch):
     x = rng.integers(0, 32, (3, 12)).astype("int32")
     before = ours.predict(x, verbose=0)
     np.testing.assert_allclose(before, theirs.predict(x, verbose=0), rtol=1e-4, atol=1e-4)
-    options = {"dataset": [TEXT], "tokenizer": Characters(), "num_samples": 12, "sequence_length": 16, "group_size": 32}
+    options = {"dataset": [TEXT], "tokenizer": Characters(), "num_samples": 5, "sequence_length": 8, "group_size": 16}
+    options |= {"num_grid_points": 5} if mode == "awq" else {}
     structures = (ours, quantizers, our_structure), (theirs, keras.quantizers, their_structure)
     for model, room, structure in structures:
         config = config_of(room, mode, **options, quantization_layer_structure=structure)
-        model.quantize(mode, config=config, filters="^(?!logits|table|block)")
-    for name in ("up_0", "down_0", "up_1", "down_1"):
+        model.quantize(mode, config=config, filters="^(query|up)")
+    for name in ("up_0", "up_1"):
         one, other = (
             next(layer for layer in model._flatten_layers() if layer.name == name) for model in (ours, theirs)
         )
         assert np.mean(np.asarray(one.get_weights()[1]) != np.asarray(other.get_weights()[1])) < 0.02
     after = ours.predict(x, verbose=0)
-    assert np.abs(after - before).max() > 0.05
+    assert np.abs(after - before).mean() > 0.01
     assert np.abs(after - theirs.predict(x, verbose=0)).mean() < 0.1 * np.abs(after - before).mean()
 
 
@@ -359,8 +371,11 @@ def test_a_model_is_quantized_as_keras_does_it(mode, rng, monkeypatch):
 def test_files_of_models(mode, ending, rng, tmp_path):
     """Ours are read by Keras and by us."""
     ours, our_structure, theirs, their_structure = pair_of_models(rng)
-    options = {"dataset": [TEXT], "tokenizer": Characters(), "num_samples": 4, "sequence_length": 16, "group_size": 16}
-    ours.quantize(mode, config=config_of(quantizers, mode, **options, quantization_layer_structure=our_structure))
+    options = {"dataset": [TEXT], "tokenizer": Characters(), "num_samples": 1, "sequence_length": 8, "group_size": 16}
+    options |= {"num_grid_points": 2} if mode == "awq" else {}
+    chosen = "^(query|attention_output|down_0)"
+    config = config_of(quantizers, mode, **options, quantization_layer_structure=our_structure)
+    ours.quantize(mode, config=config, filters=chosen)
     x, path = rng.integers(0, 32, (3, 12)).astype("int32"), str(tmp_path / f"model{ending}")
     wanted = ours.predict(x, verbose=0)
     if ending == ".keras":
@@ -371,20 +386,64 @@ def test_files_of_models(mode, ending, rng, tmp_path):
         again, structure, *_ = pair_of_models(rng)
         for model, room, form in ((again, quantizers, structure), (theirs, keras.quantizers, their_structure)):
             config = config_of(room, mode, **options, quantization_layer_structure=form)
-            model.quantize(mode, config=config, filters="^(?!logits|table|block)")
+            model.quantize(mode, config=config, filters=chosen)
             model.load_weights(path)
         found = [again, theirs]
     for model in found:
         np.testing.assert_allclose(model.predict(x, verbose=0), wanted, rtol=1e-3, atol=1e-3)
 
 
-def trained_gpt(steps=150):
+def dense_models():
+    """Two models of dense layers with the same weights, in ours and in Keras."""
+    found = []
+    for library in (lamella, keras):
+        known = [library.layers.Dense(24, activation="relu", name="in"), library.layers.Dense(6, name="out")]
+        found.append(library.Sequential([library.Input((16,)), *known]))
+    found[0].set_weights([np.asarray(value) for value in found[1].get_weights()])
+    return found
+
+
+@pytest.mark.parametrize("mode", ["gptq", "awq"])
+def test_keras_reads_our_models(mode, tmp_path):
+    ours, _ = dense_models()
+    structure = {"sequential_blocks": ours.layers}
+    data = {"dataset": torch.randn(9, 16), "group_size": 4, "quantization_layer_structure": structure}
+    ours.quantize(mode, config=config_of(quantizers, mode, **data))
+    ours.save(tmp_path / "model.keras")
+    x = np.random.default_rng(0).normal(size=(5, 16)).astype("float32")
+    again = keras.saving.load_model(str(tmp_path / "model.keras"))
+    np.testing.assert_allclose(again.predict(x, verbose=0), ours.predict(x, verbose=0), atol=1e-5)
+
+
+@pytest.mark.parametrize("ending", [".keras", ".weights.h5"])
+def test_models_of_keras_are_read_where_zero_points_are_known(ending, tmp_path):
+    ours, theirs = dense_models()
+    structure = {"sequential_blocks": theirs.layers}
+    theirs.get_quantization_layer_structure = lambda mode: structure
+    options = {"group_size": 16, "symmetric": True, "num_samples": 2, "sequence_length": 16}
+    tokens = np.arange(64)
+    theirs.quantize("gptq", config=config_of(keras.quantizers, dataset=[tokens], tokenizer=list, **options))
+    path = str(tmp_path / f"model{ending}")
+    if ending == ".keras":
+        theirs.save(path)
+        ours = lamella.saving.load_model(path)
+    else:
+        theirs.save_weights(path)
+        structure = {"sequential_blocks": ours.layers}
+        config = config_of(quantizers, dataset=[np.ones(16)], **options, quantization_layer_structure=structure)
+        ours.quantize("gptq", config=config)
+        ours.load_weights(path)
+    x = np.random.default_rng(0).normal(size=(5, 16)).astype("float32")
+    np.testing.assert_allclose(ours.predict(x, verbose=0), theirs.predict(x, verbose=0), atol=1e-4)
+
+
+def trained_gpt():
     lamella.utils.set_random_seed(0)
     tokens = torch.tensor(Characters().tokenize(TEXT))
     model = GPT(32, context_length=32, num_layers=2, num_heads=2, width=32)
     model.compile(lamella.optimizers.AdamW(3e-3))
     pieces = tokens.unfold(0, 33, 7)
-    model.fit(pieces[:, :-1], pieces[:, 1:], epochs=6, batch_size=32, verbose=0)
+    model.fit(pieces[:, :-1], pieces[:, 1:], epochs=3, batch_size=32, verbose=0)
     return model, pieces
 
 
