@@ -493,6 +493,15 @@ def test_samples_of_floats_and_what_stays():
         model.quantize(config=config)
 
 
+def test_a_layer_in_two_blocks_is_rounded_once():
+    shared = layers.Dense(16)
+    blocks = [lamella.Sequential([lamella.Input((16,)), shared]) for _ in range(2)]
+    model = lamella.Sequential([lamella.Input((16,)), *blocks])
+    structure = {"sequential_blocks": blocks}
+    model.quantize(config=config_of(quantizers, dataset=torch.randn(9, 16), quantization_layer_structure=structure))
+    assert shared.quantization_mode == "gptq"
+
+
 def test_exports_and_copies(rng, tmp_path):
     for mode, options in OPTIONS[:1] + OPTIONS[3:5]:
         layer, x, _ = calibrated(LAYERS[0], mode, options, rng)

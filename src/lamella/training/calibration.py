@@ -31,7 +31,7 @@ Statistics = dict[QuantizableLayer, Any]
 def calibrate(model: Any, config: CalibratedConfig, wanted: Callable[[Any], bool], type_check: bool) -> None:
     """Quantizes the dense layers in the model's blocks that are wanted."""
     before, blocks = _structure(model, config)
-    chosen = [_layers_to_quantize(block, config.mode, wanted, type_check) for block in blocks]
+    chosen = _once([_layers_to_quantize(block, config.mode, wanted, type_check) for block in blocks])
     if not any(chosen):
         raise ArgumentError(
             f"Model {model.name!r}: none of its {len(blocks)} blocks has a Dense or EinsumDense layer to quantize "
@@ -41,10 +41,10 @@ def calibrate(model: Any, config: CalibratedConfig, wanted: Callable[[Any], bool
     rows = max(1, _TOKENS_AT_ONCE // max(1, samples[0].numel()))
     with torch.no_grad(), in_mode(model, False):
         batches = [_through(before, batch) for batch in samples.split(rows)]
-        for block, layers in zip(blocks, chosen, strict=True):
+        for i, (block, layers) in enumerate(zip(blocks, chosen, strict=True)):
             if layers:
                 _round(layers, _seen(block, layers, batches, config), config)
-            if block is not blocks[-1]:
+            if i + 1 < len(blocks):
                 batches = [_through([block], batch) for batch in batches]
 
 
@@ -71,6 +71,16 @@ def _layers_to_quantize(block: Any, mode: str, wanted: Callable[[Any], bool], ty
                 found.append(layer)
             except NotImplementedError as error:
                 warnings.warn(f"{error} It stays as it is.", stacklevel=5)
+    return found
+
+
+def _once(chosen: list[Layers]) -> list[Layers]:
+    """The layers of each block, without those of blocks before it: a shared layer is rounded for the first of them."""
+    before: set[QuantizableLayer] = set()
+    found = []
+    for layers in chosen:
+        found.append([layer for layer in layers if layer not in before])
+        before.update(layers)
     return found
 
 
