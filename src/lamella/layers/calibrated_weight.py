@@ -56,7 +56,7 @@ class CalibratedWeight:
             f"{self.name}_zero": found.zero.T,
         }
         if self.scales_inputs:
-            factors = torch.ones(len(matrix)) if found.row_scale is None else found.row_scale
+            factors = torch.ones(len(matrix), device=matrix.device) if found.row_scale is None else found.row_scale
             parts["awq_scales"] = factors.to(values.dtype)
         return parts | {"g_idx": found.group.to(torch.float32)}
 

@@ -22,8 +22,11 @@ CALIBRATED = ("gptq", "awq")
 
 
 class QuantizableLayer(AdaptableLayer):
-    """A layer whose large weight can be quantized. A subclass says how: `_int8_weights`, `_int4_weights`
-    and, if `_modes` has those that look at data, `_calibrated_shape`."""
+    """A layer whose large weight can be quantized.
+
+    A subclass says how: `_int8_weights`, `_int4_weights` and, if `_modes` has those that look at data,
+    `_calibrated_shape`.
+    """
 
     quantization_config: Any
     _is_quantized = False
@@ -242,7 +245,7 @@ class QuantizableLayer(AdaptableLayer):
         return {str(i): value for i, value in enumerate([*values[:place], middle, *values[place:]])}
 
     def _merged(self) -> dict[str, torch.Tensor]:
-        if self._quantized is None or isinstance(self._quantized, CalibratedWeight):
+        if self._quantized is None:
             return super()._merged()
         kind = torch_dtype(self._dtype)
         with torch.no_grad():

@@ -102,9 +102,9 @@ def round_to_nearest(
         tensor([-1.,  1.,  2.])
     """
     scale, zero = affine_parameters(matrix, bits, group_size, symmetric, per_channel)
-    group = groups_of(len(matrix), group_size, matrix.device)
-    levels = to_levels(matrix, scale[group], zero[group], bits)
-    return RoundedMatrix(levels.to(torch.uint8), scale, zero.to(torch.uint8), group)
+    levels = to_levels(_in_groups(matrix, group_size), scale.unsqueeze(1), zero.unsqueeze(1), bits)
+    levels = levels.to(torch.uint8).flatten(0, 1)[: len(matrix)]
+    return RoundedMatrix(levels, scale, zero.to(torch.uint8), groups_of(len(matrix), group_size, matrix.device))
 
 
 __all__ = ["RoundedMatrix", "affine_parameters", "from_levels", "groups_of", "round_to_nearest", "to_levels"]
