@@ -278,6 +278,9 @@ def test_mistakes_with_models():
     data = {"dataset": torch.randn(9, 16)}
     with pytest.raises(ArgumentError, match="must know which layers follow each other"):
         model.quantize("awq", config=config_of(quantizers, "awq", **data))
+    wrong = {"sequential_blocks": ["encoder"]}
+    with pytest.raises(ArgumentError, match="must be layers; got 'encoder'"):
+        model.quantize(config=config_of(quantizers, "awq", **data, quantization_layer_structure=wrong))
     with pytest.raises(ArgumentError, match="config=GPTQConfig"):
         model.quantize("gptq")
     config = config_of(quantizers, **data, quantization_layer_structure=structure)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import nn
 
 from lamella.engine.device import device_of
 from lamella.errors import ArgumentError
@@ -31,7 +32,7 @@ Statistics = dict[QuantizableLayer, Any]
 def calibrate(model: Any, config: CalibratedConfig, wanted: Callable[[Any], bool], type_check: bool) -> None:
     """Quantizes the dense layers in the model's blocks that are wanted."""
     before, blocks = _structure(model, config)
-    chosen = _once([_layers_to_quantize(block, config.mode, wanted, type_check) for block in blocks])
+    chosen = _layers_to_quantize(blocks, config.mode, wanted, type_check)
     if not any(chosen):
         raise ArgumentError(
             f"Model {model.name!r}: none of its {len(blocks)} blocks has a Dense or EinsumDense layer to quantize "
@@ -58,30 +59,40 @@ def _structure(model: Any, config: CalibratedConfig) -> tuple[list[Any], list[An
             f"'sequential_blocks': [the blocks]}}), or write the model's get_quantization_layer_structure(mode) to "
             f"return it; got {found!r}."
         )
-    return list(found.get("pre_block_layers") or []), list(found["sequential_blocks"])
+    before, blocks = list(found.get("pre_block_layers") or []), list(found["sequential_blocks"])
+    strange = [block for block in blocks if not isinstance(block, nn.Module)]
+    if strange:
+        raise ArgumentError(
+            f"Model {model.name!r}: the 'sequential_blocks' of its structure must be layers; got {strange[0]!r}."
+        )
+    return before, blocks
 
 
-def _layers_to_quantize(block: Any, mode: str, wanted: Callable[[Any], bool], type_check: bool) -> Layers:
+def _layers_to_quantize(blocks: list[Any], mode: str, wanted: Callable[[Any], bool], type_check: bool) -> list[Layers]:
+    """The layers of each block; one that blocks share is rounded for the first of them."""
+    taken: set[QuantizableLayer] = set()
     found = []
-    for layer in block._flatten_layers():
-        if isinstance(layer, QuantizableLayer) and mode in layer._modes and wanted(layer):
-            try:
-                layer._check_quantizable(mode, type_check)
-                layer._calibrated_shape()
-                found.append(layer)
-            except NotImplementedError as error:
-                warnings.warn(f"{error} It stays as it is.", stacklevel=5)
+    for block in blocks:
+        layers: Layers = []
+        for layer in block.modules():
+            chosen = isinstance(layer, QuantizableLayer) and layer not in taken and wanted(layer)
+            if chosen and _can_be_quantized(layer, mode, type_check):
+                layers.append(layer)
+        taken.update(layers)
+        found.append(layers)
     return found
 
 
-def _once(chosen: list[Layers]) -> list[Layers]:
-    """The layers of each block, without those of blocks before it: a shared layer is rounded for the first of them."""
-    before: set[QuantizableLayer] = set()
-    found = []
-    for layers in chosen:
-        found.append([layer for layer in layers if layer not in before])
-        before.update(layers)
-    return found
+def _can_be_quantized(layer: QuantizableLayer, mode: str, type_check: bool) -> bool:
+    if mode not in layer._modes:
+        return False
+    try:
+        layer._check_quantizable(mode, type_check)
+        layer._calibrated_shape()
+    except NotImplementedError as error:
+        warnings.warn(f"{error} It stays as it is.", stacklevel=6)
+        return False
+    return True
 
 
 def _seen(block: Any, layers: Layers, batches: list[torch.Tensor], config: CalibratedConfig) -> Statistics:
@@ -117,7 +128,7 @@ def _round(layers: Layers, statistics: Statistics, config: CalibratedConfig) -> 
             warnings.warn(
                 f"{type(layer).__name__} {layer.name!r} was not called when its block was shown the data: its weights "
                 f"are rounded to the nearest.",
-                stacklevel=6,
+                stacklevel=5,
             )
         layer._quantize_by(config, seen.round)
 
