@@ -3,12 +3,20 @@
 from lamella.dtype_policies.names import deserialize, get, serialize, set_dtype_policy
 from lamella.dtype_policies.policy import DTypePolicy, FloatDTypePolicy, dtype_policy
 from lamella.dtype_policies.policy_map import DTypePolicyMap
-from lamella.dtype_policies.quantized import Int4DTypePolicy, QuantizedDTypePolicy, QuantizedFloat8DTypePolicy
+from lamella.dtype_policies.quantized import (
+    AWQDTypePolicy,
+    GPTQDTypePolicy,
+    Int4DTypePolicy,
+    QuantizedDTypePolicy,
+    QuantizedFloat8DTypePolicy,
+)
 
 __all__ = [
+    "AWQDTypePolicy",
     "DTypePolicy",
     "DTypePolicyMap",
     "FloatDTypePolicy",
+    "GPTQDTypePolicy",
     "Int4DTypePolicy",
     "QuantizedDTypePolicy",
     "QuantizedFloat8DTypePolicy",

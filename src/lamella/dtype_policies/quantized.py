@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from lamella.dtype_policies.policy import DTypePolicy, dtype_policy, registry
 from lamella.errors import ArgumentError
 
-MODES = ("int8", "float8", "int4")
+MODES = ("int8", "float8", "int4", "gptq", "awq")
 
 
 @registry.register()
@@ -15,7 +16,7 @@ class QuantizedDTypePolicy(DTypePolicy):
     """The policy of a layer whose weights are quantized.
 
     Args:
-        mode: `"int8"`, `"int4"` or `"float8"`.
+        mode: `"int8"`, `"int4"`, `"float8"`, `"gptq"` or `"awq"`.
         source_name: The policy by which all else is computed, such as `"float32"`; by default that of new layers.
 
     Raises:
@@ -115,6 +116,62 @@ class Int4DTypePolicy(QuantizedDTypePolicy):
         self.block_size = number
 
 
+@registry.register()
+class GPTQDTypePolicy(QuantizedDTypePolicy):
+    """The policy of a layer whose weights were rounded by GPTQ.
+
+    Args:
+        mode: `"gptq/<bits>/<group size>"`: 2, 3, 4 or 8 bits; so many weights of an output share a scale and a zero
+            point, or with -1 all of them.
+        source_name: The policy by which all else is computed.
+
+    Raises:
+        ArgumentError: A mode of another form.
+
+    Example:
+        >>> policy = GPTQDTypePolicy("gptq/4/128", "float32")
+        >>> policy.name, policy.weight_bits, policy.group_size
+        ('gptq/4/128_from_float32', 4, 128)
+    """
+
+    def __init__(self, mode: str, source_name: str | None = None) -> None:
+        self.weight_bits, self.group_size = _bits_and_group_size(mode, "gptq", (2, 3, 4, 8))
+        super().__init__(mode, source_name)
+
+
+@registry.register()
+class AWQDTypePolicy(QuantizedDTypePolicy):
+    """The policy of a layer whose weights were rounded by AWQ.
+
+    Args:
+        mode: `"awq/4/<group size>"`: so many weights of an output share a scale and a zero point, or with -1 all.
+        source_name: The policy by which all else is computed.
+
+    Raises:
+        ArgumentError: A mode of another form.
+
+    Example:
+        >>> AWQDTypePolicy("awq/4/64", "float32").group_size
+        64
+    """
+
+    def __init__(self, mode: str, source_name: str | None = None) -> None:
+        self.weight_bits, self.group_size = _bits_and_group_size(mode, "awq", (4,))
+        super().__init__(mode, source_name)
+
+
+def _bits_and_group_size(mode: str, kind: str, bits: tuple[int, ...]) -> tuple[int, int]:
+    """The two numbers of a mode such as `"gptq/4/128"`."""
+    parts = re.fullmatch(rf"{kind}/(\d+)/(-1|\d+)", mode)
+    found = tuple(int(part) for part in parts.groups()) if parts else (0, 0)
+    if found[0] not in bits or found[1] == 0:
+        raise ArgumentError(
+            f"The mode of a quantization by {kind.upper()} looks like '{kind}/4/128', with bits of {bits} and a group "
+            f"size above 0, or -1 for no groups; got {mode!r}."
+        )
+    return found[0], found[1]
+
+
 def quantized_policy(name: str) -> QuantizedDTypePolicy:
     """The policy for a name such as `"int8_from_float32"`.
 
@@ -124,7 +181,16 @@ def quantized_policy(name: str) -> QuantizedDTypePolicy:
     mode, _, source = name.partition("_from_")
     if mode == "float8":
         return QuantizedFloat8DTypePolicy(mode, source)
+    if mode.startswith(("gptq", "awq")):
+        return (GPTQDTypePolicy if mode.startswith("gptq") else AWQDTypePolicy)(mode, source)
     return Int4DTypePolicy(mode, source) if "/" in mode else QuantizedDTypePolicy(mode, source)
 
 
-__all__ = ["Int4DTypePolicy", "QuantizedDTypePolicy", "QuantizedFloat8DTypePolicy", "quantized_policy"]
+__all__ = [
+    "AWQDTypePolicy",
+    "GPTQDTypePolicy",
+    "Int4DTypePolicy",
+    "QuantizedDTypePolicy",
+    "QuantizedFloat8DTypePolicy",
+    "quantized_policy",
+]

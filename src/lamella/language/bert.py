@@ -139,13 +139,21 @@ class BERT(Model):
         self, inputs: Any, training: bool | None = None
     ) -> torch.Tensor:
         tokens, mask, segments = self._parts(inputs)
-        x = self.token_embedding.direct(tokens) + self.position_embedding.embeddings[: tokens.shape[1]]
-        if self.segment_embedding is not None:
-            x = x + (self.segment_embedding.embeddings[0] if segments is None else self.segment_embedding(segments))
-        x = self.embedding_dropout.direct(self.embedding_norm.direct(x))
+        x = self._embedded(tokens, segments)
         for block in self.blocks:
             x = block.direct(x) if mask is None else block(x, mask=mask)
         return x
+
+    def _embedded(self, tokens: torch.Tensor, segments: torch.Tensor | None = None) -> torch.Tensor:
+        """What the first block gets: the vectors of the tokens, their places and their segments."""
+        x = self.token_embedding.direct(tokens) + self.position_embedding.embeddings[: tokens.shape[1]]
+        if self.segment_embedding is not None:
+            x = x + (self.segment_embedding.embeddings[0] if segments is None else self.segment_embedding(segments))
+        return self.embedding_dropout.direct(self.embedding_norm.direct(x))
+
+    def get_quantization_layer_structure(self, mode: str | None = None) -> dict[str, list[Any]]:
+        """What `quantize("gptq")` and `quantize("awq")` ask: texts become vectors, which go through the blocks."""
+        return {"pre_block_layers": [self._embedded], "sequential_blocks": list(self.blocks)}
 
     def _parts(self, inputs: Any) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
         """Tokens, the mask where it hides something, and segments."""

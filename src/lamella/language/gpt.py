@@ -181,17 +181,25 @@ class GPT(Model):
                 f"(lamella.language.TokenBlocks), or make the model with a larger context_length."
             )
         mask = without_need(mask)
-        if mask is None:
-            positions = self.position_embedding.embeddings[past:end]
-        else:  # padding at the left has no place: the first real token is at place 0
-            positions = self.position_embedding.direct((mask.cumsum(1) - 1).clamp(min=0)[:, past:])
-        x = self._drop.direct(self.token_embedding.direct(tokens) + positions)
+        x = self._embedded(tokens, mask, past)
         for i, block in enumerate(self.blocks):
             if mask is None and caches is None:
                 x = block.direct(x)
             else:
                 x = block(x, mask=mask, cache=caches[i] if caches else None)
         return self.final_norm.direct(x)
+
+    def _embedded(self, tokens: torch.Tensor, mask: torch.Tensor | None = None, past: int = 0) -> torch.Tensor:
+        """What the first block gets: the vectors of the tokens and of their places, after `past` others."""
+        if mask is None:
+            positions = self.position_embedding.embeddings[past : past + tokens.shape[1]]
+        else:  # padding at the left has no place: the first real token is at place 0
+            positions = self.position_embedding.direct((mask.cumsum(1) - 1).clamp(min=0)[:, past:])
+        return self._drop.direct(self.token_embedding.direct(tokens) + positions)
+
+    def get_quantization_layer_structure(self, mode: str | None = None) -> dict[str, list[Any]]:
+        """What `quantize("gptq")` and `quantize("awq")` ask: texts become vectors, which go through the blocks."""
+        return {"pre_block_layers": [self._embedded], "sequential_blocks": list(self.blocks)}
 
     def compile(  # type: ignore[override]
         self, optimizer: Any = "adamw", loss: Any = None, *args: Any, **kwargs: Any

@@ -458,15 +458,19 @@ class Layer(HoldsWeights, Stateless):
 
     @dtype_policy.setter
     def dtype_policy(self, policy: Any) -> None:
-        before = self._dtype
+        before, kind = self._policy, self._dtype
         self._use_policy(policy)
-        if self._dtype != before and self._own_weights():
+        if self._dtype != kind and self._own_weights():
             self._use_policy(before)
             raise ArgumentError(
-                f"Layer {self.name!r} has weights of type {before}: its policy can change to one that keeps them so "
+                f"Layer {self.name!r} has weights of type {kind}: its policy can change to one that keeps them so "
                 f"(such as 'mixed_bfloat16' for float32). To change them, use layer.to(torch.{policy})."
             )
-        self._policy_was_set()
+        try:
+            self._policy_was_set()
+        except ArgumentError:
+            self._use_policy(before)
+            raise
         self._settle()
 
     def _policy_was_set(self) -> None:

@@ -51,6 +51,7 @@ class Dense(QuantizableLayer):
     """
 
     kernel = AdaptedWeight("kernel")
+    _modes = ("int8", "int4", "float8", "gptq", "awq")
 
     def __init__(
         self,
@@ -155,6 +156,10 @@ class Dense(QuantizableLayer):
         block = block_size_of(config, policy)
         quantizer = config and config.weight_quantizer
         return [Int4Weight("kernel", (rows, columns), (rows, columns), block_size=block, quantizer=quantizer)]
+
+    def _calibrated_shape(self) -> tuple[tuple[int, ...], tuple[int, int]]:
+        rows, columns = self.kernel.shape
+        return (rows, columns), (rows, columns)
 
     def _shaped(self, rows: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
         return rows if inputs.ndim == 2 else rows.view(*inputs.shape[:-1], self.units)

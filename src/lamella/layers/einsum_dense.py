@@ -12,13 +12,15 @@ import torch
 
 from lamella import activations, constraints, initializers, regularizers
 from lamella.errors import ArgumentError, ShapeError
-from lamella.layers.base import InputSpec, registry
+from lamella.layers.base import InputSpec, Layer, registry
 from lamella.layers.float8 import rounded_bias, rounded_gradient, rounded_inputs
 from lamella.layers.input_spec import check_input
 from lamella.layers.lora import AdaptedWeight
 from lamella.layers.quantizable import QuantizableLayer
 from lamella.layers.quantized_weight import Int4Weight, Int8Weight, block_size_of, matrix_shape, product, rounded
 
+_OF_THE_EQUATION = "gptq_unpacked_column_size"
+"""What Keras's configs say of a layer rounded by GPTQ, and the equation and the shapes say too."""
 _EQUATION = re.compile(r"(\.\.\.)?([a-zA-Z]+)(\.\.\.)?,([a-zA-Z]+)->(\.\.\.)?([a-zA-Z]+)(\.\.\.)?")
 
 
@@ -59,6 +61,7 @@ class EinsumDense(QuantizableLayer):
     """
 
     kernel = AdaptedWeight("kernel")
+    _modes = ("int8", "int4", "float8", "gptq", "awq")
 
     def __init__(
         self,
@@ -293,6 +296,15 @@ class EinsumDense(QuantizableLayer):
         shape, block = tuple(self.kernel.shape), block_size_of(config, policy)
         return [Int4Weight("kernel", shape, matrix_shape(shape, self._summed_axes()), block_size=block)]
 
+    def _calibrated_shape(self) -> tuple[tuple[int, ...], tuple[int, int]]:
+        if not self._is_product:
+            raise NotImplementedError(
+                f"EinsumDense {self.name!r} cannot be quantized by GPTQ or AWQ, as {self.equation!r} is not one "
+                f"product of matrices, with the last axes of the input and the first of the kernel."
+            )
+        shape = tuple(self.kernel.shape)
+        return shape, matrix_shape(shape, self._summed_axes())
+
     def _shape_of_output(self, inputs: torch.Tensor) -> list[int]:
         sizes, elided = self._input_sizes(tuple(inputs.shape))
         for letter, size in zip(self._kernel_axes, self._shape_for_lora(), strict=True):
@@ -303,6 +315,11 @@ class EinsumDense(QuantizableLayer):
                 )
         named = [sizes[letter] for letter in self._output]
         return [*elided, *named] if self._ellipsis == "left" else [*named, *elided]
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Layer:
+        """The layer that `get_config` (here or in Keras) described."""
+        return super().from_config({name: value for name, value in config.items() if name != _OF_THE_EQUATION})
 
     def get_config(self) -> dict[str, Any]:
         config = {"activity_regularizer": None} | super().get_config()

@@ -47,6 +47,7 @@ class Embedding(QuantizableLayer):
     embeddings = AdaptedWeight("embeddings")
     _adapted = "embeddings"
     _modes = ("int8", "int4")
+    _quantized: Int8Weight | Int4Weight | None
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ from typing import Any
 
 from lamella.engine import registry as _names
 from lamella.errors import ArgumentError
+from lamella.quantizers.calibration_configs import AWQConfig, GPTQConfig
 from lamella.quantizers.configs import (
     Float8QuantizationConfig,
     Int4QuantizationConfig,
@@ -62,10 +63,15 @@ def as_config(mode: str | None, config: Any) -> QuantizationConfig:
         mode, config = config, None
     if config is None:
         made = {"int8": Int8QuantizationConfig, "int4": Int4QuantizationConfig, "float8": Float8QuantizationConfig}
+        if mode in ("gptq", "awq"):
+            made_as = f"{mode.upper()}Config(dataset, tokenizer)"
+            raise ArgumentError(
+                f"quantize({mode!r}) looks at data first: give it with quantize({mode!r}, config={made_as})."
+            )
         if mode not in made:
             raise ArgumentError(
-                f"quantize() takes 'int8', 'int4' or 'float8', or a `config` such as Int8QuantizationConfig(); got "
-                f"mode={mode!r}."
+                f"quantize() takes 'int8', 'int4' or 'float8', or a `config` such as Int8QuantizationConfig(), or "
+                f"GPTQConfig(...) and AWQConfig(...), which look at data; got mode={mode!r}."
             )
         return made[mode]()
     if not isinstance(config, QuantizationConfig):
@@ -76,8 +82,10 @@ def as_config(mode: str | None, config: Any) -> QuantizationConfig:
 
 
 __all__ = [
+    "AWQConfig",
     "AbsMaxQuantizer",
     "Float8QuantizationConfig",
+    "GPTQConfig",
     "Int4QuantizationConfig",
     "Int8QuantizationConfig",
     "QuantizationConfig",

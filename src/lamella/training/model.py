@@ -358,14 +358,18 @@ class Model(Trainer, Layer):
 
         Args:
             mode: `"int8"`: weights in a quarter of the memory, products of whole numbers. `"int4"`: weights in an
-                eighth. `"float8"`: trains with factors rounded to floats of 8 bits.
-            config: How to round, such as `lamella.quantizers.Int4QuantizationConfig(block_size=64)`.
+                eighth. `"float8"`: trains with factors rounded to floats of 8 bits. `"gptq"` and `"awq"`: weights of
+                dense layers in few bits, rounded so that outputs on data that is given stay near what they were.
+            config: How to round, such as `lamella.quantizers.Int4QuantizationConfig(block_size=64)`; for `"gptq"` and
+                `"awq"`, `GPTQConfig(dataset, tokenizer)` and `AWQConfig(dataset, tokenizer)`.
             filters: Which layers: a pattern that is searched in their names, a list of them, or a function of a layer.
             type_check: Whether layers of classes of one's own are left as they are.
 
         Raises:
             NotBuiltError: The model has no weights yet.
-            ArgumentError: An unknown mode, a config of another one, or a layer that is quantized already.
+            ArgumentError: An unknown mode, a config of another one, or a layer that is quantized already. For `"gptq"`
+                and `"awq"`: no data, no tokenizer for its texts, or no blocks that are known to follow each other.
+            DataError: For `"gptq"` and `"awq"`: a dataset without samples.
 
         Example:
             >>> import lamella
@@ -375,6 +379,25 @@ class Model(Trainer, Layer):
             ['torch.float32', 'torch.int8']
         """
         quantize(self, mode, config, filters, type_check)
+
+    def get_quantization_layer_structure(self, mode: str | None = None) -> dict[str, list[Any]] | None:
+        """Which layers follow each other, for `quantize("gptq")` and `quantize("awq")`. A model of one's own may say.
+
+        Args:
+            mode: The kind of quantization that asks.
+
+        Returns:
+            `{"pre_block_layers": [...], "sequential_blocks": [...]}`: what the data goes through first, such as an
+            embedding, and the layers in which dense layers are quantized, each of which takes what the one before gave.
+            None where it is not known.
+
+        Example:
+            >>> from lamella.language import GPT
+            >>> structure = GPT(50, num_layers=2, num_heads=2, width=8).get_quantization_layer_structure("gptq")
+            >>> [block.name for block in structure["sequential_blocks"]]
+            ['block_0', 'block_1']
+        """
+        return None
 
     def summary(
         self,

@@ -10,6 +10,8 @@ from typing import Any
 from lamella.errors import ArgumentError, NotBuiltError
 from lamella.layers.quantizable import QuantizableLayer
 from lamella.quantizers import as_config
+from lamella.quantizers.calibration_configs import CalibratedConfig
+from lamella.training.calibration import calibrate
 
 Filters = str | Sequence[str] | Callable[[Any], bool] | None
 
@@ -22,13 +24,20 @@ def quantize(model: Any, mode: str | None, config: Any, filters: Filters, type_c
         raise NotBuiltError(
             f"Model {model.name!r} has no weights yet to quantize. Call it on data, or build() it, first."
         )
+    if isinstance(config, CalibratedConfig):
+        calibrate(model, config, wanted, type_check)
+    else:
+        _quantize_every_layer(model, config, wanted, type_check)
+    model._train_function = model._tried = None
+
+
+def _quantize_every_layer(model: Any, config: Any, wanted: Callable[[Any], bool], type_check: bool) -> None:
     for layer in list(model._flatten_layers()):
         if isinstance(layer, QuantizableLayer) and wanted(layer):
             try:
                 layer.quantize(type_check=type_check, config=config)
             except NotImplementedError as error:
-                warnings.warn(f"{error} It stays as it is.", stacklevel=3)
-    model._train_function = model._tried = None
+                warnings.warn(f"{error} It stays as it is.", stacklevel=4)
 
 
 def _filter(filters: Filters) -> Callable[[Any], bool]:
