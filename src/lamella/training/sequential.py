@@ -107,7 +107,7 @@ class Sequential(Model):
             self._trace(self._start)
 
     def _trace(self, start: SymbolicTensor) -> None:
-        """Runs the layers on a symbolic input, those that did not run on it yet: makes their weights, finds the shapes."""
+        """Runs the layers that did not run on it yet on a symbolic input: makes their weights and finds the shapes."""
         x: Any = start
         done = 0
         if self._graph is not None and self._graph.inputs is start:
