@@ -117,3 +117,30 @@ def test_two_tapes_over_the_same_operations_both_answer():
     at_one = first.gradient(one, a)
     at_two = second.gradient(two, b)
     assert np.isclose(at_one.item(), 6 * np.exp(6)) and np.isclose(at_two.item(), 4 * np.exp(12))
+
+
+def test_attributes_given_later_are_saved_and_restored(tmp_path):
+    """As TensorFlow's guide has it: one variable has two paths, and is found by either."""
+    saved = tf.train.Checkpoint()
+    saved.listed = [tf.Variable(1.0)]
+    saved.listed.append(tf.Variable(2.0))
+    saved.mapped = {"one": saved.listed[0], "two": saved.listed[1]}
+    saved.note = "which has no variables"
+    path = saved.save(tmp_path / "ckpt")
+    restored, two = tf.train.Checkpoint(), tf.Variable(0.0)
+    restored.mapped = {"two": two}
+    status = restored.restore(path)
+    assert two.numpy() == 2 and status.missing == [] and status.unused == ["listed/0/0"]
+    one = tf.Variable(0.0)
+    restored.listed = [one]  # after restore(): as soon as it is there
+    assert one.numpy() == 1
+    status.assert_consumed()
+
+
+def test_a_checkpoint_without_objects_waits_for_them(tmp_path):
+    path = tf.train.Checkpoint(v=tf.Variable(3.0)).save(tmp_path / "ckpt")
+    empty = tf.train.Checkpoint()
+    status = empty.restore(path)
+    empty.v = tf.Variable(0.0)
+    assert empty.v.numpy() == 3
+    status.assert_consumed()

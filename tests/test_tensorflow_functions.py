@@ -37,6 +37,27 @@ def test_a_function_stays_what_it_is():
     assert named(x=torch.ones(1)).tolist() == [2] and "plain" in repr(named)
 
 
+def test_what_was_no_tensor_is_kept_by_a_concrete_function():
+    def power(base, exponent):
+        return base**exponent
+
+    square = tf.function(power).get_concrete_function(base=tf.TensorSpec([]), exponent=2)
+    assert square(torch.tensor(3.0)).item() == square(base=torch.tensor(3.0)).item() == 9
+    with pytest.raises(ArgumentError, match="needs base"):
+        square()
+
+    def scaled(owner, x):
+        return owner["factor"] * x
+
+    concrete = tf.function(scaled).get_concrete_function({"factor": 5.0}, torch.ones(2))
+    assert concrete(torch.ones(2)).tolist() == [5, 5]
+
+    def total(*terms):
+        return sum(terms)
+
+    assert tf.function(total).get_concrete_function(tf.TensorSpec([]), tf.TensorSpec([]))(1.0, 2.0).item() == 3
+
+
 def test_methods_and_models():
     class Scale(tf.Module):
         def __init__(self):
@@ -54,8 +75,10 @@ def test_methods_and_models():
     scale = Scale()
     assert scale(2).item() == 6 and scale.other(torch.tensor(4.0)).item() == 1
     assert Scale.other.get_concrete_function(scale, tf.TensorSpec([]))(torch.tensor(5.0)).item() == 2
+    assert scale.other.get_concrete_function(x=tf.TensorSpec([]))(torch.tensor(5.0)).item() == 2
+    assert scale.__call__.get_concrete_function()(2.0).item() == 6
     with pytest.raises(ArgumentError, match="given the object first"):
-        scale.other.get_concrete_function(tf.TensorSpec([]))
+        Scale.other.get_concrete_function(tf.TensorSpec([]))
     model = lamella.Sequential([layers.Input((2,)), layers.Dense(1)])
     x = torch.ones(3, 2)
     for run in (tf.function(model), tf.function(model.call)):

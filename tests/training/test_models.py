@@ -53,6 +53,27 @@ def test_the_older_form_of_sequential():
     assert len(model.layers) == 1
 
 
+def test_a_layer_added_to_a_sequential_is_all_that_is_run_to_find_shapes():
+    """Else a hundred layers, added one by one, would be run five thousand times."""
+    seen = []
+
+    class Counted(layers.Layer):
+        def call(self, x):
+            seen.append(self)
+            return x
+
+    first = Counted()
+    model = lamella.Sequential([lamella.Input((3,)), first])
+    at_first = len(seen)
+    for units in (4, 5):
+        model.add(layers.Dense(units))
+    assert len(seen) == at_first
+    assert model.output_shape == (None, 5)
+    model.pop()
+    model.add(layers.Dense(6))
+    assert model(torch.ones(2, 3)).shape == (2, 6)
+
+
 def test_an_input_layer_by_its_earlier_names():
     for first in (layers.InputLayer(input_shape=[2, 3]), layers.InputLayer(batch_input_shape=(None, 2, 3))):
         assert lamella.Sequential([first, layers.Flatten()]).output_shape == (None, 6)

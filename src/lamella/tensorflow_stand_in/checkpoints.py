@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,7 +30,8 @@ class Checkpoint:
 
     Args:
         root: An object that needs no name: its variables lie at the top.
-        **kwargs: Models, layers, optimizers, metrics, variables, other checkpoints, or lists and dicts of them.
+        **kwargs: Models, layers, optimizers, metrics, variables, other checkpoints, or lists and dicts of them. They
+            can be given later as attributes, too: `checkpoint.step = step`.
 
     Raises:
         ArgumentError: Something that has no variables.
@@ -47,21 +49,47 @@ class Checkpoint:
     """
 
     def __init__(self, root: Any = None, **kwargs: Any) -> None:
-        self.root = root
-        self._named = dict(kwargs)
+        self._named: dict[str, Any] = {}
+        self._restored: tuple[Values, dict[str, str], set[str]] | None = None
+        vars(self)["root"] = root
+        vars(self)["save_counter"] = Variable(0, trainable=False, dtype=torch.int64)
         vars(self).update(kwargs)
-        self.save_counter: Any = Variable(0, trainable=False, dtype=torch.int64)
-        list(self._keepers())
+        self._named.update(kwargs)
+        list(self._everywhere())
 
-    def _keepers(self) -> Iterator[tuple[str, Any]]:
-        """Each object that keeps values, at its path; every one once."""
-        seen: set[int] = set()
+    def __setattr__(self, name: str, value: Any) -> None:
+        """An attribute that has variables belongs to the checkpoint, and is restored if something was read for it."""
+        super().__setattr__(name, value)
+        if name[0] == "_" or name in ("root", "save_counter"):
+            return
+        self._named.pop(name, None)
+        try:
+            inside = list(_keepers_in(value, name))
+        except ArgumentError:  # a number or a text, which is not saved
+            return
+        self._named[name] = value
+        if self._restored is not None:
+            found, aliases, unused = self._restored
+            for path, keeper in inside:
+                _restore(keeper, aliases.get(path, path), found, unused)
+
+    def _everywhere(self) -> Iterator[tuple[str, Any]]:
+        """Each object that keeps values, at each of its paths."""
         parts = {} if self.root is None else {"": self.root}
         for name, part in [*parts.items(), *sorted(self._named.items()), ("save_counter", self.save_counter)]:
-            for path, keeper in _keepers_in(part, name):
-                if id(keeper) not in seen:
-                    seen.add(id(keeper))
-                    yield path, keeper
+            yield from _keepers_in(part, name)
+
+    def _keepers(self) -> list[tuple[str, Any]]:
+        """Each object that keeps values, once, at the first of its paths."""
+        first: dict[int, tuple[str, Any]] = {}
+        for path, keeper in self._everywhere():
+            first.setdefault(id(keeper), (path, keeper))
+        return list(first.values())
+
+    def _aliases(self) -> dict[str, str]:
+        """The further paths of objects that have several, with the one that their values are saved at."""
+        first = {id(keeper): path for path, keeper in self._keepers()}
+        return {path: first[id(keeper)] for path, keeper in self._everywhere() if first[id(keeper)] != path}
 
     def save(self, file_prefix: Any, options: Any = None) -> str:
         """Writes `<file_prefix>-<number>`, one number more each time, and notes it for `latest_checkpoint`.
@@ -86,7 +114,7 @@ class Checkpoint:
         path = file_of(file_prefix)
         path.parent.mkdir(parents=True, exist_ok=True)
         with written_aside(path) as aside:
-            save_file(values, aside)
+            save_file(values, aside, {"aliases": json.dumps(self._aliases())})
         return str(path).removesuffix(SUFFIX)
 
     def restore(self, save_path: Any, options: Any = None) -> Status:
@@ -103,25 +131,28 @@ class Checkpoint:
             FileError: A damaged file, or one of which nothing fits these objects.
         """
         if save_path is None:
-            return Status([], [])
-        from safetensors.numpy import load_file
+            return Status([], set())
+        from safetensors import safe_open
 
         path = file_of(save_path)
         if not path.is_file():
             raise FileNotFoundError(f"There is no checkpoint {save_path} (no file {path}).")
-        with reading(path, "checkpoint"):
-            found = load_file(path)
-        keepers = list(self._keepers())
+        with reading(path, "checkpoint"), safe_open(path, framework="numpy") as file:
+            found = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            aliases = json.loads((file.metadata() or {}).get("aliases", "{}"))
+        keepers = self._keepers()
         unused = set(found)
-        missing = [_name(at) for at, keeper in keepers if not _restore(keeper, at, found, unused)]
-        if set(missing) >= {_name(at) for at, keeper in keepers if keeper is not self.save_counter}:
+        missing = [_name(at) for at, keeper in keepers if not _restore(keeper, aliases.get(at, at), found, unused)]
+        others = {_name(at) for at, keeper in keepers if keeper is not self.save_counter}
+        if others and set(missing) >= others:
             have = sorted({name.split("/")[0] for name in found})
             raise FileError(
                 f"{path} has nothing for {', '.join(missing[:5])}: it was saved with {', '.join(have)}. Make the "
                 f"Checkpoint with the names that it was saved with."
             )
+        self._restored = (found, aliases, unused) if unused else None
         _warn_of(missing)
-        return Status(missing, sorted(unused))
+        return Status(missing, unused)
 
     read = restore
 
@@ -129,8 +160,13 @@ class Checkpoint:
 class Status:
     """What a restoration found: `missing` objects, and values of the file that were `unused` (until now)."""
 
-    def __init__(self, missing: list[str], unused: list[str]) -> None:
-        self.missing, self.unused = missing, unused
+    def __init__(self, missing: list[str], unused: set[str]) -> None:
+        self.missing, self._unused = missing, unused
+
+    @property
+    def unused(self) -> list[str]:
+        """The values of the file that belong to no object (until now)."""
+        return sorted(self._unused)
 
     def expect_partial(self) -> Status:
         """Nothing more is said of what did not match."""

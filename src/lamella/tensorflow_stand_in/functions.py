@@ -12,6 +12,7 @@ import torch
 
 from lamella import ops
 from lamella.tensorflow_stand_in import custom_gradients, segments, special, traced_functions
+from lamella.tensorflow_stand_in.one_type import TAKE_ONE_TYPE, of_one_type
 from lamella.tensorflow_stand_in.ragged import ragged_too
 from lamella.tensorflow_stand_in.tensors import constant, convert_to_tensor, known, sizes, snapshot, without_name
 
@@ -391,6 +392,8 @@ for _room in (segments, special):
 __all__ = [
     name for name, value in list(globals().items()) if callable(value) and name[0] != "_" and name not in _OTHERS
 ]
+for _name in TAKE_ONE_TYPE:
+    globals()[_name] = of_one_type(globals()[_name])
 for _name in __all__:
     if _name not in ("function", "cond", "case", "switch_case", "custom_gradient"):
         globals()[_name] = ragged_too(_name, known(snapshot(globals()[_name])))

@@ -5,14 +5,16 @@ from __future__ import annotations
 import inspect
 import types
 from collections.abc import Callable, Sequence
-from functools import partial, wraps
+from functools import partial, update_wrapper, wraps
 from typing import Any
 
 import torch
+from torch.utils import _pytree as pytree
 
 from lamella.engine.symbolic import SymbolicTensor
 from lamella.engine.tensor_spec import TensorSpec
 from lamella.errors import ArgumentError, DTypeError
+from lamella.layers.base import Layer
 from lamella.tensorflow_stand_in.tensors import convert_to_tensor
 
 
@@ -46,7 +48,32 @@ def function(func: Callable[..., Any] | None = None, input_signature: Any = None
         run = wraps(func, updated=())(run) if hasattr(func, "__name__") else run
     run.python_function, run.input_signature = func, input_signature
     run.get_concrete_function = partial(_concrete, run, input_signature)
-    return run
+    return TracedMethod(run) if isinstance(run, types.FunctionType) and _is_method(run) else run
+
+
+class TracedMethod:
+    """A method that `tf.function` decorates: `object.method.get_concrete_function(...)` knows the object.
+
+    In layers and models it is the method itself, which they look into.
+    """
+
+    def __init__(self, run: Any) -> None:
+        self._run = run
+        update_wrapper(self, run)
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        if issubclass(owner, Layer):
+            setattr(owner, name, self._run)
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        if instance is None:
+            return self
+        bound: Any = update_wrapper(partial(self._run, instance), self._run)
+        bound.get_concrete_function = partial(self._run.get_concrete_function, instance)
+        return bound
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._run(*args, **kwargs)
 
 
 def _checking(func: Callable[..., Any], specs: Sequence[Any]) -> Callable[..., Any]:
@@ -105,12 +132,23 @@ class ConcreteFunction:
         return [each for each in (*positional, *named.values()) if isinstance(each, TensorSpec)]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The function's value; what was no tensor when the function was made need not be given again."""
         positional, named = self.structured_input_signature
-        given = [_as_said(value, spec, self._run) for value, spec in zip(args, positional, strict=False)]
-        rest = positional[len(given) :]
-        constants = [] if kwargs else [each for each in rest if not isinstance(each, TensorSpec)]
-        told = {name: _as_said(value, named.get(name), self._run) for name, value in kwargs.items()}
-        return self._run(*self._held, *given, *args[len(given) :], *constants, **told)
+        names = list(inspect.signature(self._run).parameters)[len(self._held) :]
+        of_names = sorted(named, key=lambda name: names.index(name) if name in names else len(names))
+        traced = dict(enumerate(positional)) | {name: named[name] for name in of_names}
+        tensors = [key for key, value in traced.items() if _has_spec(value)]
+        places = {name: i for i, name in enumerate(names[: len(positional)])}
+        given = dict(zip(tensors if len(args) <= len(tensors) else traced, args, strict=False))
+        given |= {places.get(name, name): value for name, value in kwargs.items()}
+        missing = [
+            str(names[key] if isinstance(key, int) and key < len(names) else key) for key in tensors if key not in given
+        ]
+        if missing:
+            raise ArgumentError(f"{self!r} needs {', '.join(missing)}, too.")
+        values = {key: _as_said(given.pop(key, value), value, self._run) for key, value in traced.items()}
+        first = [values.pop(i) for i in range(len(positional))]
+        return self._run(*self._held, *first, *args[len(traced) :], **values, **given)
 
     def __repr__(self) -> str:
         return f"<ConcreteFunction {self.name} of {self.structured_input_signature}>"
@@ -118,3 +156,7 @@ class ConcreteFunction:
 
 def _spec(value: Any) -> Any:
     return TensorSpec.from_tensor(value) if isinstance(value, torch.Tensor) else value
+
+
+def _has_spec(value: Any) -> bool:
+    return any(isinstance(each, TensorSpec) for each in pytree.tree_leaves(value))

@@ -107,9 +107,12 @@ class Sequential(Model):
             self._trace(self._start)
 
     def _trace(self, start: SymbolicTensor) -> None:
-        """Runs the layers on a symbolic input: makes their weights and finds the shapes."""
+        """Runs the layers that did not run on it yet on a symbolic input: makes their weights and finds the shapes."""
         x: Any = start
-        for layer in self._chain:
+        done = 0
+        if self._graph is not None and self._graph.inputs is start:
+            x, done = self._graph.outputs, len(self._graph_layers)
+        for layer in self._chain[done:]:
             x = layer(x)
         self._set_graph(Graph(start, x))
 
