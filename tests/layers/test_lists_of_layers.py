@@ -76,3 +76,20 @@ def test_a_functional_model_s_call_trains_where_it_is_told():
     for model in (lamella.Sequential(layers), lamella.Model(layers[0], layers[1](layers[0]))):
         assert (model.call(x, training=True) == 0).any()
         assert torch.equal(model.call(x), x) and not model.training
+
+
+def test_lists_in_lists_that_are_there_already():
+    model = Blocks()
+    model.stages, model.by_name = [], {}
+    model.stages.append([lamella.layers.Dense(4)])
+    model.stages[0].append(lamella.layers.Dense(4))
+    model.by_name["a"] = [lamella.layers.Dense(4)]
+    assert len([layer for layer in model._flatten_layers() if isinstance(layer, lamella.layers.Dense)]) == 7
+
+
+@pytest.mark.parametrize("way", [copy.copy, copy.deepcopy])
+def test_a_copy_of_a_list_is_another(way):
+    model = Blocks()
+    twin = way(model.blocks)
+    twin.append(lamella.layers.Dense(4))
+    assert len(model.blocks) == len(list(model.blocks.children())) == 2 and len(list(twin.children())) == 3

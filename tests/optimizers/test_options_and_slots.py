@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+import lamella
 from lamella import optimizers
 
 keras = pytest.importorskip("keras")
@@ -195,3 +196,32 @@ def test_the_rate_has_the_shape_of_a_number(rate):
     read = optimizers.SGD(rate).learning_rate
     assert read.shape == () and read.ndim == 0
     assert float(read.numpy().item()) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("keras", [lamella, keras], ids=["lamella", "keras"])
+def test_state_read_before_the_first_fit_is_kept(keras, tmp_path):
+    x = np.random.default_rng(0).normal(size=(8, 4)).astype("f")
+    models = []
+    for _ in range(2):
+        keras.utils.set_random_seed(0)
+        models.append(keras.Sequential([keras.Input((4,)), keras.layers.Dense(4)]))
+        models[-1].compile(keras.optimizers.Adam(0.01), "mse")
+    first, second = models
+    first.fit(x, x, epochs=3, verbose=0)
+    first.save_weights(tmp_path / "three.weights.h5")
+    second.optimizer.build(second.trainable_variables)
+    second.load_weights(tmp_path / "three.weights.h5")
+    losses = [model.fit(x, x, epochs=3, verbose=0).history["loss"] for model in models]
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-6)
+
+
+def test_an_optimizer_of_another_model_begins_anew():
+    x, optimizers = np.ones((8, 4), "f"), [lamella.optimizers.Adam(0.01), lamella.optimizers.Adam(0.01)]
+    models = [lamella.Sequential([lamella.Input((4,)), lamella.layers.Dense(1)]) for _ in optimizers]
+    for model, optimizer in zip(models, optimizers, strict=True):
+        model.compile(optimizer, "mse")
+        model.fit(x, x[:, :1], verbose=0)
+    before = models[0].get_weights()[0]
+    models[0].compile(optimizers[1], "mse")  # built for the other model's weights
+    models[0].fit(x, x[:, :1], verbose=0)
+    assert np.abs(models[0].get_weights()[0] - before).max() > 0

@@ -1,5 +1,6 @@
 """What packages of models built on Keras ask of it, each by a small model: as real Keras does it."""
 
+import copy
 import os
 
 os.environ["KERAS_BACKEND"] = "torch"
@@ -289,3 +290,127 @@ def test_the_policy_of_a_model_may_change(keras):
     model.dtype_policy = keras.dtype_policies.get("bfloat16")
     assert model.dtype_policy.name == "bfloat16"
     assert "float32" in str(model.weights[0].dtype)
+
+
+def head(keras):
+    """A layer that fills two lists in turns, with a sublayer of its own between them and one in a dict behind."""
+
+    class Head(keras.layers.Layer):
+        def build(self, shape):
+            self.dense, self.norms, self.named = [], [], {}
+            for number in range(2):
+                self.dense.append(keras.layers.Dense(4, use_bias=False, name=f"dense_{number}"))
+                self.dense[-1].build(shape)
+                if number == 1:
+                    self.last = keras.layers.Dense(4, use_bias=False, name="last")
+                    self.last.build(shape)
+                self.norms.append(keras.layers.LayerNormalization(name=f"norm_{number}"))
+                self.norms[-1].build(shape)
+            self.named["deep"] = [keras.layers.Dense(4, name="deep")]
+            self.named["deep"][0].build(shape)
+            self.built = True
+
+        def call(self, x):
+            for dense, norm in zip(self.dense, self.norms, strict=True):
+                x = norm(dense(x))
+            return self.named["deep"][0](self.last(x))
+
+    return Head(name="head")
+
+
+def test_weights_in_the_order_in_which_lists_were_filled():
+    ours, theirs = head(lamella), head(real)
+    ours.build((None, 4)), theirs.build((None, 4))
+    assert [weight.path for weight in ours.weights] == [weight.path for weight in theirs.weights]
+    names = [layer.name for layer in theirs._flatten_layers(include_self=False)]
+    assert [layer.name for layer in ours._flatten_layers(recursive=False, include_self=False)] == names
+    ours.set_weights(theirs.get_weights())
+    x = np.random.default_rng(0).normal(size=(3, 4)).astype("f")
+    np.testing.assert_allclose(ours(x).detach(), theirs(x).detach().numpy(), atol=1e-5)
+    again = copy.deepcopy(ours)
+    assert [weight.path for weight in again.weights] == [weight.path for weight in ours.weights]
+
+
+def test_an_optimizer_goes_on_in_keras_where_lists_were_filled_in_turns(tmp_path):
+    x = np.random.default_rng(0).normal(size=(8, 4)).astype("f")
+    losses = []
+    for keras, other in ((lamella, real), (real, lamella)):
+        models = []
+        for each in (keras, other):
+            each.utils.set_random_seed(0)
+            inputs = each.Input((4,))
+            models.append(each.Model(inputs, head(each)(inputs)))
+            models[-1].compile(each.optimizers.Adam(0.01), "mse")
+        first, second = models
+        first.fit(x, x, epochs=3, verbose=0)
+        path = str(tmp_path / f"{keras.__name__}.weights.h5")
+        first.save_weights(path)
+        second.optimizer.build(second.trainable_variables)
+        second.load_weights(path)
+        for model in models:
+            model.optimizer.learning_rate = 0.1
+            losses.append(model.fit(x, x, epochs=3, verbose=0).history["loss"][-1])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3) and losses[2] == pytest.approx(losses[3], rel=1e-3)
+
+
+@BOTH
+def test_shapes_of_outputs_by_the_names_of_inputs(keras):
+    attention = keras.layers.MultiHeadAttention(num_heads=2, key_dim=4)
+    query, value = (None, 1, 8), (None, 5, 8)
+    attention.build(query_shape=query, value_shape=value)
+    assert attention.compute_output_shape(query_shape=query, value_shape=value) == query
+    assert attention.compute_output_shape(query, value, value) == query
+    grouped = keras.layers.GroupQueryAttention(2, 4, 2)
+    grouped.build(query_shape=query, value_shape=value)
+    assert grouped.compute_output_shape(query_shape=query, value_shape=value, key_shape=None) == query
+    assert keras.layers.LSTM(3).compute_output_shape(sequences_shape=(2, 4, 5)) == (2, 3)
+    assert keras.layers.Dense(3).compute_output_shape(input_shape=(2, 5)) == (2, 3)
+
+
+def either(keras):
+    class Either(keras.layers.Layer):
+        """Pictures added up with another, of a size that is not known; where there is none, with ones."""
+
+        def call(self, x, other):
+            def ones():
+                return keras.ops.ones((keras.ops.shape(other)[0], 4, 4, 1))
+
+            return x + keras.ops.cond(keras.ops.equal(keras.ops.shape(other)[1], 0), ones, lambda: other[:, ::2, ::2])
+
+    return Either()
+
+
+@BOTH
+def test_a_condition_on_sizes_that_are_not_known(keras):
+    x, other = keras.Input((4, 4, 1)), keras.Input((None, None, 1))
+    model = keras.Model([x, other], either(keras)(x, other))
+    assert tuple(model.output.shape) == (None, 4, 4, 1)
+    picture = torch.ones(2, 4, 4, 1)
+    assert float(model([picture, torch.full((2, 8, 8, 1), 2.0)]).sum()) == 32 * 3
+    assert float(model([picture, torch.zeros(2, 0, 8, 1)]).sum()) == 32 * 2
+
+
+@BOTH
+@pytest.mark.parametrize("kind", ["array", "dict", "list", "loader"])
+def test_what_a_predict_step_is_given(keras, kind):
+    seen = []
+
+    class Own(keras.Model):
+        def call(self, x):
+            return x
+
+        def predict_step(self, data):
+            seen.append(data)
+            return torch.ones(4, 1)
+
+    x = np.ones((4, 2), "float32")
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.ones(4, 2), torch.ones(4, 1)), 4)
+    data = {"array": x, "dict": {"a": x}, "list": [x, x], "loader": loader}[kind]
+    assert Own().predict(data, verbose=0).shape == (4, 1)
+    given = seen[0]
+    if kind in ("array", "dict"):
+        assert tuple((given["a"] if kind == "dict" else given).shape) == (4, 2)
+    elif kind == "list":
+        assert len(given) == 1 and [tuple(each.shape) for each in given[0]] == [(4, 2), (4, 2)]
+    else:
+        assert [tuple(each.shape) for each in given] == [(4, 2), (4, 1)]

@@ -44,7 +44,7 @@ from lamella.layers.layer_config import arguments_of, passed_arguments, plain
 from lamella.layers.mixed import call_mixed
 from lamella.layers.shapes import as_tuples, declared_shape, has_tensors, is_number_list, map_shapes, shapes_of
 from lamella.layers.stateless import Stateless
-from lamella.layers.tracking import TrackedDict, TrackedList, tracked
+from lamella.layers.tracking import TrackedDict, TrackedList, children_in_order, note_sublayer, tracked
 
 registry = Registry("layer", "keras.layers")
 
@@ -417,12 +417,29 @@ class Layer(HoldsWeights, Stateless):
         self._nodes.pop()
         return pytree.tree_map_only(SymbolicTensor, lambda each: symbolic_input(each.shape, each.dtype), outputs)
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """The shape of the outputs for inputs of `input_shape`, found by running `call` on meta tensors."""
-        inputs = map_shapes(lambda shape: symbolic_input(shape, self._dtype), input_shape)
-        outputs = self(inputs)
+    def compute_output_shape(self, *shapes: Any, **named: Any) -> Any:
+        """The shape of the outputs for inputs of these shapes, found by running `call` on meta tensors.
+
+        Args:
+            shapes: The shape of each input, in the order of `call`'s arguments.
+            named: Shapes by name: `query_shape` is that of the argument `query`, `input_shape` that of the first.
+
+        Example:
+            >>> import lamella
+            >>> attention = lamella.layers.MultiHeadAttention(num_heads=2, key_dim=4)
+            >>> attention.compute_output_shape(query_shape=(None, 3, 8), value_shape=(None, 5, 8))
+            (None, 3, 8)
+        """
+        names = self._call_names()
+        inputs = dict(zip(names, shapes, strict=False))
+        inputs |= {name if (name := each.removesuffix("_shape")) in names else names[0]: named[each] for each in named}
+        given = {name: self._symbolic(shape) for name, shape in inputs.items() if shape is not None}
+        outputs = self(given.pop(names[0]), **given)
         self._nodes.pop()
         return pytree.tree_map_only(SymbolicTensor, lambda tensor: tensor.shape, outputs)
+
+    def _symbolic(self, shapes: Any) -> Any:
+        return map_shapes(lambda shape: symbolic_input(shape, self._dtype), shapes)
 
     # -- configuration --------------------------------------------------------------------------------
 
@@ -601,7 +618,10 @@ class Layer(HoldsWeights, Stateless):
             self._modules.pop(name, None)
         elif name in self.__dict__.get("_modules", ()) and not (value is None or isinstance(value, nn.Module)):
             self._make_way(name)
+        is_new = isinstance(value, nn.Module) and name not in self.__dict__.get("_modules", ())
         super().__setattr__(name, value)
+        if is_new:
+            note_sublayer(self, name)
 
     def _make_way(self, name: str) -> None:
         """Frees the name of a sublayer for what is no module. A layer of a graph stays, under another name."""
@@ -676,10 +696,10 @@ class in_mode:
 
 def _nearest_layers(module: nn.Module) -> Iterator[Layer]:
     """The layers directly inside a module, through lists and other modules."""
-    for child in module._modules.values():
+    for child in children_in_order(module):
         if isinstance(child, Layer):
             yield child
-        elif child is not None:
+        else:
             yield from _nearest_layers(child)
 
 

@@ -14,6 +14,7 @@ from lamella.engine.dtypes import torch_dtype
 from lamella.engine.naming import auto_name, path_of, within
 from lamella.engine.variable import State, Weight, as_array, copy_into
 from lamella.errors import NotBuiltError, ShapeError
+from lamella.layers.tracking import children_in_order
 from lamella.layers.weight_value import first_value
 
 
@@ -228,6 +229,5 @@ def _collect_weights(module: nn.Module, found: dict[int, torch.Tensor]) -> None:
     for name, buffer in module._buffers.items():
         if buffer is not None and name not in module._non_persistent_buffers_set:
             found.setdefault(id(buffer), buffer)
-    for child in module._modules.values():
-        if child is not None:
-            _collect_weights(child, found)
+    for child in children_in_order(module):
+        _collect_weights(child, found)

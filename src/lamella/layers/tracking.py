@@ -3,15 +3,23 @@
 `torch.nn.Module` sees only modules set as attributes themselves. So a tracked list or dict is a module as well, which
 keeps in step with what it holds: parameters, `state_dict`, `to(device)`, `get_submodule` and
 `torch.func.functional_call` see its layers under the names that `torch.nn.ModuleList` would give them.
+
+Keras lists weights in the order in which a layer got its sublayers, whether as attributes or in lists: so both note
+when that was.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import copy
+import itertools
+import time
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from torch import nn
 from torch.utils import _pytree as pytree
+
+_clock = itertools.count(time.time_ns())  # later than what an earlier process noted, in a pickle
 
 
 class _Tracked(nn.Module):
@@ -20,12 +28,37 @@ class _Tracked(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.training = False  # as in layers: `fit` trains
+        self._since: dict[str, int] = {}
 
     def _hold(self, items: Iterable[tuple[Any, Any]]) -> None:
+        before = {id(module): self._since[key] for key, module in self._modules.items()}
         self._modules.clear()
+        self._since.clear()
         for key, item in items:
             if isinstance(item, nn.Module):
-                self._modules[str(key).replace(".", "_")] = item
+                key = str(key).replace(".", "_")
+                self._modules[key] = item
+                self._since[key] = before[id(item)] if id(item) in before else next(_clock)
+
+    def _plain(self) -> Any:
+        """The items in a list or dict of Python."""
+        raise NotImplementedError
+
+    def _fill(self, items: Any) -> None:
+        """Takes the items of a list or dict of Python, while empty."""
+        raise NotImplementedError
+
+    def __copy__(self) -> Any:
+        twin = type(self)()
+        twin._fill(self._plain())
+        return twin
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        memo[id(self)] = twin = type(self)()
+        twin._fill(copy.deepcopy(self._plain(), memo))
+        twin._since.update(self._since)
+        twin.training = self.training
+        return twin
 
 
 class TrackedList(list, _Tracked):  # type: ignore[misc]
@@ -38,7 +71,16 @@ class TrackedList(list, _Tracked):  # type: ignore[misc]
         list.__init__(self, (tracked(item) for item in items))
         self._sync()
 
+    def _plain(self) -> list[Any]:
+        return list(self)
+
+    def _fill(self, items: list[Any]) -> None:
+        self.extend(items)
+
     def _sync(self) -> None:
+        for i, item in enumerate(self):
+            if type(item) in (list, dict):  # appended later: `self.stages.append([Dense(8)])`
+                list.__setitem__(self, i, tracked(item))
         self._hold(enumerate(self))
 
 
@@ -52,7 +94,16 @@ class TrackedDict(dict, _Tracked):  # type: ignore[misc]
         dict.__init__(self, {key: tracked(item) for key, item in dict(items).items()})
         self._sync()
 
+    def _plain(self) -> dict[Any, Any]:
+        return dict(self)
+
+    def _fill(self, items: dict[Any, Any]) -> None:
+        self.update(items)
+
     def _sync(self) -> None:
+        for key, item in self.items():
+            if type(item) in (list, dict):
+                dict.__setitem__(self, key, tracked(item))
         self._hold(self.items())
 
 
@@ -99,3 +150,44 @@ def tracked(value: Any) -> Any:
     if type(value) is dict:
         return TrackedDict(value)
     return value
+
+
+def note_sublayer(layer: nn.Module, name: str) -> None:
+    """Notes that `layer` got its sublayer `name` now, so that `children_in_order` knows."""
+    layer.__dict__.setdefault("_since", {})[name] = next(_clock)
+
+
+def children_in_order(module: nn.Module) -> list[nn.Module]:
+    """The modules directly inside a module, lists and dicts opened, in the order in which it got them.
+
+    A module that was not told of a child (one of a graph's layers, say) has them where they stand.
+
+    Example:
+        >>> import lamella
+        >>> layer = lamella.layers.Layer()
+        >>> layer.blocks = []
+        >>> layer.head = lamella.layers.Dense(2)
+        >>> layer.blocks.append(lamella.layers.Flatten())
+        >>> [type(child).__name__ for child in children_in_order(layer)]
+        ['Dense', 'Flatten']
+    """
+    children = [(name, child) for name, child in module._modules.items() if child is not None]
+    if not any(isinstance(child, _Tracked) for _, child in children):
+        return [child for _, child in children]
+    since = module.__dict__.get("_since", {})
+    if all(isinstance(child, _Tracked) or name in since for name, child in children):
+        return [child for _, child in sorted(_with_time(module), key=lambda pair: pair[0])]
+    return [inner for _, child in children for inner in (children_in_order(child) if _is_tracked(child) else [child])]
+
+
+def _is_tracked(module: nn.Module) -> bool:
+    return isinstance(module, _Tracked)
+
+
+def _with_time(module: nn.Module) -> Iterator[tuple[int, nn.Module]]:
+    """The modules inside a module and its lists, each with when it came there."""
+    for name, child in module._modules.items():
+        if isinstance(child, _Tracked):
+            yield from _with_time(child)
+        elif child is not None:
+            yield module.__dict__["_since"][name], child

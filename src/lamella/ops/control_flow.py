@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.utils import _pytree as pytree
 
-from lamella.engine.symbolic import SymbolicTensor, record
+from lamella.engine.symbolic import SymbolicTensor, on_meta, record
 from lamella.errors import ArgumentError, ShapeError
 from lamella.ops.base import op, tensor
 
@@ -20,7 +20,8 @@ def _without_values(structure: Any) -> bool:
 def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
     """`true_fn()` where `pred` is true, else `false_fn()`.
 
-    With a symbolic `pred` both are computed, and `pred` chooses between the results.
+    With a symbolic `pred` both are computed, and `pred` chooses between the results. While a symbolic call finds
+    shapes, a tensor `pred` counts as true, as in Keras: it may follow from sizes that are not known.
 
     Example:
         >>> cond(torch.tensor(3) > 2, lambda: "larger", lambda: "smaller")
@@ -28,7 +29,8 @@ def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> 
     """
     if isinstance(pred, SymbolicTensor):
         return record(_chosen, (pred, true_fn(), false_fn()), {})
-    return true_fn() if _without_values(pred) or bool(pred) else false_fn()
+    unknown = _without_values(pred) or (isinstance(pred, torch.Tensor) and on_meta())
+    return true_fn() if unknown or bool(pred) else false_fn()
 
 
 def _chosen(pred: torch.Tensor, first: Any, second: Any) -> Any:

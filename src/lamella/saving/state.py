@@ -21,7 +21,7 @@ _KINDS = {"GroupQueryAttention": "grouped_query_attention"}
 _INTERNAL = frozenset(
     """
     _modules _parameters _buffers _nodes _graph_layers _chain _plan _direct _init_arguments _build_config
-    _compile_arguments _own_metrics
+    _compile_arguments _own_metrics _since
     """.split()
 )
 _NEVER = frozenset(

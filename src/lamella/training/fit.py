@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch.utils import _pytree as pytree
 
+from lamella.data.batch import pack_x_y_sample_weight
 from lamella.engine import cluster, random
 from lamella.engine.batches import length
 from lamella.engine.device import device_of
@@ -210,8 +211,8 @@ def predict_batches(model: Any, source: Any, callbacks: CallbackList, progress: 
     parts: list[Any] = []
     try:
         with torch.no_grad():
-            for index, (x, _, _) in enumerate(source.batches()):
-                output = model.predict_step((x,)) if own_step else model(x)
+            for index, (x, y, weight) in enumerate(source.batches()):
+                output = model.predict_step(pack_x_y_sample_weight(x, y, weight)) if own_step else model(x)
                 parts.append(output)
                 progress.step(length(x))
                 if ends:

@@ -23,6 +23,7 @@ from lamella.errors import ArgumentError, DataError, NotBuiltError, ShapeError, 
 from lamella.layers.base import Layer, in_mode, marks_itself, registry
 from lamella.layers.fusion import fused
 from lamella.layers.shapes import map_shapes
+from lamella.layers.tracking import children_in_order
 from lamella.layers.unseen import unseen
 from lamella.training.functional_config import graph_config, graph_from_config
 from lamella.training.quantization import Filters, quantize
@@ -525,9 +526,7 @@ def _is_made_like_model(cls: type[Model]) -> bool:
 def _children(module: nn.Module) -> list[nn.Module]:
     """The children of a module, those in tracked lists and dicts among them."""
     found: list[nn.Module] = []
-    for child in module._modules.values():
-        if child is None:
-            continue
+    for child in children_in_order(module):
         found.extend(
             [child]
             if isinstance(child, Layer)

@@ -121,7 +121,7 @@ def _prediction_like(model: Any, x: Any) -> Any:
 
 
 def prepare_optimizer(model: Any) -> None:
-    """Makes the optimizer's state for the trainable weights, and anew where those have changed."""
+    """Makes the optimizer's state for the trainable weights, and anew where it is for others."""
     weights = model.trainable_weights
     if not weights:
         raise NotBuiltError(
@@ -131,7 +131,5 @@ def prepare_optimizer(model: Any) -> None:
         for name, weight in layer._parameters.items():
             if weight is not None and not getattr(weight, "path", ""):
                 weight.path = f"{layer.name}/{name}"  # optimizers that differ by weight go by it
-    identity = [id(weight) for weight in weights]
-    if not model.optimizer.built or identity != model._trained_with:
+    if not model.optimizer.built or [id(each) for each in model.optimizer._weights] != [id(each) for each in weights]:
         model.optimizer.build(weights)
-        model._trained_with = identity

@@ -58,7 +58,6 @@ class Trainer(Step):
         self._quickest_way: Any = None
         self._last_logs: dict[str, Any] | None = None  # what a step of the user's own returned
         self._accept_bad_loss = False
-        self._trained_with: list[int] = []
         self._trainable_when_compiled: set[str] | None = set()  # None for all, of a model that had no weights yet
         self._tried: tuple[Any, Any] | None = None  # a kind of inputs, and the prediction for two of them
         self._in_segments = False
