@@ -48,6 +48,9 @@ class Checkpoint:
         ('ckpt-1', 3)
     """
 
+    root: Any
+    save_counter: Any
+
     def __init__(self, root: Any = None, **kwargs: Any) -> None:
         self._named: dict[str, Any] = {}
         self._restored: tuple[Values, dict[str, str], set[str]] | None = None
