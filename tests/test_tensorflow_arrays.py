@@ -1,6 +1,7 @@
-"""NumPy arrays beside tensors: of which type the result is, as TensorFlow 2.21 said."""
+"""NumPy arrays beside tensors: of which type the result is; and parts of variables, as TensorFlow 2.21 said."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -44,7 +45,28 @@ def test_fractions_do_not_become_whole_numbers():
     assert tf.add(WHOLE, A / 2).tolist() == [1.5, 2.5]
 
 
+def test_tensors_of_data_frames():
+    frame = pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 5.0]})
+    assert tf.convert_to_tensor(frame).tolist() == [[1, 3], [2, 5]]
+    assert tf.convert_to_tensor(frame["a"], dtype=tf.float32).dtype is torch.float32
+    assert tf.constant(pd.Series(["a", "b"])).numpy().tolist() == [b"a", b"b"]
+
+
 def test_in_a_graph_too():
     x = layers.Input((2,))
     assert tf.add(x, A).dtype is torch.float32
     assert tf.concat([x, x], 1).shape == (None, 4)
+
+
+def test_numbers_scattered_into_a_variable():
+    v = tf.Variable([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    v.scatter_nd_update(indices=[[0, 0], [1, 2]], updates=[100.0, 200.0])
+    assert v.numpy().tolist() == [[100, 2, 3], [4, 5, 200]]
+    v.scatter_update(tf.IndexedSlices([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], [1, 0]))
+    assert v.numpy().tolist() == [[4, 5, 6], [1, 2, 3]]
+    found = v.scatter_add(tf.IndexedSlices([[1.0, 1.0, 1.0], [2.0, 2.0, 2.0]], [1, 1]))
+    assert found is v and v.numpy().tolist() == [[4, 5, 6], [4, 5, 6]]
+    v.scatter_nd_sub([[0]], [[1.0, 1.0, 1.0]])
+    v.scatter_sub(tf.IndexedSlices([[1.0, 1.0, 1.0]], [0]))
+    v.scatter_nd_add([[0, 1], [0, 1]], [5.0, 6.0])
+    assert v.numpy().tolist() == [[2, 14, 4], [4, 5, 6]]

@@ -144,3 +144,16 @@ def test_a_checkpoint_without_objects_waits_for_them(tmp_path):
     empty.v = tf.Variable(0.0)
     assert empty.v.numpy() == 3
     status.assert_consumed()
+
+
+def test_a_module_comes_back_with_all_that_it_holds(tmp_path):
+    class Line(tf.Module):
+        def __init__(self, start, parent=None):
+            super().__init__()
+            self.slope, self.parent, self.scale = tf.Variable(start), parent, 3.0
+            self.inner = [] if parent else [Line(start + 1, self), tf.Variable(start + 2), "text"]
+
+    saved, new = Line(1.0), Line(0.0)
+    path = tf.train.Checkpoint(model=saved).write(tmp_path / "line")
+    tf.train.Checkpoint(model=new).restore(path).assert_consumed().assert_existing_objects_matched()
+    assert sorted(v.item() for v in new.variables) == sorted(v.item() for v in saved.variables) == [1, 2, 3]

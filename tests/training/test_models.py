@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import lamella
-from lamella import layers
+from lamella import layers, ops
 from lamella.datasets import digits
 from lamella.errors import ArgumentError, ShapeError
 
@@ -72,6 +72,53 @@ def test_a_layer_added_to_a_sequential_is_all_that_is_run_to_find_shapes():
     model.pop()
     model.add(layers.Dense(6))
     assert model(torch.ones(2, 3)).shape == (2, 6)
+
+
+def test_layers_and_models_take_data_frames():
+    frame = pd.DataFrame({"a": [1.0, 2.0, 4.0], "b": [3.0, 5.0, 9.0]})
+    for take in (layers.Dense(1), lamella.Sequential([layers.Dense(1)]), layers.LayerNormalization()):
+        assert torch.equal(take(frame), take(np.array(frame)))
+    normalized = layers.Normalization()
+    normalized.adapt(np.array(frame.assign(c=[True, False, True])))  # of objects: numbers and truths
+    assert normalized.mean[2].item() == pytest.approx(2 / 3)
+    assert normalized(frame.assign(c=[1.0, 0.0, 1.0]).iloc[:2]).shape == (2, 3)
+
+
+def test_data_in_the_place_of_training_are_let_pass():
+    """As Keras does, whose guide on masking gives the targets there."""
+    inputs = lamella.Input((2,))
+    models = lamella.Model(inputs, layers.Dense(1)(inputs)), lamella.Sequential([layers.Dense(1)])
+    for model in models:
+        assert torch.equal(model(torch.ones(3, 2), np.ones((3, 1))), model(torch.ones(3, 2)))
+
+
+class Halving(layers.Layer):
+    def call(self, x):
+        while x.abs().sum() > 1:
+            x = x / 2
+        return x
+
+
+def test_a_sequential_without_input_takes_layers_that_look_at_values():
+    model = lamella.Sequential([layers.Dense(3), Halving()])
+    assert 0.5 < float(model(np.ones((2, 4), "float32")).detach().abs().sum()) <= 1
+    assert model.count_params() == 15
+    model.compile("sgd", "mse")
+    model.fit(np.ones((4, 4), "float32"), np.ones((4, 3), "float32"), verbose=0)
+
+
+class StepByStep(layers.Layer):
+    def call(self, x):
+        found = ops.zeros((ops.shape(x)[0], x.shape[-1]))
+        for step in ops.arange(x.shape[1]):
+            found = found + x[:, step]
+        return found
+
+
+def test_numbers_of_a_range_are_places_while_shapes_are_found():
+    model = lamella.Sequential([lamella.Input((3, 2)), StepByStep()])
+    assert model.output_shape == (None, 2)
+    assert model(torch.ones(4, 3, 2)).tolist() == [[3.0, 3.0]] * 4
 
 
 def test_an_input_layer_by_its_earlier_names():

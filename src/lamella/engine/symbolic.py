@@ -56,6 +56,8 @@ class OnMeta(TorchFunctionMode):
         given = [leaf for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
         if all(hasattr(tensor, "_made_of_numbers") for tensor in given):
             return pytree.tree_map_only(torch.Tensor, _keep_value, func(*args, **kwargs))
+        if func is torch.Tensor.__getitem__:  # for step in ops.arange(4): x[:, step]
+            args = args[0], pytree.tree_map_only(torch.Tensor, _as_place, args[1])
         args, kwargs = pytree.tree_map_only(torch.Tensor, _to_meta, (args, kwargs))
         return func(*args, **kwargs)
 
@@ -79,6 +81,12 @@ def _keep_value(tensor: torch.Tensor) -> torch.Tensor:
     if not tensor.is_meta and tensor.numel() <= _SMALL:
         tensor._made_of_numbers = True  # type: ignore[attr-defined]
     return tensor
+
+
+def _as_place(index: torch.Tensor) -> Any:
+    """One known whole number as such, which an index needs; other tensors as they are."""
+    one = index.ndim == 0 and hasattr(index, "_made_of_numbers") and index.dtype in (torch.int32, torch.int64)
+    return int(index) if one else index
 
 
 def _to_meta(tensor: torch.Tensor) -> torch.Tensor:

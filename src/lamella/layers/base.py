@@ -319,6 +319,8 @@ class Layer(HoldsWeights, Stateless):
         return declared_outputs(self, Layer, args, kwargs)
 
     def _to_tensor(self, x: Any) -> Any:
+        if hasattr(x, "to_numpy") and not isinstance(x, torch.Tensor):  # a data frame
+            x = np.array(x)
         if isinstance(x, np.ndarray) and x.dtype.kind in "USTO":
             if holds_strings(x):
                 self._check_takes_strings()

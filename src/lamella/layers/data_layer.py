@@ -58,6 +58,8 @@ def as_numbers(inputs: Any) -> torch.Tensor:
         return inputs
     if hasattr(inputs, "to_numpy"):
         inputs = inputs.to_numpy()
+    if isinstance(inputs, np.ndarray) and inputs.dtype == object:  # a table whose columns are numbers and truths
+        inputs = inputs.astype("float64")
     return torch.as_tensor(np.require(inputs, requirements="W"), device=output_device())
 
 

@@ -17,6 +17,7 @@ from lamella.saving.atomic import written_aside
 from lamella.saving.reading import reading
 from lamella.saving.state import places
 from lamella.tensorflow_stand_in.checkpoint_folder import SUFFIX, file_of, record_latest
+from lamella.tensorflow_stand_in.modules import Module
 from lamella.tensorflow_stand_in.variables import Variable
 
 Values = dict[str, np.ndarray]
@@ -30,8 +31,8 @@ class Checkpoint:
 
     Args:
         root: An object that needs no name: its variables lie at the top.
-        **kwargs: Models, layers, optimizers, metrics, variables, other checkpoints, or lists and dicts of them. They
-            can be given later as attributes, too: `checkpoint.step = step`.
+        **kwargs: Models, layers, modules, optimizers, metrics, variables, other checkpoints, or lists and dicts of
+            them. They can be given later as attributes, too: `checkpoint.step = step`.
 
     Raises:
         ArgumentError: Something that has no variables.
@@ -48,6 +49,9 @@ class Checkpoint:
         ('ckpt-1', 3)
     """
 
+    root: Any
+    save_counter: Any
+
     def __init__(self, root: Any = None, **kwargs: Any) -> None:
         self._named: dict[str, Any] = {}
         self._restored: tuple[Values, dict[str, str], set[str]] | None = None
@@ -55,22 +59,19 @@ class Checkpoint:
         vars(self)["save_counter"] = Variable(0, trainable=False, dtype=torch.int64)
         vars(self).update(kwargs)
         self._named.update(kwargs)
-        list(self._everywhere())
+        for part, path in [(root, ""), *((part, name) for name, part in kwargs.items())]:
+            if part is not None or path:
+                list(_keepers_in(part, path, strict=True))
 
     def __setattr__(self, name: str, value: Any) -> None:
         """An attribute that has variables belongs to the checkpoint, and is restored if something was read for it."""
         super().__setattr__(name, value)
         if name[0] == "_" or name in ("root", "save_counter"):
             return
-        self._named.pop(name, None)
-        try:
-            inside = list(_keepers_in(value, name))
-        except ArgumentError:  # a number or a text, which is not saved
-            return
         self._named[name] = value
         if self._restored is not None:
             found, aliases, unused = self._restored
-            for path, keeper in inside:
+            for path, keeper in _keepers_in(value, name):
                 _restore(keeper, aliases.get(path, path), found, unused)
 
     def _everywhere(self) -> Iterator[tuple[str, Any]]:
@@ -188,8 +189,15 @@ class Status:
     assert_nontrivial_match = run_restore_ops = initialize_or_restore = expect_partial
 
 
-def _keepers_in(part: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """The objects within one part that keep values of their own, with their paths."""
+def _keepers_in(part: Any, path: str, strict: bool = False, outer: tuple[int, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """The objects within one part that keep values of their own, with their paths.
+
+    Args:
+        part: What is looked through.
+        path: Its path.
+        strict: Whether something that has no variables is an error. Of the attributes of a `tf.Module` some are none.
+        outer: The `tf.Module`s that it is in, which it may refer to.
+    """
     if isinstance(part, Checkpoint):
         yield from ((_joined(path, at), keeper) for at, keeper in part._keepers())
     elif hasattr(part, "save_own_variables"):
@@ -198,11 +206,14 @@ def _keepers_in(part: Any, path: str) -> Iterator[tuple[str, Any]]:
                 yield _joined(path, at), keeper
     elif isinstance(part, (Weight, State)) or hasattr(part, "update_state"):
         yield path, part
+    elif isinstance(part, Module):
+        for name, each in sorted(vars(part).items()) if id(part) not in outer else ():
+            yield from _keepers_in(each, _joined(path, name), outer=(*outer, id(part)))
     elif isinstance(part, (list, tuple, dict)):
         items = part.items() if isinstance(part, dict) else enumerate(part)
         for key, each in items:
-            yield from _keepers_in(each, _joined(path, str(key)))
-    else:
+            yield from _keepers_in(each, _joined(path, str(key)), strict, outer)
+    elif strict:
         raise ArgumentError(
             f"Checkpoint: {path or 'root'!r} is a {type(part).__name__}, which has no variables. Give models, layers, "
             f"optimizers, metrics or tf.Variables; a number that should be saved is a tf.Variable(number)."

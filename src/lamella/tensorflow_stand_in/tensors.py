@@ -50,6 +50,8 @@ def convert_to_tensor(value: Any, dtype: Any = None, dtype_hint: Any = None, nam
         return one_string(value)
     if isinstance(value, IndexedSlices):
         value = value.dense()
+    if hasattr(value, "to_numpy"):  # a data frame
+        value = np.array(value)
     if _is_text(value):
         return Strings.of(value)
     kind = None if dtype is None else torch_dtype(dtype)

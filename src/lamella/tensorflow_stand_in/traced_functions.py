@@ -136,10 +136,10 @@ class ConcreteFunction:
         positional, named = self.structured_input_signature
         names = list(inspect.signature(self._run).parameters)[len(self._held) :]
         of_names = sorted(named, key=lambda name: names.index(name) if name in names else len(names))
-        traced = dict(enumerate(positional)) | {name: named[name] for name in of_names}
+        traced: dict[Any, Any] = dict(enumerate(positional)) | {name: named[name] for name in of_names}
         tensors = [key for key, value in traced.items() if _has_spec(value)]
         places = {name: i for i, name in enumerate(names[: len(positional)])}
-        given = dict(zip(tensors if len(args) <= len(tensors) else traced, args, strict=False))
+        given: dict[Any, Any] = dict(zip(tensors if len(args) <= len(tensors) else traced, args, strict=False))
         given |= {places.get(name, name): value for name, value in kwargs.items()}
         missing = [
             str(names[key] if isinstance(key, int) and key < len(names) else key) for key in tensors if key not in given

@@ -10,7 +10,13 @@ import torch
 from lamella.engine.variable import State, Weight, assignable_part
 from lamella.errors import ArgumentError, ShapeError
 from lamella.keras_names import Variable as KerasVariable
-from lamella.tensorflow_stand_in.tensors import constant
+from lamella.tensorflow_stand_in.indexed_slices import IndexedSlices
+from lamella.tensorflow_stand_in.scattering import (
+    tensor_scatter_nd_add,
+    tensor_scatter_nd_sub,
+    tensor_scatter_nd_update,
+)
+from lamella.tensorflow_stand_in.tensors import constant, convert_to_tensor
 
 
 class Variable(KerasVariable):
@@ -82,6 +88,30 @@ class _ReadAsOfNow:
             )
         return found
 
+    def scatter_nd_update(self, indices: Any, updates: Any, name: str | None = None) -> torch.Tensor:
+        """Puts numbers (or slices) at the places in the last axis of `indices`."""
+        return self.assign(tensor_scatter_nd_update(self, indices, updates))
+
+    def scatter_nd_add(self, indices: Any, updates: Any, name: str | None = None) -> torch.Tensor:
+        """Adds numbers (or slices) at the places, one after the other where places repeat."""
+        return self.assign(tensor_scatter_nd_add(self, indices, updates))
+
+    def scatter_nd_sub(self, indices: Any, updates: Any, name: str | None = None) -> torch.Tensor:
+        """Subtracts numbers (or slices) at the places."""
+        return self.assign(tensor_scatter_nd_sub(self, indices, updates))
+
+    def scatter_update(self, sparse_delta: IndexedSlices, use_locking: bool = False, name: str | None = None) -> Any:
+        """Puts the slices of `sparse_delta` at their places along the first axis."""
+        return self.scatter_nd_update(*_of_slices(sparse_delta))
+
+    def scatter_add(self, sparse_delta: IndexedSlices, use_locking: bool = False, name: str | None = None) -> Any:
+        """Adds the slices of `sparse_delta` at their places along the first axis."""
+        return self.scatter_nd_add(*_of_slices(sparse_delta))
+
+    def scatter_sub(self, sparse_delta: IndexedSlices, use_locking: bool = False, name: str | None = None) -> Any:
+        """Subtracts the slices of `sparse_delta` at their places along the first axis."""
+        return self.scatter_nd_sub(*_of_slices(sparse_delta))
+
     def read_value(self) -> torch.Tensor:
         """The value of now, through which gradients flow."""
         return self.clone()  # type: ignore[attr-defined]
@@ -103,3 +133,8 @@ class TrainedVariable(_ReadAsOfNow, Weight):  # type: ignore[misc]
 
 class KeptVariable(_ReadAsOfNow, State):  # type: ignore[misc]
     """A variable that gradients do not flow to."""
+
+
+def _of_slices(delta: IndexedSlices) -> tuple[torch.Tensor, torch.Tensor]:
+    """The places and the values of slices, as the `scatter_nd` functions have them."""
+    return convert_to_tensor(delta.indices)[..., None], convert_to_tensor(delta.values)

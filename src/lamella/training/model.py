@@ -113,7 +113,8 @@ class Model(Trainer, Layer):
             raise NotImplementedError(
                 f"{type(self).__name__} has no call(): write it, or make the model as Model(inputs, outputs)."
             )
-        if training is not None and training != self.training:
+        given = training is not None and not getattr(training, "ndim", 0)  # a guide of Keras's gives data here
+        if given and training != self.training:
             with in_mode(self, bool(training)):
                 return self.call(inputs)
         tensors = self._as_input_list(inputs)

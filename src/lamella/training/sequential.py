@@ -175,12 +175,23 @@ class Sequential(Model):
         elif (strings := as_strings(x, "x")) is not None and strings.ndim:
             shape, dtype = strings.shape, STRING
         if shape is not None:
+            start = Input(batch_shape=(None, *shape[1:]), dtype=dtype)
+            if self._traced_by_data(start):
+                self._start = start
+                self._built_by_data = True
+                return
+        self._mark_built()
+
+    def _traced_by_data(self, start: SymbolicTensor) -> bool:
+        """Traces; False where a layer looks at the values of its inputs, so that it runs on data only."""
+        try:
             with off_meta():
-                self._start = Input(batch_shape=(None, *shape[1:]), dtype=dtype)
-                self._trace(self._start)
-            self._built_by_data = True
-        else:
-            self._mark_built()
+                self._trace(start)
+        except RuntimeError as error:
+            if "meta tensor" not in str(error):
+                raise
+            return False
+        return True
 
     def _fitted(self, x: Any, wanted: SymbolicTensor, dtype: torch.dtype) -> Any:
         """As any model's; but where no `Input` said them, sizes that turn out to be others are unknown from then on."""
@@ -196,7 +207,7 @@ class Sequential(Model):
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         if self._in_segments and self.training and self._graph is not None:
             return super().call(inputs)
-        if training is not None and training != self.training:
+        if training is not None and not getattr(training, "ndim", 0) and training != self.training:
             with in_mode(self, bool(training)):
                 return self.call(inputs)
         x = self._as_input_list(inputs)[0] if self._graph is not None else inputs
