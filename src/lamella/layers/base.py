@@ -307,7 +307,7 @@ class Layer(HoldsWeights, Stateless):
             if not self.built:
                 self._build(args, kwargs)
             check_input(self, args[0] if args else next(iter(kwargs.values())))
-            outputs = record(self, args, kwargs, declared=lambda: self._declared_outputs(args, kwargs))
+            outputs = record(self, args, kwargs, declared=self._declared_outputs)
         pop_added_losses(self)  # those were of meta tensors
         node = symbolic_leaves(outputs)[0].node
         assert node is not None
