@@ -449,3 +449,16 @@ def test_declared_shapes_after_a_halved_length(keras):
     model = keras.Model(inputs, keras.layers.Add()([halved, positions(keras)()(halved)]))
     assert tuple(model.output.shape) == (None, None, 3)
     assert tuple(model(torch.ones(2, 6, 3)).shape) == (2, 3, 3)
+
+
+@BOTH
+def test_the_backend_of_a_layer_that_prepares_data(keras):
+    class Shifted(keras.layers.Rescaling):
+        def call(self, inputs):
+            x = self.backend.cast(inputs, self.compute_dtype) - self.backend.cast(self.offset, self.compute_dtype)
+            return self.backend.numpy.multiply(x, self.scale)
+
+    layer = Shifted(scale=2.0, offset=1.0)
+    assert keras.ops.convert_to_numpy(layer(torch.tensor([[1, 3]]))).tolist() == [[0.0, 4.0]]
+    inputs = keras.Input((2,))
+    assert tuple(keras.Model(inputs, layer(inputs)).output.shape) == (None, 2)
