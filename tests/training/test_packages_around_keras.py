@@ -462,3 +462,16 @@ def test_the_backend_of_a_layer_that_prepares_data(keras):
     assert keras.ops.convert_to_numpy(layer(torch.tensor([[1, 3]]))).tolist() == [[0.0, 4.0]]
     inputs = keras.Input((2,))
     assert tuple(keras.Model(inputs, layer(inputs)).output.shape) == (None, 2)
+
+
+@BOTH
+def test_a_declared_shape_of_no_inputs(keras):
+    class Table(keras.layers.Layer):
+        def call(self, inputs):
+            return keras.ops.ones((1, 5)) * inputs[:, :5].reshape(1, 5)  # for one sample
+
+        def compute_output_shape(self):
+            return (None, 5)
+
+    inputs = keras.Input((5,))
+    assert tuple(Table()(inputs).shape) == (None, 5)
