@@ -1,6 +1,5 @@
 """`BackupAndRestore`: a run that was cut off and one that was not end with the same bits."""
 
-
 import numpy as np
 import pytest
 import torch

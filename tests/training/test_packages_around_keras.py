@@ -414,3 +414,64 @@ def test_what_a_predict_step_is_given(keras, kind):
         assert len(given) == 1 and [tuple(each.shape) for each in given[0]] == [(4, 2), (4, 2)]
     else:
         assert [tuple(each.shape) for each in given] == [(4, 2), (4, 1)]
+
+
+@BOTH
+def test_weights_by_their_inner_names(keras):
+    made = [
+        (keras.layers.Dense(3), (2, 3), "_kernel"),
+        (keras.layers.EinsumDense("ab,bc->ac", 3), (2, 3), "_kernel"),
+        (keras.layers.Conv1D(3, 2), (2, 4, 3), "_kernel"),
+        (keras.layers.Embedding(5, 3), (2, 4), "_embeddings"),
+    ]
+    for layer, shape, name in made:
+        assert not hasattr(layer, name)
+        layer.build(shape)
+        getattr(layer, name).assign(np.full(layer.weights[0].shape, 2.0, "float32"))
+        assert float(keras.ops.convert_to_numpy(getattr(layer, name.removeprefix("_"))).min()) == 2.0
+
+
+@BOTH
+def test_masks_of_a_layer_for_another(keras):
+    tokens = torch.tensor([[1, 0], [2, 3]])
+    mask = keras.layers.Embedding(4, 2, mask_zero=True).compute_mask(tokens, mask=None)
+    assert keras.ops.convert_to_numpy(mask).tolist() == [[True, False], [True, True]]
+    assert keras.layers.ReversibleEmbedding(4, 2, mask_zero=True).compute_mask(tokens, mask=None) is None
+    given = torch.tensor([[True, False]])
+    assert keras.layers.LSTM(2, return_sequences=True).compute_mask(tokens, mask=given) is given
+    assert keras.layers.GlobalAveragePooling1D().compute_mask(tokens, mask=given) is None
+
+
+@BOTH
+def test_declared_shapes_after_a_halved_length(keras):
+    inputs = keras.Input((None, 3))
+    halved = keras.layers.Conv1D(3, 3, strides=2, padding="same")(inputs)
+    model = keras.Model(inputs, keras.layers.Add()([halved, positions(keras)()(halved)]))
+    assert tuple(model.output.shape) == (None, None, 3)
+    assert tuple(model(torch.ones(2, 6, 3)).shape) == (2, 3, 3)
+
+
+@BOTH
+def test_the_backend_of_a_layer_that_prepares_data(keras):
+    class Shifted(keras.layers.Rescaling):
+        def call(self, inputs):
+            x = self.backend.cast(inputs, self.compute_dtype) - self.backend.cast(self.offset, self.compute_dtype)
+            return self.backend.numpy.multiply(x, self.scale)
+
+    layer = Shifted(scale=2.0, offset=1.0)
+    assert keras.ops.convert_to_numpy(layer(torch.tensor([[1, 3]]))).tolist() == [[0.0, 4.0]]
+    inputs = keras.Input((2,))
+    assert tuple(keras.Model(inputs, layer(inputs)).output.shape) == (None, 2)
+
+
+@BOTH
+def test_a_declared_shape_of_no_inputs(keras):
+    class Table(keras.layers.Layer):
+        def call(self, inputs):
+            return keras.ops.ones((1, 5)) * inputs[:, :5].reshape(1, 5)  # for one sample
+
+        def compute_output_shape(self):
+            return (None, 5)
+
+    inputs = keras.Input((5,))
+    assert tuple(Table()(inputs).shape) == (None, 5)

@@ -278,21 +278,22 @@ def record(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     name: str | None = None,
-    declared: Callable[[], Any] | None = None,
+    declared: Callable[..., Any] | None = None,
 ) -> Any:
     """Adds the call to the graph (as `name`) and returns its symbolic outputs, in the structure the call returns.
 
-    Where the call fails on meta tensors, the outputs are what `declared` gives, unless that is None.
+    Where the call fails on meta tensors, the outputs are what `declared(args, kwargs)` gives, unless that is None.
     """
     node = Node(function, args, kwargs)
     node.name = name or node.name
     try:
         runs = [_run_on_probes(node, run) for run in (0, 1)]
     except Exception:
-        believed = declared() if declared is not None else None
-        if believed is None:
+        if declared is None:
             raise
-        runs = [_probes_of(believed, run) for run in (0, 1)]
+        runs = [_believed(declared, args, kwargs, run) for run in (0, 1)]
+        if any(each is None for each in runs):
+            raise
     first, spec = pytree.tree_flatten(runs[0])
     second = pytree.tree_leaves(runs[1])
     if len(first) != len(second):
@@ -322,8 +323,12 @@ def _replaced(structure: Any, found: dict[int, Any]) -> Any:
     return pytree.tree_map_only(SymbolicTensor, lambda tensor: found[id(tensor)], structure)
 
 
-def _probes_of(structure: Any, run: int) -> Any:
-    return pytree.tree_map_only(SymbolicTensor, lambda tensor: tensor.probes[run], structure)
+def _believed(declared: Callable[..., Any], args: Any, kwargs: Any, run: int) -> Any:
+    """What is declared for inputs of the sizes of one run: a length that was halved before must stay so."""
+    args, kwargs = pytree.tree_map_only(
+        SymbolicTensor, lambda tensor: symbolic_input(tensor.probes[run].shape, tensor.dtype), (args, kwargs)
+    )
+    return pytree.tree_map_only(SymbolicTensor, lambda tensor: tensor.probes[run], declared(args, kwargs))
 
 
 def _run_on_probes(node: Node, run: int) -> Any:

@@ -307,7 +307,7 @@ class Layer(HoldsWeights, Stateless):
             if not self.built:
                 self._build(args, kwargs)
             check_input(self, args[0] if args else next(iter(kwargs.values())))
-            outputs = record(self, args, kwargs, declared=lambda: self._declared_outputs(args, kwargs))
+            outputs = record(self, args, kwargs, declared=self._declared_outputs)
         pop_added_losses(self)  # those were of meta tensors
         node = symbolic_leaves(outputs)[0].node
         assert node is not None
@@ -319,7 +319,7 @@ class Layer(HoldsWeights, Stateless):
         return declared_outputs(self, Layer, args, kwargs)
 
     def _to_tensor(self, x: Any) -> Any:
-        if hasattr(x, "to_numpy") and not isinstance(x, torch.Tensor):  # a data frame
+        if not isinstance(x, torch.Tensor) and hasattr(x, "to_numpy"):  # a data frame
             x = np.array(x)
         if isinstance(x, np.ndarray) and x.dtype.kind in "USTO":
             if holds_strings(x):

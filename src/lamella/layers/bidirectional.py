@@ -135,8 +135,8 @@ class Bidirectional(Layer):
             return y * y_back
         return y, y_back
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
-        mask = first_mask(previous_mask) if self.return_sequences else None
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        mask = first_mask(mask) if self.return_sequences else None
         outputs = [mask, mask] if self.merge_mode is None else [mask]
         if self.return_state:
             outputs += [None] * (2 * len(self.forward_layer.state_size))

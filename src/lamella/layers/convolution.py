@@ -18,7 +18,7 @@ from lamella.engine import winograd
 from lamella.errors import ArgumentError, ShapeError
 from lamella.layers.base import InputSpec, registry
 from lamella.layers.dense import positive_int
-from lamella.layers.lora import AdaptableLayer, AdaptedWeight
+from lamella.layers.lora import AdaptableLayer, AdaptedWeight, KeptWeight
 from lamella.layers.windows import (
     SpatialLayer,
     both_sides,
@@ -139,6 +139,7 @@ class Convolution(AdaptableLayer, WindowedConvolution):
     """The base of convolutions over `rank` axes."""
 
     kernel = AdaptedWeight("kernel")
+    _kernel = KeptWeight()
 
     def __init__(
         self,

@@ -14,6 +14,7 @@ from lamella.engine.device import default_device
 from lamella.engine.strings import holds_strings, is_string
 from lamella.engine.symbolic import SymbolicTensor
 from lamella.errors import ArgumentError, DataError
+from lamella.layers.backend_view import BackendView
 from lamella.layers.base import Layer
 
 ENCODING_ERRORS = "surrogateescape"  # any bytes survive the way to str and back
@@ -23,6 +24,7 @@ class DataLayer(Layer):
     """A layer whose `call` gets its inputs as they were passed: torch has no tensors of strings."""
 
     takes_strings = True
+    backend = BackendView()
 
     def _can_be_quick(self) -> bool:
         return False
@@ -40,6 +42,8 @@ class DataLayer(Layer):
 
 class NumberLayer(Layer):
     """A layer of one array of numbers, which may also be a nested list or a data frame."""
+
+    backend = BackendView()
 
     def forward(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         if isinstance(inputs, (list, tuple)) or hasattr(inputs, "to_numpy"):

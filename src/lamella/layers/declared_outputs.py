@@ -37,6 +37,8 @@ def _shapes_for(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> di
     named = dict(zip(inspect.signature(layer.call).parameters, args, strict=False)) | kwargs
     shapes = {f"{name}_shape": shapes_of(value) for name, value in named.items() if has_tensors(value)}
     wanted = inspect.signature(layer.compute_output_shape).parameters
+    if not wanted:
+        return {}  # the same shape for all inputs
     if len(wanted) == 1 or not any(name in wanted for name in shapes):
         return {next(iter(wanted)): next(iter(shapes.values()))}
     return {name: shape for name, shape in shapes.items() if name in wanted}

@@ -12,7 +12,7 @@ from lamella.errors import ArgumentError
 from lamella.layers.base import InputSpec, Layer, registry
 from lamella.layers.float8 import rounded_bias, rounded_gradient, rounded_inputs
 from lamella.layers.input_spec import check_input
-from lamella.layers.lora import AdaptedWeight
+from lamella.layers.lora import AdaptedWeight, KeptWeight
 from lamella.layers.quantizable import QuantizableLayer
 from lamella.layers.quantized_weight import Int4Weight, Int8Weight, block_size_of, product
 
@@ -51,6 +51,7 @@ class Dense(QuantizableLayer):
     """
 
     kernel = AdaptedWeight("kernel")
+    _kernel = KeptWeight()
     _modes = ("int8", "int4", "float8", "gptq", "awq")
 
     def __init__(

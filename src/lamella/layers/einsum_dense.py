@@ -15,7 +15,7 @@ from lamella.errors import ArgumentError, ShapeError
 from lamella.layers.base import InputSpec, Layer, registry
 from lamella.layers.float8 import rounded_bias, rounded_gradient, rounded_inputs
 from lamella.layers.input_spec import check_input
-from lamella.layers.lora import AdaptedWeight
+from lamella.layers.lora import AdaptedWeight, KeptWeight
 from lamella.layers.quantizable import QuantizableLayer
 from lamella.layers.quantized_weight import Int4Weight, Int8Weight, block_size_of, matrix_shape, product, rounded
 
@@ -61,6 +61,7 @@ class EinsumDense(QuantizableLayer):
     """
 
     kernel = AdaptedWeight("kernel")
+    _kernel = KeptWeight()
     _modes = ("int8", "int4", "float8", "gptq", "awq")
 
     def __init__(

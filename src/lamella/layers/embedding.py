@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from lamella import constraints, initializers, regularizers
 from lamella.layers.base import registry
 from lamella.layers.dense import positive_int
-from lamella.layers.lora import AdaptedWeight
+from lamella.layers.lora import AdaptedWeight, KeptWeight
 from lamella.layers.quantizable import QuantizableLayer
 from lamella.layers.quantized_weight import Int4Weight, Int8Weight, block_size_of
 
@@ -45,6 +45,7 @@ class Embedding(QuantizableLayer):
     """
 
     embeddings = AdaptedWeight("embeddings")
+    _embeddings = KeptWeight()
     _adapted = "embeddings"
     _modes = ("int8", "int4")
     _quantized: Int8Weight | Int4Weight | None
@@ -123,7 +124,7 @@ class Embedding(QuantizableLayer):
         block, quantizer = block_size_of(config, policy), config and config.weight_quantizer
         return [Int4Weight("embeddings", shape, shape, axis=1, block_size=block, quantizer=quantizer)]
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         return inputs != 0 if self.mask_zero else None
 
     def _can_be_quick(self) -> bool:

@@ -69,7 +69,7 @@ class GlobalAveragePooling1D(_GlobalAverage):
         total = inputs.masked_fill(~real, 0).sum(dim=self._axes, keepdim=self.keepdims)
         return total / real.sum(dim=self._axes, keepdim=self.keepdims).to(inputs.dtype)
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
         return None  # time is gone, and its mask with it
 
     def _can_be_quick(self) -> bool:

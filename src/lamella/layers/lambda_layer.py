@@ -57,8 +57,8 @@ class Lambda(Layer):
             arguments["training"] = training
         return self.function(inputs, **arguments)
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
-        return self._mask(inputs, previous_mask) if callable(self._mask) else self._mask
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        return self._mask(inputs, mask) if callable(self._mask) else self._mask
 
     def get_config(self) -> dict[str, Any]:
         config = {**super().get_config(), "arguments": self._arguments}

@@ -37,6 +37,19 @@ class AdaptedWeight:
         return layer._with_lora(kept) if layer.lora_enabled else kept
 
 
+class KeptWeight:
+    """The weight that LoRA adapts, as it is kept: packages around Keras reach it by a name with an underscore."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name.removeprefix("_")
+
+    def __get__(self, layer: Any, owner: type | None = None) -> Any:
+        kept = None if layer is None else layer._parameters.get(self.name, layer._buffers.get(self.name))
+        if kept is None:
+            raise AttributeError(f"There is no {self.name!r}: the layer is not built, or keeps it otherwise.")
+        return kept
+
+
 class AdaptableLayer(Layer):
     """A layer that `enable_lora` can make small: most of its numbers are frozen, few new ones are trained."""
 

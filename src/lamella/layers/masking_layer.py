@@ -40,5 +40,5 @@ class Masking(Layer):
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
         return inputs.masked_fill((inputs == self.mask_value).all(-1, keepdim=True), 0)
 
-    def compute_mask(self, inputs: torch.Tensor, previous_mask: Any = None) -> torch.Tensor:
+    def compute_mask(self, inputs: torch.Tensor, mask: Any = None) -> torch.Tensor:
         return (inputs != self.mask_value).any(-1)

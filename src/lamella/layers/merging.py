@@ -40,8 +40,8 @@ class Merge(Layer):
         # A missing axis goes after the batch, as in Keras, where torch would put it before.
         return self.merge([_expanded(x, rank) for x in inputs])
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
-        masks = [mask for mask in previous_mask or () if mask is not None]
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        masks = [each for each in mask or () if each is not None]
         if not masks or len(masks) < len(inputs):
             return None
         return reduce(torch.logical_and, masks)
@@ -186,8 +186,8 @@ class Concatenate(Merge):
     def call(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
         return torch.cat(list(inputs), dim=self.axis)
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
-        masks = list(previous_mask or ())
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        masks = list(mask or ())
         if all(mask is None for mask in masks):
             return None
         rank = inputs[0].ndim
@@ -253,7 +253,7 @@ class Dot(Merge):
         shape = (*rest_a, *rest_b)
         return product.reshape(a.shape[0], *(shape or (1,)))
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         return None
 
 

@@ -10,6 +10,7 @@ import torch
 
 from lamella.engine.device import default_device
 from lamella.errors import ArgumentError, ShapeError
+from lamella.layers.backend_view import BackendView
 from lamella.layers.base import Layer, registry
 from lamella.layers.data_layer import as_numbers, each_batch
 from lamella.layers.shapes import is_number_list
@@ -27,6 +28,8 @@ class Rescaling(Layer):
         >>> Rescaling(0.5, offset=-1.0)(torch.tensor([4, 6]))
         tensor([1., 2.])
     """
+
+    backend = BackendView()
 
     def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)

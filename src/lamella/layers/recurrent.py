@@ -171,8 +171,8 @@ class RNN(Layer):
     def _can_be_quick(self) -> bool:
         return self.activity_regularizer is None  # without a mask there is none to make
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
-        mask = first_mask(previous_mask)
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        mask = first_mask(mask)
         own = mask if self.return_sequences else None
         return [own, *[None for _ in self.state_size]] if self.return_state else own
 

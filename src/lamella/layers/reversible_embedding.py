@@ -125,7 +125,7 @@ class ReversibleEmbedding(Embedding):
         self._way_back = Int4Weight("reverse_embeddings", shape, shape, packed=0, block_size=block, quantizer=quantizer)
         return [*super()._int4_weights(config, policy), self._way_back]
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """None: the mask is set in the call, which knows its direction."""
         return None
 
