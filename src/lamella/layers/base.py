@@ -435,13 +435,14 @@ class Layer(HoldsWeights, Stateless):
         names = self._call_names()
         inputs = dict(zip(names, shapes, strict=False))
         inputs |= {name if (name := each.removesuffix("_shape")) in names else names[0]: named[each] for each in named}
-        given = {name: self._symbolic(shape) for name, shape in inputs.items() if shape is not None}
+        given = {
+            name: map_shapes(lambda each: symbolic_input(each, self._dtype), shape)
+            for name, shape in inputs.items()
+            if shape is not None
+        }
         outputs = self(given.pop(names[0]), **given)
         self._nodes.pop()
         return pytree.tree_map_only(SymbolicTensor, lambda tensor: tensor.shape, outputs)
-
-    def _symbolic(self, shapes: Any) -> Any:
-        return map_shapes(lambda shape: symbolic_input(shape, self._dtype), shapes)
 
     # -- configuration --------------------------------------------------------------------------------
 
