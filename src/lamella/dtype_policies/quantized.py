@@ -8,7 +8,10 @@ from typing import Any
 from lamella.dtype_policies.policy import DTypePolicy, dtype_policy, registry
 from lamella.errors import ArgumentError
 
-MODES = ("int8", "float8", "int4", "gptq", "awq")
+CALIBRATED = ("gptq", "awq")
+"""The modes that look at data first."""
+
+MODES = ("int8", "int4", "float8", *CALIBRATED)
 
 
 @registry.register()

@@ -190,7 +190,7 @@ class Layer(HoldsWeights, Stateless):
 
     def _flatten_layers(self, recursive: bool = True, include_self: bool = True) -> Iterator[Layer]:
         """This layer and those inside it, under the name that packages around Keras walk them by."""
-        found = self.modules() if recursive else (self, *_nearest_layers(self))
+        found = self.modules() if recursive else (self, *nearest_layers(self))
         return (module for module in found if isinstance(module, Layer) and (include_self or module is not self))
 
     # -- calling ------------------------------------------------------------------------------------
@@ -254,7 +254,7 @@ class Layer(HoldsWeights, Stateless):
     def _called(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         kwargs = dict(kwargs)
         training = kwargs.pop("training", None)
-        if training is not None and bool(training) != self.training:
+        if is_other_mode(self, training):
             with in_mode(self, bool(training)):
                 return self._call(args, kwargs)
         return self._call(args, kwargs)
@@ -681,6 +681,11 @@ def marks_itself(build: Any) -> Any:
     return build
 
 
+def is_other_mode(layer: nn.Module, training: Any) -> bool:
+    """Whether `training` asks a layer for the other of its two modes. (A guide of Keras's gives data for it.)"""
+    return training is not None and not getattr(training, "ndim", 0) and bool(training) != layer.training
+
+
 class in_mode:
     """Within it a module and everything in it trains, or infers; then each is as it was before."""
 
@@ -697,13 +702,13 @@ class in_mode:
             child.training = training
 
 
-def _nearest_layers(module: nn.Module) -> Iterator[Layer]:
+def nearest_layers(module: nn.Module) -> Iterator[Layer]:
     """The layers directly inside a module, through lists and other modules."""
     for child in children_in_order(module):
         if isinstance(child, Layer):
             yield child
         else:
-            yield from _nearest_layers(child)
+            yield from nearest_layers(child)
 
 
 def _has_modules(value: Any) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from lamella import activations, constraints, initializers, regularizers
+from lamella.dtype_policies.quantized import MODES
 from lamella.errors import ArgumentError
 from lamella.layers.base import InputSpec, Layer, registry
 from lamella.layers.float8 import rounded_bias, rounded_gradient, rounded_inputs
@@ -52,7 +53,7 @@ class Dense(QuantizableLayer):
 
     kernel = AdaptedWeight("kernel")
     _kernel = KeptWeight()
-    _modes = ("int8", "int4", "float8", "gptq", "awq")
+    _modes = MODES
 
     def __init__(
         self,

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from lamella import activations, constraints, initializers, regularizers
+from lamella.dtype_policies.quantized import MODES
 from lamella.errors import ArgumentError, ShapeError
 from lamella.layers.base import InputSpec, Layer, registry
 from lamella.layers.float8 import rounded_bias, rounded_gradient, rounded_inputs
@@ -62,7 +63,7 @@ class EinsumDense(QuantizableLayer):
 
     kernel = AdaptedWeight("kernel")
     _kernel = KeptWeight()
-    _modes = ("int8", "int4", "float8", "gptq", "awq")
+    _modes = MODES
 
     def __init__(
         self,

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
 from lamella import dtype_policies
+from lamella.dtype_policies.quantized import CALIBRATED
 from lamella.engine.dtypes import torch_dtype
 from lamella.engine.registry import deserialize
 from lamella.errors import ArgumentError, NotBuiltError, ShapeError
 from lamella.layers.calibrated_weight import CalibratedWeight, Rounding
 from lamella.layers.float8 import add_float8
 from lamella.layers.lora import AdaptableLayer
-from lamella.layers.quantized_weight import Int4Weight, Int8Weight
+from lamella.layers.quantized_weight import Int4Weight, Int8Weight, Parts
 from lamella.quantizers import AbsMaxQuantizer, as_config
-
-CALIBRATED = ("gptq", "awq")
-"""The modes that look at data first."""
 
 
 class QuantizableLayer(AdaptableLayer):
@@ -135,7 +135,7 @@ class QuantizableLayer(AdaptableLayer):
         elif mode in CALIBRATED:
             self._input_quantizer = None
             calibrated = self._calibrated_weight(mode, config, policy)
-            self._keep(calibrated, rounding)
+            self._keep(calibrated.name, partial(calibrated.parts, rounding=rounding))
             self._quantized = calibrated
         else:
             self._input_quantizer = (
@@ -143,7 +143,7 @@ class QuantizableLayer(AdaptableLayer):
             )
             weights = (self._int8_weights if mode == "int8" else self._int4_weights)(config, policy)
             for weight in weights:
-                self._keep(weight)
+                self._keep(weight.name, weight.parts)
             self._quantized = weights[0]
         self._is_quantized, self._is_plain = True, False
 
@@ -179,17 +179,15 @@ class QuantizableLayer(AdaptableLayer):
         """
         raise NotImplementedError
 
-    def _keep(self, weight: Int8Weight | Int4Weight | CalibratedWeight, rounding: Rounding | None = None) -> None:
-        """The weight in whole numbers, in place of the floats."""
-        floats = self._parameters.pop(weight.name)
+    def _keep(self, name: str, parts: Callable[[torch.Tensor], Parts]) -> None:
+        """What `parts` makes of the weight `name`, in place of its floats."""
+        floats = self._parameters.pop(name)
         assert floats is not None
         for held in (self._regularizers, self._constraints):
-            held.pop(weight.name, None)
-        values = floats.detach()
-        parts = weight.parts(values, rounding) if isinstance(weight, CalibratedWeight) else weight.parts(values)
-        for name, value in parts.items():
-            if name not in self._buffers:
-                kept = self.add_weight(value.shape, "zeros", dtype=value.dtype, trainable=False, name=name)
+            held.pop(name, None)
+        for part, value in parts(floats.detach()).items():
+            if part not in self._buffers:
+                kept = self.add_weight(value.shape, "zeros", dtype=value.dtype, trainable=False, name=part)
                 kept.data = value.contiguous()
 
     # -- what LoRA and files ask for ------------------------------------------------------------------

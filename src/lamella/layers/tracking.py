@@ -177,11 +177,11 @@ def children_in_order(module: nn.Module) -> list[nn.Module]:
     since = module.__dict__.get("_since", {})
     if all(isinstance(child, _Tracked) or name in since for name, child in children):
         return [child for _, child in sorted(_with_time(module), key=lambda pair: pair[0])]
-    return [inner for _, child in children for inner in (children_in_order(child) if _is_tracked(child) else [child])]
-
-
-def _is_tracked(module: nn.Module) -> bool:
-    return isinstance(module, _Tracked)
+    return [
+        inner
+        for _, child in children
+        for inner in (children_in_order(child) if isinstance(child, _Tracked) else [child])
+    ]
 
 
 def _with_time(module: nn.Module) -> Iterator[tuple[int, nn.Module]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lamella.dtype_policies.quantized import CALIBRATED
 from lamella.engine import registry as _names
 from lamella.errors import ArgumentError
 from lamella.quantizers.calibration_configs import AWQConfig, GPTQConfig
@@ -63,7 +64,7 @@ def as_config(mode: str | None, config: Any) -> QuantizationConfig:
         mode, config = config, None
     if config is None:
         made = {"int8": Int8QuantizationConfig, "int4": Int4QuantizationConfig, "float8": Float8QuantizationConfig}
-        if mode in ("gptq", "awq"):
+        if mode in CALIBRATED:
             made_as = f"{mode.upper()}Config(dataset, tokenizer)"
             raise ArgumentError(
                 f"quantize({mode!r}) looks at data first: give it with quantize({mode!r}, config={made_as})."

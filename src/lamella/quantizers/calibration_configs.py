@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from lamella.errors import ArgumentError
 from lamella.quantizers.configs import QuantizationConfig
@@ -12,18 +12,33 @@ from lamella.quantizers.rounding import registry
 class CalibratedConfig(QuantizationConfig):
     """The base of the configs of quantization that looks at data: what `GPTQConfig` and `AWQConfig` share."""
 
-    dataset: Any
-    tokenizer: Any
-    weight_bits: int
-    num_samples: int
-    sequence_length: int
-    group_size: int
-    quantization_layer_structure: dict[str, Any] | None
+    _bits: ClassVar[tuple[int, ...]]
+    _in_files: ClassVar[tuple[str, ...]]
 
-    def _check(self, *bits: int) -> None:
+    def __init__(
+        self,
+        dataset: Any,
+        tokenizer: Any,
+        weight_bits: int,
+        num_samples: int,
+        sequence_length: int,
+        group_size: int,
+        quantization_layer_structure: dict[str, Any] | None,
+    ) -> None:
+        super().__init__()
+        self.dataset = dataset
+        self.tokenizer = tokenizer
+        self.weight_bits = weight_bits
+        self.num_samples = num_samples
+        self.sequence_length = sequence_length
+        self.group_size = group_size
+        self.quantization_layer_structure = quantization_layer_structure
+        self._check()
+
+    def _check(self) -> None:
         name = type(self).__name__
-        if self.weight_bits not in bits:
-            many = f"one of {bits}" if len(bits) > 1 else f"{bits[0]}"
+        if self.weight_bits not in self._bits:
+            many = f"one of {self._bits}" if len(self._bits) > 1 else f"{self._bits[0]}"
             raise ArgumentError(f"{name}: `weight_bits` must be {many}; got {self.weight_bits!r}.")
         for argument in ("num_samples", "sequence_length"):
             if getattr(self, argument) < 1:
@@ -41,6 +56,10 @@ class CalibratedConfig(QuantizationConfig):
     def without_data(self) -> CalibratedConfig:
         """The same config as layers and files keep it: without what calibration alone needs."""
         return type(self)(**self.get_config())
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make this config again, without the data and the layers that it was found on."""
+        return _WITHOUT_DATA | {name: getattr(self, name) for name in self._in_files}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> QuantizationConfig:
@@ -84,6 +103,18 @@ class GPTQConfig(CalibratedConfig):
         'gptq/4/4_from_float32'
     """
 
+    _bits = (2, 3, 4, 8)
+    _in_files = (
+        "weight_bits",
+        "num_samples",
+        "per_channel",
+        "sequence_length",
+        "hessian_damping",
+        "group_size",
+        "symmetric",
+        "activation_order",
+    )
+
     def __init__(
         self,
         dataset: Any,
@@ -99,31 +130,19 @@ class GPTQConfig(CalibratedConfig):
         activation_order: bool = False,
         quantization_layer_structure: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__()
-        self.dataset = dataset
-        self.tokenizer = tokenizer
-        self.weight_bits = weight_bits
-        self.num_samples = num_samples
+        super().__init__(
+            dataset, tokenizer, weight_bits, num_samples, sequence_length, group_size, quantization_layer_structure
+        )
         self.per_channel = per_channel
-        self.sequence_length = sequence_length
         self.hessian_damping = hessian_damping
-        self.group_size = group_size
         self.symmetric = symmetric
         self.activation_order = activation_order
-        self.quantization_layer_structure = quantization_layer_structure
-        self._check(2, 3, 4, 8)
         if not 0 <= hessian_damping <= 1:
             raise ArgumentError(f"GPTQConfig: `hessian_damping` must lie between 0 and 1; got {hessian_damping}.")
 
     @property
     def mode(self) -> str:
         return "gptq"
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments that make this config again, without the data and the layers that it was found on."""
-        data = ("num_samples", "per_channel", "sequence_length", "hessian_damping")
-        names = ("weight_bits", *data, "group_size", "symmetric", "activation_order")
-        return _WITHOUT_DATA | {name: getattr(self, name) for name in names}
 
 
 @registry.register()
@@ -150,6 +169,9 @@ class AWQConfig(CalibratedConfig):
         'awq/4/64'
     """
 
+    _bits = (4,)
+    _in_files = ("weight_bits", "num_samples", "sequence_length", "group_size", "num_grid_points")
+
     def __init__(
         self,
         dataset: Any,
@@ -162,27 +184,16 @@ class AWQConfig(CalibratedConfig):
         num_grid_points: int = 20,
         quantization_layer_structure: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__()
-        self.dataset = dataset
-        self.tokenizer = tokenizer
-        self.weight_bits = weight_bits
-        self.num_samples = num_samples
-        self.sequence_length = sequence_length
-        self.group_size = group_size
+        super().__init__(
+            dataset, tokenizer, weight_bits, num_samples, sequence_length, group_size, quantization_layer_structure
+        )
         self.num_grid_points = num_grid_points
-        self.quantization_layer_structure = quantization_layer_structure
-        self._check(4)
         if num_grid_points < 1:
             raise ArgumentError(f"AWQConfig: `num_grid_points` must be 1 or more; got {num_grid_points}.")
 
     @property
     def mode(self) -> str:
         return "awq"
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments that make this config again, without the data and the layers that it was found on."""
-        names = ("weight_bits", "num_samples", "sequence_length", "group_size", "num_grid_points")
-        return _WITHOUT_DATA | {name: getattr(self, name) for name in names}
 
 
 _WITHOUT_DATA = {"dataset": None, "tokenizer": None, "quantization_layer_structure": None}

@@ -16,14 +16,14 @@ from torch import nn
 from lamella.engine.device import device_of
 from lamella.errors import ArgumentError
 from lamella.layers.base import in_mode
-from lamella.layers.quantizable import CALIBRATED, QuantizableLayer
+from lamella.layers.quantizable import QuantizableLayer
 from lamella.quantizers.awq import AWQ
 from lamella.quantizers.calibration_configs import CalibratedConfig
 from lamella.quantizers.calibration_data import calibration_samples
 from lamella.quantizers.gptq import GPTQ
 
 _TOKENS_AT_ONCE = 4096
-_STATISTICS: dict[str, Any] = dict(zip(CALIBRATED, (GPTQ, AWQ), strict=True))
+_STATISTICS: dict[str, Any] = {"gptq": GPTQ, "awq": AWQ}
 
 Layers = list[QuantizableLayer]
 Statistics = dict[QuantizableLayer, Any]

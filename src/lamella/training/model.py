@@ -20,10 +20,9 @@ from lamella.engine.rematerialize import in_segments
 from lamella.engine.strings import as_strings, is_string, is_string_list
 from lamella.engine.symbolic import Graph, SymbolicTensor, alone
 from lamella.errors import ArgumentError, DataError, NotBuiltError, ShapeError, nearest
-from lamella.layers.base import Layer, in_mode, marks_itself, registry
+from lamella.layers.base import Layer, in_mode, is_other_mode, marks_itself, nearest_layers, registry
 from lamella.layers.fusion import fused
 from lamella.layers.shapes import map_shapes
-from lamella.layers.tracking import children_in_order
 from lamella.layers.unseen import unseen
 from lamella.training.functional_config import graph_config, graph_from_config
 from lamella.training.quantization import Filters, quantize
@@ -113,8 +112,7 @@ class Model(Trainer, Layer):
             raise NotImplementedError(
                 f"{type(self).__name__} has no call(): write it, or make the model as Model(inputs, outputs)."
             )
-        given = training is not None and not getattr(training, "ndim", 0)  # a guide of Keras's gives data here
-        if given and training != self.training:
+        if is_other_mode(self, training):
             with in_mode(self, bool(training)):
                 return self.call(inputs)
         tensors = self._as_input_list(inputs)
@@ -294,7 +292,7 @@ class Model(Trainer, Layer):
         """The layers, in the order in which they were made or called."""
         if self._graph is not None:
             return list(self._graph_layers)
-        return [child for child in _children(self) if isinstance(child, Layer)]
+        return list(nearest_layers(self))
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """The layer of a name, or at an index.
@@ -522,17 +520,3 @@ def _is_made_like_model(cls: type[Model]) -> bool:
     taken = list(inspect.signature(cls.__init__).parameters.values())[1:]
     names = [each.name for each in taken if each.kind is not each.VAR_KEYWORD]
     return names == ["args"] or (names[:2] == ["inputs", "outputs"] and set(names[2:]) <= {"name", "trainable"})
-
-
-def _children(module: nn.Module) -> list[nn.Module]:
-    """The children of a module, those in tracked lists and dicts among them."""
-    found: list[nn.Module] = []
-    for child in children_in_order(module):
-        found.extend(
-            [child]
-            if isinstance(child, Layer)
-            else _children(child)
-            if not list(child.parameters(recurse=False))
-            else [child]
-        )
-    return found

@@ -15,7 +15,7 @@ from lamella.engine.registry import deserialize, serialize
 from lamella.engine.strings import as_strings
 from lamella.engine.symbolic import Graph, SymbolicTensor, calls_can_be_direct, off_meta
 from lamella.errors import ArgumentError, LamellaError
-from lamella.layers.base import Layer, in_mode, marks_itself, registry
+from lamella.layers.base import Layer, in_mode, is_other_mode, marks_itself, registry
 from lamella.layers.fusion import fused
 from lamella.layers.input_layer import Input, InputLayer
 from lamella.layers.torch_module import TorchModule
@@ -207,7 +207,7 @@ class Sequential(Model):
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         if self._in_segments and self.training and self._graph is not None:
             return super().call(inputs)
-        if training is not None and not getattr(training, "ndim", 0) and training != self.training:
+        if is_other_mode(self, training):
             with in_mode(self, bool(training)):
                 return self.call(inputs)
         x = self._as_input_list(inputs)[0] if self._graph is not None else inputs
