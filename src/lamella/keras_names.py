@@ -14,7 +14,7 @@ from torch.utils import _pytree as pytree
 from lamella import initializers
 from lamella.engine.device import default_device
 from lamella.engine.dtypes import torch_dtype
-from lamella.engine.naming import auto_name
+from lamella.engine.naming import auto_name, path_of, within
 from lamella.engine.symbolic import Graph, SymbolicTensor, record, symbolic_input, symbolic_leaves
 from lamella.engine.variable import State, Weight
 from lamella.errors import ArgumentError
@@ -69,7 +69,7 @@ class Variable(metaclass=_IsVariable):
                 dtype = torch_dtype(None)
         value = value.detach().clone().to(default_device(), None if dtype is None else torch_dtype(dtype))
         variable: torch.Tensor = Weight(value) if trainable and value.is_floating_point() else State(value)
-        variable.path = name or auto_name("variable")  # type: ignore[attr-defined]
+        variable.path = path_of(name or auto_name("variable"))  # type: ignore[attr-defined]
         return variable
 
 
@@ -209,16 +209,18 @@ def remat(f: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextmanager
 def name_scope(name: str, caller: Any = None, deduplicate: bool = True, override_parent: Any = None) -> Iterator[str]:
-    """Kept for Keras's scripts: names of layers here do not depend on where they are made.
+    """Within it the paths of variables begin with `name`. Layers are named after themselves alone.
 
     Example:
-        >>> with name_scope("block") as name:
-        ...     name
-        'block'
+        >>> with name_scope("block"):
+        ...     variable = Variable(1.0, name="gain")
+        >>> variable.path
+        'block/gain'
     """
     if not isinstance(name, str) or not name or "/" in name:
         raise ArgumentError(f"The name of a scope is a string without '/'; got {name!r}.")
-    yield name
+    with within(object(), name):
+        yield name
 
 
 def version() -> str:

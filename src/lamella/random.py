@@ -33,7 +33,9 @@ __all__ = [
     "uniform",
 ]
 
-_random = recorded(Registry("random op", "keras.random"))
+_registry = Registry("random op", "keras.random")
+_registry.register()(SeedGenerator)  # it is below the rooms that have names
+_random = recorded(_registry)
 
 
 def _place() -> torch.device:

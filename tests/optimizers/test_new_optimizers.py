@@ -124,7 +124,7 @@ def test_multi_optimizer_as_in_keras(factor, rng):
 
 
 def map_of_two():
-    return optimizers.OptimizerMap(optimizers.SGD(0.1), {"encoder/.*": optimizers.Adam(0.01)})
+    return optimizers.OptimizerMap(optimizers.SGD(0.1, name="sgd"), {"encoder/.*": optimizers.Adam(0.01, name="adam")})
 
 
 @pytest.mark.parametrize("name", ["Muon", "ScheduleFreeAdamW"])

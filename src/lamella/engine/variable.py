@@ -61,6 +61,11 @@ class _Assignable:
 class Weight(_Assignable, nn.Parameter):
     """A trainable weight: a `torch.nn.Parameter` with Keras's variable methods."""
 
+    regularizer: Any = None
+    """The penalty that it adds to the loss."""
+    constraint: Any = None
+    """What optimizers put it within after each step."""
+
     @property
     def trainable(self) -> bool:
         """Whether gradients flow to it."""
@@ -72,7 +77,7 @@ class Weight(_Assignable, nn.Parameter):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Weight:
         copied: Weight = super().__deepcopy__(memo)
-        copied.path = self.path
+        copied.path, copied.regularizer, copied.constraint = self.path, self.regularizer, self.constraint
         return copied
 
 

@@ -86,9 +86,9 @@ class HoldsWeights(nn.Module):
         if not autocast:
             self._as_it_is.add(name)
         if regularizer is not None:
-            self._regularizers[name] = regularizers.get(regularizer)
+            self._regularizers[name] = weight.regularizer = regularizers.get(regularizer)  # type: ignore[attr-defined]
         if constraint is not None:
-            self._constraints[name] = constraints.get(constraint)
+            self._constraints[name] = weight.constraint = constraints.get(constraint)  # type: ignore[attr-defined]
         return weight
 
     def add_variable(self, shape: Any, initializer: Any, **kwargs: Any) -> torch.Tensor:

@@ -43,10 +43,11 @@ def ctc(y_true: Any, y_pred: Any) -> torch.Tensor:
     if y_true.ndim != 2 or y_pred.ndim != 3 or len(y_true) != len(y_pred):
         raise _shape_error("ctc", y_true.shape, y_pred.shape)
     labels = y_true.to(torch.int64)
-    log_probabilities = F.log_softmax(y_pred, dim=-1).transpose(0, 1)
+    kind = torch.promote_types(y_pred.dtype, torch.float32)  # torch has it for no smaller floats
+    log_probabilities = F.log_softmax(y_pred, dim=-1, dtype=kind).transpose(0, 1)
     lengths = (labels != 0).sum(dim=-1)
     steps = torch.full_like(lengths, y_pred.shape[1])
-    return F.ctc_loss(log_probabilities, labels, steps, lengths, blank=0, reduction="none")
+    return F.ctc_loss(log_probabilities, labels, steps, lengths, blank=0, reduction="none").to(y_pred.dtype)
 
 
 def _shape_error(name: str, target: Sequence[int | None], output: Sequence[int | None]) -> ShapeError:

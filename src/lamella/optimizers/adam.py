@@ -179,10 +179,10 @@ class Nadam(Optimizer):
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon
-        self._u_product = 1.0
+        self._u_product, self._u_updates = 1.0, 0
 
     def slot_values(self) -> dict[str, float]:
-        self._u_product = 1.0
+        self._u_product, self._u_updates = 1.0, 0
         return {"momentum": 0.0, "velocity": 0.0}
 
     def _scalars(self) -> dict[str, float]:
@@ -191,12 +191,15 @@ class Nadam(Optimizer):
     def _after_loading(self) -> None:
         steps = range(1, self._updates() + 1)
         self._u_product = math.prod(self.beta_1 * (1 - 0.5 * 0.96**t) for t in steps)
+        self._u_updates = len(steps)
 
     def update(self, weights: Tensors, gradients: Tensors, rate: float, momentum: Tensors, velocity: Tensors) -> None:
         t = self._updates() + 1
         u_now = self.beta_1 * (1 - 0.5 * 0.96**t)
         u_next = self.beta_1 * (1 - 0.5 * 0.96 ** (t + 1))
-        self._u_product *= u_now
+        if self._u_updates < t:  # once in a step, however many weights are updated by themselves
+            self._u_product *= u_now
+            self._u_updates = t
         torch._foreach_lerp_(momentum, gradients, 1 - self.beta_1)
         torch._foreach_mul_(velocity, self.beta_2)
         torch._foreach_addcmul_(velocity, gradients, gradients, value=1 - self.beta_2)

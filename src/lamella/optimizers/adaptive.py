@@ -195,6 +195,8 @@ class Ftrl(Optimizer):
         super().__init__(learning_rate, **options)
         if initial_accumulator_value < 0 or learning_rate_power > 0:
             raise ArgumentError("Ftrl: `initial_accumulator_value` must be 0 or more, `learning_rate_power` 0 or less.")
+        if min(l1_regularization_strength, l2_regularization_strength, l2_shrinkage_regularization_strength) < 0:
+            raise ArgumentError("Ftrl: the strengths of regularization (`l1_...`, `l2_...`) must be 0 or more.")
         self.learning_rate_power = learning_rate_power
         self.initial_accumulator_value = initial_accumulator_value
         self.l1_regularization_strength = l1_regularization_strength

@@ -17,6 +17,7 @@ import torch
 
 from lamella import initializers
 from lamella.engine.dtypes import torch_dtype
+from lamella.engine.naming import auto_name
 from lamella.engine.registry import Registry, serialize
 from lamella.engine.variable import State, as_array, copy_into, in_this_process, whole
 from lamella.errors import ArgumentError, NotBuiltError
@@ -28,6 +29,9 @@ from lamella.optimizers.stateless import StatelessApply
 
 registry = Registry("optimizer", "keras.optimizers")
 Tensors = list[torch.Tensor]
+
+_OF_ALL = ("ema", "accumulated")
+"""The slots that this class keeps for every optimizer, and `update` does not see."""
 
 
 @registry.register()
@@ -64,6 +68,12 @@ class Optimizer(StatelessApply):
 
     when_built: Callable[[Any], None] | None = None
     """What is called once, when the slots exist: values that were read before wait for them."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "update_step" in cls.__dict__ and "update" not in cls.__dict__:  # a user's, in place of that of its base
+            cls.update = Optimizer.update  # type: ignore[method-assign]
+            cls.by_element = False
 
     def __init__(
         self,
@@ -103,7 +113,7 @@ class Optimizer(StatelessApply):
             )
         if gradient_accumulation_steps is not None and gradient_accumulation_steps < 2:
             raise ArgumentError(f"`gradient_accumulation_steps` must be 2 or more; got {gradient_accumulation_steps}.")
-        self.name = name or type(self).__name__.lower()
+        self.name = name or auto_name(type(self).__name__)
         self.weight_decay = weight_decay
         self.clipnorm = clipnorm
         self.clipvalue = clipvalue
@@ -117,6 +127,7 @@ class Optimizer(StatelessApply):
         self.built = False
         self._steps = 0
         self._weights: Tensors = []
+        self._constrained: list[tuple[torch.Tensor, Any]] = []
         self._slots: dict[str, Tensors] = {}
         self._index: dict[int, int] = {}
         self._spread = False  # over processes
@@ -149,8 +160,13 @@ class Optimizer(StatelessApply):
             self.update_step(gradient, weight, rate)
 
     def update_step(self, gradient: torch.Tensor, variable: torch.Tensor, learning_rate: float) -> None:
-        """Changes one weight in place: Keras's form, for optimizers of users."""
-        raise NotImplementedError(f"{type(self).__name__} has no update() or update_step().")
+        """Changes one weight in place: Keras's form, for optimizers of users, which may call that of their base."""
+        together = next((each.__dict__["update"] for each in type(self).__mro__ if _updates_together(each)), None)
+        if together is None:
+            raise NotImplementedError(f"{type(self).__name__} has no update() or update_step().")
+        place = self._get_variable_index(variable)
+        own = {name: [self._slots[name][place]] for name in self._slots if name not in _OF_ALL}
+        together(self, [variable], all_laid_out([gradient], [variable]), learning_rate, **own)
 
     # -- slots ----------------------------------------------------------------------------------------
 
@@ -163,14 +179,10 @@ class Optimizer(StatelessApply):
             values["ema"] = 0.0
         if self.gradient_accumulation_steps:
             values["accumulated"] = 0.0
-        self._slots = {
-            name: [
-                torch.full_like(w, value, requires_grad=False, memory_format=torch.preserve_format)
-                for w in self._weights
-            ]
-            for name, value in values.items()
-        }
+        self._slots = {name: [_slot_like(weight, value) for weight in self._weights] for name, value in values.items()}
         self._extra = []
+        constraints = [(weight, getattr(weight, "constraint", None)) for weight in self._weights]
+        self._constrained = [(weight, constraint) for weight, constraint in constraints if constraint is not None]
         self._spread = any(hasattr(weight, "to_local") for weight in self._weights)
         self._find_undecayed()
         self.built = True
@@ -229,7 +241,8 @@ class Optimizer(StatelessApply):
     def variables(self) -> Tensors:
         """The step, the learning rate, and all slots."""
         slots = [tensor for tensors in self._slots.values() for tensor in tensors]
-        return [torch.tensor(self._steps), torch.tensor(self.learning_rate), *slots, *self._extra]
+        numbers = State(torch.tensor(self._steps)), State(torch.tensor(self.learning_rate))
+        return [*numbers, *slots, *self._extra]
 
     @property
     def iterations(self) -> torch.Tensor:
@@ -406,6 +419,8 @@ class Optimizer(StatelessApply):
         if index is not None and index != list(range(len(self._weights))):
             slots = {name: [tensors[i] for i in index] for name, tensors in slots.items()}
         self._step(weights, all_laid_out(grads, weights), slots)  # type: ignore[arg-type]
+        for weight, constraint in self._constrained:
+            weight.copy_(constraint(weight))
         self._steps += 1
 
     def _step(self, weights: Tensors, gradients: Tensors, slots: dict[str, Tensors]) -> None:
@@ -424,7 +439,7 @@ class Optimizer(StatelessApply):
         self._decay(weights, rate)
         own = slots
         if self.use_ema or self.gradient_accumulation_steps:
-            own = {name: tensors for name, tensors in slots.items() if name not in ("ema", "accumulated")}
+            own = {name: tensors for name, tensors in slots.items() if name not in _OF_ALL}
         if self._spread and self.by_element:
             own = {name: in_this_process(tensors) for name, tensors in own.items()}
             weights = in_this_process(weights)
@@ -572,3 +587,13 @@ def _warn_missing(missing: int, total: int) -> None:
             f"{missing} of {total} weights have no gradient: the loss does not depend on them. They stay as they are.",
             stacklevel=4,
         )
+
+
+def _updates_together(kind: type) -> bool:
+    """Whether a class of optimizers has an `update` of all weights at once."""
+    return "update" in kind.__dict__ and kind.__dict__["update"] is not Optimizer.update and kind is not Optimizer
+
+
+def _slot_like(weight: torch.Tensor, value: float) -> torch.Tensor:
+    slot = torch.full_like(weight, value, requires_grad=False, memory_format=torch.preserve_format)
+    return slot if hasattr(slot, "to_local") else State(slot)  # not where it is spread over processes

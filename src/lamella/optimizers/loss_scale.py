@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from lamella.engine.registry import serialize
+from lamella.engine.variable import State
 from lamella.errors import ArgumentError
 from lamella.optimizers.base import Optimizer, Tensors, registry
 
@@ -116,7 +117,8 @@ class LossScaleOptimizer(Optimizer):
     @property
     def variables(self) -> Tensors:
         """The good steps so far, the scale, and the inner optimizer's."""
-        return [torch.tensor(self._good_steps), torch.tensor(self.dynamic_scale), *self.inner_optimizer.variables]
+        numbers = State(torch.tensor(self._good_steps)), State(torch.tensor(self.dynamic_scale))
+        return [*numbers, *self.inner_optimizer.variables]
 
     def _inner_optimizers(self) -> list[Any]:
         return [self.inner_optimizer]

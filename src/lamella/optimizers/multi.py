@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from lamella.engine.registry import deserialize, serialize
+from lamella.engine.variable import State
 from lamella.errors import ArgumentError, NotBuiltError
 from lamella.optimizers.base import Optimizer, Tensors, registry
 from lamella.optimizers.loss_scale import LossScaleOptimizer
@@ -32,7 +33,7 @@ class OptimizerMap(MutableMapping[str, Optimizer]):
 
     Example:
         >>> from lamella.optimizers import SGD, Adam
-        >>> optimizers = OptimizerMap(SGD(), {"encoder/.*": Adam()})
+        >>> optimizers = OptimizerMap(SGD(name="sgd"), {"encoder/.*": Adam(name="adam")})
         >>> optimizers["encoder/dense/kernel"].name, optimizers["head/kernel"].name
         ('adam', 'sgd')
     """
@@ -221,7 +222,11 @@ class MultiOptimizer(Optimizer):
     @property
     def variables(self) -> Tensors:
         """The step, and the variables of the inner optimizers."""
-        return [torch.tensor(self._steps), torch.tensor(0.0), *(v for one in self._inner for v in one.variables)]
+        return [
+            State(torch.tensor(self._steps)),
+            State(torch.tensor(0.0)),
+            *(v for one in self._inner for v in one.variables),
+        ]
 
     def _inner_optimizers(self) -> list[Any]:
         return self._inner

@@ -52,3 +52,16 @@ class Rate(float):
 
     def __reduce__(self) -> Any:
         return float, (float(self),)
+
+
+def with_rates(optimizer: Any) -> dict[str, Any]:
+    """The optimizers that have a learning rate, by its name in logs: one, or the inner ones of a `MultiOptimizer`.
+
+    Example:
+        >>> from lamella.optimizers import SGD, MultiOptimizer, OptimizerMap
+        >>> list(with_rates(SGD())), list(with_rates(MultiOptimizer(OptimizerMap(SGD(name="slow")))))
+        (['learning_rate'], ['learning_rate_slow'])
+    """
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    inner = getattr(optimizer, "optimizers", None)
+    return {"learning_rate": optimizer} if inner is None else {f"learning_rate_{each.name}": each for each in inner}

@@ -13,6 +13,7 @@ from lamella.engine import cluster
 from lamella.engine.batches import length, rows
 from lamella.engine.non_finite import first_non_finite, has_non_finite, name_of
 from lamella.errors import ArgumentError, DataError, LamellaError, NonFiniteError
+from lamella.optimizers.rate import with_rates
 
 
 def known_losses(loss: Any) -> None:
@@ -123,10 +124,10 @@ def bad_loss(model: Any, loss: Any, x: Any) -> None:
     with torch.no_grad():
         value = float(loss)
         where = told_non_finite(model, x)
-    rate = float(model.optimizer.learning_rate)
+    rates = ", ".join(f"{float(each.learning_rate):g}" for each in with_rates(model.optimizer).values())
     raise NonFiniteError(
         f"The loss became {value} at step {int(model.optimizer.iterations) + 1}. {where} "
-        f"The weights are those before this step. Often the learning rate ({rate:g}) is too large: try a tenth of it, "
+        f"The weights are those before this step. Often the learning rate ({rates}) is too large: try a tenth of it, "
         f"clip the gradients (clipnorm=1.0), or scale the inputs. To stop quietly instead, pass the callback "
         f"TerminateOnNaN()."
     )

@@ -131,5 +131,7 @@ def prepare_optimizer(model: Any) -> None:
         for name, weight in layer._parameters.items():
             if weight is not None and not getattr(weight, "path", ""):
                 weight.path = f"{layer.name}/{name}"  # optimizers that differ by weight go by it
+            if name in layer._constraints:
+                weight.constraint = layer._constraints[name]  # a weight spread over processes is a new one
     if not model.optimizer.built or [id(each) for each in model.optimizer._weights] != [id(each) for each in weights]:
         model.optimizer.build(weights)

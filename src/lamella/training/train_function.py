@@ -49,7 +49,7 @@ def make_train_function(model: Any, recorded: bool = True) -> Any:
     step = engine_step.train_step(
         compute, model.optimizer, _observer(model), lambda loss, x, y, weight: checks.bad_loss(model, loss, x)
     )
-    return _constrained(model, step)
+    return step
 
 
 def make_test_function(model: Any) -> Any:
@@ -132,16 +132,12 @@ def _penalty(model: Any) -> torch.Tensor | None:
 
 
 def _penalties(model: Any) -> list[tuple[torch.Tensor, Any]]:
-    return [(weight, each) for weight, each in _weights_with(model, "_regularizers") if weight.requires_grad]
-
-
-def _weights_with(model: Any, what: str) -> list[tuple[torch.Tensor, Any]]:
-    """Each weight that has a regularizer (or a constraint), with it."""
+    """Each weight that is trained and has a regularizer, with it."""
     return [
         (layer._parameters[name], each)
         for layer in model._flatten_layers()
-        for name, each in getattr(layer, what).items()
-        if layer._parameters.get(name) is not None
+        for name, each in layer._regularizers.items()
+        if layer._parameters.get(name) is not None and layer._parameters[name].requires_grad
     ]
 
 
@@ -160,18 +156,3 @@ def _observer(model: Any) -> Any:
             metrics.count(y, y_pred, weight)
 
     return observe
-
-
-def _constrained(model: Any, step: Any) -> Any:
-    """The step, after which the weights that have a constraint are put within it."""
-    constraints = _weights_with(model, "_constraints")
-    if not constraints:
-        return step
-
-    def constrained(x: Any, y: Any, weight: Any) -> None:
-        step(x, y, weight)
-        with torch.no_grad():
-            for parameter, constraint in constraints:
-                parameter.copy_(constraint(parameter))
-
-    return constrained

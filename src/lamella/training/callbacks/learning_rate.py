@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lamella.errors import ArgumentError
+from lamella.optimizers.rate import with_rates
 from lamella.training.callbacks.base import Callback, Logs
 from lamella.training.callbacks.monitor import MonitorCallback
 
@@ -28,18 +29,18 @@ class LearningRateScheduler(Callback):
         self.verbose = verbose
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        rate = float(self.model.optimizer.learning_rate)
-        try:
-            rate = float(self.schedule(epoch, rate))
-        except TypeError:  # a schedule of the epoch alone
-            rate = float(self.schedule(epoch))
-        self.model.optimizer.learning_rate = rate
-        if self.verbose:
-            print(f"\nEpoch {epoch + 1}: the learning rate is {rate}.")
+        for name, optimizer in with_rates(self.model.optimizer).items():
+            rate = float(optimizer.learning_rate)
+            try:
+                rate = float(self.schedule(epoch, rate))
+            except TypeError:  # a schedule of the epoch alone
+                rate = float(self.schedule(epoch))
+            optimizer.learning_rate = rate
+            if self.verbose:
+                print(f"\nEpoch {epoch + 1}: the {name.replace('_', ' ', 1)} is {rate}.")
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        if logs is not None:
-            logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+        _log_rates(self.model.optimizer, logs)
 
 
 class ReduceLROnPlateau(MonitorCallback):
@@ -77,9 +78,7 @@ class ReduceLROnPlateau(MonitorCallback):
         self.best = self.worst()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        rate = float(self.model.optimizer.learning_rate)
-        if logs is not None:
-            logs["learning_rate"] = rate
+        _log_rates(self.model.optimizer, logs)
         value = self.value(logs)
         if value is None:
             return
@@ -91,10 +90,21 @@ class ReduceLROnPlateau(MonitorCallback):
             self.wait = 0
         elif self.cooldown_counter <= 0:
             self.wait += 1
-            if self.wait >= self.patience and rate > self.min_lr:
-                rate = max(rate * self.factor, self.min_lr)
-                self.model.optimizer.learning_rate = rate
+            reducible = {
+                name: optimizer
+                for name, optimizer in with_rates(self.model.optimizer).items()
+                if optimizer.learning_rate > self.min_lr
+            }
+            if self.wait >= self.patience and reducible:
+                for name, optimizer in reducible.items():
+                    rate = max(float(optimizer.learning_rate) * self.factor, self.min_lr)
+                    optimizer.learning_rate = rate
+                    if self.verbose:
+                        print(f"\nEpoch {epoch + 1}: the {name.replace('_', ' ', 1)} is now {rate}.")
                 self.cooldown_counter = self.cooldown
                 self.wait = 0
-                if self.verbose:
-                    print(f"\nEpoch {epoch + 1}: the learning rate is now {rate}.")
+
+
+def _log_rates(optimizer: Any, logs: Logs | None) -> None:
+    if logs is not None:
+        logs.update({name: float(each.learning_rate) for name, each in with_rates(optimizer).items()})

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from lamella.errors import ArgumentError
+from lamella.optimizers.rate import with_rates
 from lamella.training.callbacks.base import Callback, Logs
 
 
@@ -161,10 +162,8 @@ class TensorBoard(Callback):
 
     def _of_training(self, logs: Logs) -> dict[str, float]:
         found = {name: v for name, v in logs.items() if not name.startswith("val_") and _is_number(v)}
-        optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
-        for each in getattr(optimizer, "optimizers", [optimizer]):
-            name = "learning_rate" if each is optimizer else f"learning_rate_{each.name}"
-            found[name] = float(each.learning_rate)
+        for name, optimizer in with_rates(self.model.optimizer).items():
+            found[name] = float(optimizer.learning_rate)
         if self.write_steps_per_second:
             steps = int(self.model.optimizer.iterations) - self._steps_before
             found["steps_per_second"] = steps / (time.perf_counter() - self._epoch_start)
