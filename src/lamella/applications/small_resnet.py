@@ -6,6 +6,7 @@ from typing import Any
 
 from lamella import layers, ops
 from lamella.applications import imagenet_utils, pretrained
+from lamella.engine.image_data_format import channels_last_inside
 from lamella.errors import ArgumentError
 from lamella.models import Model
 
@@ -97,6 +98,7 @@ def ResNet56(
     return small_residual_network(9, *arguments)
 
 
+@channels_last_inside
 def small_residual_network(
     depth: int,
     include_top: bool,
@@ -139,6 +141,7 @@ def _block(x: Any, filters: int, name: str, shrink: bool) -> Any:
     return layers.Activation("relu", name=f"{name}_out")(x)
 
 
+@channels_last_inside
 def _convolved(x: Any, filters: int, name: str, strides: int = 1) -> Any:
     if strides > 1:  # "same" would centre the windows beside the pixels that the shortcut takes
         x = layers.ZeroPadding2D(1, name=f"{name}_pad")(x)

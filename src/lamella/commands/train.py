@@ -11,6 +11,7 @@ import numpy as np
 import lamella
 from lamella import layers
 from lamella.commands.run_folder import new_folder, observers, print_history, tell_what_is_left
+from lamella.engine.image_data_format import channels_last_inside
 from lamella.errors import ArgumentError
 
 MODELS = ("mlp", "cnn", "logistic")
@@ -74,6 +75,7 @@ def train(options: Options) -> dict[str, float]:
     return scores
 
 
+@channels_last_inside
 def build(options: Options, x: np.ndarray, classes: int | None, top: layers.Layer) -> lamella.Sequential:
     """The model: `logistic` (or linear), `mlp` or `cnn`, for inputs such as `x`; `top` scales them.
 

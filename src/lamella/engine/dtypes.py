@@ -16,11 +16,16 @@ _TORCH_DTYPES: dict[str, torch.dtype] = {
     "uint8": torch.uint8,
     "uint16": torch.uint16,
     "uint32": torch.uint32,
+    "uint64": torch.uint64,
     "int8": torch.int8,
     "int16": torch.int16,
     "int32": torch.int32,
     "int64": torch.int64,
     "bool": torch.bool,
+    "complex64": torch.complex64,
+    "complex128": torch.complex128,
+    "float8_e4m3fn": torch.float8_e4m3fn,
+    "float8_e5m2": torch.float8_e5m2,
 }
 STRING = torch.bits16
 """The data type of symbolic strings, `"string"`: a type of torch's that no operation computes with."""

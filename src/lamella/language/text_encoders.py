@@ -13,6 +13,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from lamella.engine.image_data_format import channels_last_inside
 from lamella.errors import ArgumentError, ShapeError
 from lamella.initializers import RandomUniform
 from lamella.language.transformer import TransformerBlock
@@ -153,6 +154,7 @@ class ConvolutionalEncoder(Layer):
         torch.Size([1, 15])
     """
 
+    @channels_last_inside
     def __init__(
         self,
         vocabulary_size: int,

@@ -8,24 +8,14 @@ from typing import Any
 
 import torch
 
+from lamella.engine.image_data_format import checked_data_format
 from lamella.errors import ArgumentError, ShapeError
 from lamella.layers.base import InputSpec, Layer, registry
 
 
-def image_data_format() -> str:
-    """The order of image axes that layers use by default: `"channels_last"`."""
-    return "channels_last"
-
-
 def check_data_format(layer: Layer, value: str | None) -> str:
     """`value`, or the default for None; an error that names the layer for anything but Keras's two."""
-    value = value or image_data_format()
-    if value not in ("channels_last", "channels_first"):
-        raise ArgumentError(
-            f"{type(layer).__name__} {layer.name!r}: `data_format` must be 'channels_last' or 'channels_first'; "
-            f"got {value!r}."
-        )
-    return value
+    return checked_data_format(value, f"{type(layer).__name__} {layer.name!r}: ")
 
 
 @registry.register()

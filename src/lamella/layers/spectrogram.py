@@ -15,6 +15,7 @@ from lamella.errors import DTypeError, ShapeError
 from lamella.initializers import STFT
 from lamella.layers.base import InputSpec, Layer, registry
 from lamella.layers.data_layer import one_of, refuse
+from lamella.layers.reshaping import check_data_format
 
 _EPSILON = 1e-7
 _MODES = ("log", "magnitude", "psd", "real", "imag", "angle", "stft")
@@ -84,9 +85,7 @@ class STFTSpectrogram(Layer):
         self.scaling = one_of(self, "scaling", scaling, ("density", "spectrum", None))
         self.padding = one_of(self, "padding", padding, ("valid", "same"))
         self.expand_dims = expand_dims
-        self.data_format = one_of(
-            self, "data_format", data_format or "channels_last", ("channels_last", "channels_first")
-        )
+        self.data_format = check_data_format(self, data_format)
         self.input_spec = InputSpec(ndim=3)
         self._step = frame_step or frame_length // 2
         self._bins = (fft_length or 2 ** math.ceil(math.log2(frame_length))) // 2 + 1

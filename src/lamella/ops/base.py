@@ -201,18 +201,6 @@ def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:
     return tuple(each % ndim for each in axes)
 
 
-def check_data_format(data_format: Any) -> str:
-    """`data_format`, where None is `"channels_last"`.
-
-    Raises:
-        ArgumentError: Any other value.
-    """
-    data_format = "channels_last" if data_format is None else str(data_format).lower()
-    if data_format not in ("channels_last", "channels_first"):
-        raise ArgumentError(f"`data_format` must be 'channels_last' or 'channels_first'; got {data_format!r}.")
-    return data_format
-
-
 def check_padding(padding: Any) -> str:
     """`padding` in lower case, if it is `"valid"` or `"same"`.
 

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 
 from lamella.engine import image as _image
+from lamella.engine.image_data_format import checked_data_format
 from lamella.engine.seed_generator import torch_generator
 from lamella.errors import ArgumentError, ShapeError
-from lamella.ops.base import check_data_format, check_padding, floating, op, sizes, tensor
+from lamella.ops.base import check_padding, floating, op, sizes, tensor
 from lamella.ops.image_measures import scale_and_translate, sobel_edges, ssim
 from lamella.ops.nn_convolution import channels_back, channels_first, padded, same_padding
 from lamella.ops.sampling import map_coordinates
@@ -85,7 +86,7 @@ def resize(
         pad_to_aspect_ratio,
         fill_mode,
         fill_value,
-        check_data_format(data_format),
+        checked_data_format(data_format),
     )
 
 
@@ -97,7 +98,7 @@ def rgb_to_grayscale(images: Any, data_format: str | None = None) -> torch.Tenso
         >>> rgb_to_grayscale(torch.ones(1, 1, 3))
         tensor([[[0.9999]]])
     """
-    return _image.rgb_to_grayscale(_pictures("rgb_to_grayscale", images), check_data_format(data_format))
+    return _image.rgb_to_grayscale(_pictures("rgb_to_grayscale", images), checked_data_format(data_format))
 
 
 @op
@@ -108,7 +109,7 @@ def rgb_to_hsv(images: Any, data_format: str | None = None) -> torch.Tensor:
         >>> rgb_to_hsv(torch.tensor([[[0.0, 0.0, 1.0]]]))
         tensor([[[0.6667, 1.0000, 1.0000]]])
     """
-    return _image.rgb_to_hsv(_pictures("rgb_to_hsv", images), check_data_format(data_format))
+    return _image.rgb_to_hsv(_pictures("rgb_to_hsv", images), checked_data_format(data_format))
 
 
 @op
@@ -119,7 +120,7 @@ def hsv_to_rgb(images: Any, data_format: str | None = None) -> torch.Tensor:
         >>> hsv_to_rgb(torch.tensor([[[0.0, 1.0, 1.0]]]))
         tensor([[[1., 0., 0.]]])
     """
-    return _image.hsv_to_rgb(_pictures("hsv_to_rgb", images), check_data_format(data_format))
+    return _image.hsv_to_rgb(_pictures("hsv_to_rgb", images), checked_data_format(data_format))
 
 
 @op
@@ -153,7 +154,7 @@ def affine_transform(
     transform = floating(transform).to(images.device)
     fill_value = fill_value if isinstance(fill_value, (int, float)) else float(fill_value)
     return _image.affine_transform(
-        images, transform, interpolation, fill_mode, fill_value, check_data_format(data_format)
+        images, transform, interpolation, fill_mode, fill_value, checked_data_format(data_format)
     )
 
 
@@ -190,7 +191,7 @@ def perspective_transform(
         raise ShapeError(
             f"`start_points` and `end_points` must have one shape; got {tuple(start.shape)} and {tuple(end.shape)}."
         )
-    return _image.perspective_transform(images, start, end, interpolation, fill_value, check_data_format(data_format))
+    return _image.perspective_transform(images, start, end, interpolation, fill_value, checked_data_format(data_format))
 
 
 @op
@@ -222,7 +223,7 @@ def elastic_transform(
     """
     images = _pictures("elastic_transform", images)
     generator = torch_generator(seed, images.device)
-    data_format = check_data_format(data_format)
+    data_format = checked_data_format(data_format)
     return _image.elastic_transform(images, alpha, sigma, interpolation, fill_mode, fill_value, data_format, generator)
 
 
@@ -243,7 +244,7 @@ def gaussian_blur(
         tensor([1.])
     """
     images = _pictures("gaussian_blur", images)
-    return _image.gaussian_blur(images, sizes("kernel_size", kernel_size, 2), sigma, check_data_format(data_format))
+    return _image.gaussian_blur(images, sizes("kernel_size", kernel_size, 2), sigma, checked_data_format(data_format))
 
 
 @op
@@ -301,7 +302,7 @@ def extract_patches_3d(
 def _patches(
     name: str, images: Any, size: Any, strides: Any, dilation: Any, padding: str, data_format: Any, rank: int
 ) -> torch.Tensor:
-    data_format, padding = check_data_format(data_format), check_padding(padding)
+    data_format, padding = checked_data_format(data_format), check_padding(padding)
     x = tensor(images)
     if x.ndim not in (rank + 1, rank + 2):
         raise ShapeError(f"{name} takes inputs of rank {rank + 1} or {rank + 2}; got shape {tuple(x.shape)}.")
@@ -366,7 +367,7 @@ def pad_images(
         >>> pad_images(torch.ones(2, 2, 1), 1, 0, 1, 0).shape
         torch.Size([4, 2, 1])
     """
-    data_format, images = check_data_format(data_format), _pictures("pad_images", images)
+    data_format, images = checked_data_format(data_format), _pictures("pad_images", images)
     rows, columns = _margins(
         "pad_images",
         images,
@@ -398,7 +399,7 @@ def crop_images(
         >>> crop_images(torch.ones(4, 4, 1), 1, 0, target_height=2, target_width=3).shape
         torch.Size([2, 3, 1])
     """
-    data_format, images = check_data_format(data_format), _pictures("crop_images", images)
+    data_format, images = checked_data_format(data_format), _pictures("crop_images", images)
     (top, bottom), (left, right) = _margins(
         "crop_images",
         images,

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from lamella.engine.image_data_format import checked_data_format
 from lamella.errors import ArgumentError, ShapeError
-from lamella.ops.base import check_data_format, op, promoted, result_dtype, tensor
+from lamella.ops.base import op, promoted, result_dtype, tensor
 
 
 @op
@@ -20,7 +21,7 @@ def sobel_edges(images: Any, data_format: str | None = None) -> torch.Tensor:
         >>> sobel_edges(torch.ones(1, 4, 4, 3)).shape
         torch.Size([1, 4, 4, 3, 2])
     """
-    images, data_format = tensor(images), check_data_format(data_format)
+    images, data_format = tensor(images), checked_data_format(data_format)
     if images.ndim != 4:
         raise ShapeError(f"sobel_edges takes a batch of pictures (rank 4); got shape {tuple(images.shape)}.")
     x = images.movedim(-1, 1) if data_format == "channels_last" else images
@@ -66,7 +67,7 @@ def ssim(
         >>> ssim(torch.ones(16, 16, 3), torch.ones(16, 16, 3))
         tensor(1.)
     """
-    data_format = check_data_format(data_format)
+    data_format = checked_data_format(data_format)
     first, second = tensor(image1), tensor(image2)
     kind = first.dtype
     first, second = promoted(first, second, to=float)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from lamella.errors import ArgumentError
-from lamella.ops.base import op, pair, tensor
+from lamella.ops.base import axes_of, op, pair, tensor
 
 _REDUCTIONS = {"max": "amax", "min": "amin", "mul": "prod"}
 
@@ -73,7 +73,7 @@ def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | Non
 
 @op
 def slice(inputs: Any, start_indices: Any, shape: Any) -> torch.Tensor:
-    """The block of `shape` that begins at `start_indices`.
+    """The block of `shape` that begins at `start_indices`; -1 in `shape` is all that follows.
 
     Example:
         >>> slice(torch.arange(12).reshape(3, 4), (1, 2), (2, 2))
@@ -82,7 +82,9 @@ def slice(inputs: Any, start_indices: Any, shape: Any) -> torch.Tensor:
     """
     inputs = tensor(inputs)
     for axis, (start, size) in enumerate(zip(start_indices, shape, strict=True)):
-        if isinstance(start, torch.Tensor):  # without reading it from the device
+        if int(size) == -1:
+            inputs = inputs[(builtins.slice(None),) * axis + (builtins.slice(int(start), None),)]
+        elif isinstance(start, torch.Tensor):  # without reading it from the device
             inputs = inputs.index_select(axis, start.long() + torch.arange(int(size), device=inputs.device))
         else:
             inputs = inputs[(builtins.slice(None),) * axis + (builtins.slice(start, start + int(size)),)]
@@ -221,4 +223,5 @@ def unstack(x: Any, num: int | None = None, axis: int = 0) -> list[torch.Tensor]
         >>> unstack([[1, 2], [3, 4]])
         [tensor([1, 2], dtype=torch.int32), tensor([3, 4], dtype=torch.int32)]
     """
-    return list(tensor(x).unbind(axis))
+    x = tensor(x)
+    return list(x.unbind(axes_of(axis, x.ndim)[0]))

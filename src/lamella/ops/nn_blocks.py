@@ -7,8 +7,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from lamella.engine.image_data_format import checked_data_format
 from lamella.errors import ArgumentError, ShapeError
-from lamella.ops.base import as_dtype, check_data_format, floating, op, tensor
+from lamella.ops.base import as_dtype, floating, op, tensor
 
 
 @op
@@ -104,7 +105,7 @@ def fold(
 def _block(name: str, x: Any, block_size: int, data_format: Any) -> tuple[torch.Tensor, str]:
     if not isinstance(block_size, int) or block_size < 2:
         raise ArgumentError(f"{name}: `block_size` must be a whole number from 2; got {block_size!r}.")
-    return tensor(x), check_data_format(data_format)
+    return tensor(x), checked_data_format(data_format)
 
 
 @op

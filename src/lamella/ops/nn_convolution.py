@@ -8,8 +8,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from lamella.engine.image_data_format import checked_data_format
 from lamella.errors import ShapeError
-from lamella.ops.base import check_data_format, check_padding, op, sizes, tensor
+from lamella.ops.base import check_padding, op, sizes, tensor
 
 _CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 _TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
@@ -77,7 +78,7 @@ def conv(
         >>> conv(torch.ones(1, 5, 5, 3), torch.ones(3, 3, 3, 8)).shape
         torch.Size([1, 3, 3, 8])
     """
-    padding, data_format = check_padding(padding), check_data_format(data_format)
+    padding, data_format = check_padding(padding), checked_data_format(data_format)
     x, kernel = channels_first(tensor(inputs), data_format, "conv"), tensor(kernel)
     rank = x.ndim - 2
     if kernel.ndim != x.ndim or x.shape[1] % kernel.shape[-2]:
@@ -124,7 +125,7 @@ def depthwise_conv(
         torch.Size([1, 3, 3, 6])
     """
     inputs, kernel = tensor(inputs), tensor(kernel)
-    channels = inputs.shape[-1 if check_data_format(data_format) == "channels_last" else 1]
+    channels = inputs.shape[-1 if checked_data_format(data_format) == "channels_last" else 1]
     if kernel.ndim != inputs.ndim or kernel.shape[-2] != channels:
         raise ShapeError(
             f"depthwise_conv: a kernel of shape {tuple(kernel.shape)} does not fit inputs with {channels} channels: "
@@ -191,7 +192,7 @@ def conv_transpose(
         >>> conv_transpose(torch.ones(1, 5, 5, 3), torch.ones(3, 3, 8, 3), strides=2, padding="same").shape
         torch.Size([1, 10, 10, 8])
     """
-    padding, data_format = check_padding(padding), check_data_format(data_format)
+    padding, data_format = check_padding(padding), checked_data_format(data_format)
     x, kernel = channels_first(tensor(inputs), data_format, "conv_transpose"), tensor(kernel)
     rank = x.ndim - 2
     if kernel.ndim != x.ndim or kernel.shape[-1] != x.shape[1]:

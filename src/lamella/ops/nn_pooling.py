@@ -7,7 +7,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from lamella.ops.base import check_data_format, check_padding, op, sizes, tensor
+from lamella.engine.image_data_format import checked_data_format
+from lamella.ops.base import check_padding, op, sizes, tensor
 from lamella.ops.nn_convolution import channels_back, channels_first, padded, same_padding
 
 _MAX = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
@@ -33,7 +34,7 @@ def max_pool(
         >>> max_pool(torch.ones(1, 4, 4, 3), 2).shape
         torch.Size([1, 2, 2, 3])
     """
-    padding, data_format = check_padding(padding), check_data_format(data_format)
+    padding, data_format = check_padding(padding), checked_data_format(data_format)
     x = channels_first(tensor(inputs), data_format, "max_pool")
     rank = x.ndim - 2
     window = sizes("pool_size", pool_size, rank)
@@ -61,7 +62,7 @@ def average_pool(
         >>> average_pool(torch.ones(1, 4, 4, 3), 2).shape
         torch.Size([1, 2, 2, 3])
     """
-    padding, data_format = check_padding(padding), check_data_format(data_format)
+    padding, data_format = check_padding(padding), checked_data_format(data_format)
     x = channels_first(tensor(inputs), data_format, "average_pool")
     rank = x.ndim - 2
     window = sizes("pool_size", pool_size, rank)
@@ -75,7 +76,7 @@ def average_pool(
 
 
 def _adaptive(functions: Any, name: str, inputs: Any, output_size: Any, data_format: str | None) -> torch.Tensor:
-    data_format = check_data_format(data_format)
+    data_format = checked_data_format(data_format)
     x = channels_first(tensor(inputs), data_format, name)
     return channels_back(functions[x.ndim - 2](x, sizes("output_size", output_size, x.ndim - 2)), data_format)
 

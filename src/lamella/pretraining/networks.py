@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lamella import layers
+from lamella.engine.image_data_format import channels_last_inside
 from lamella.errors import ArgumentError, ShapeError
 from lamella.models import Sequential
 from lamella.pretraining.transposed_dense import TransposedDense
@@ -34,6 +35,7 @@ def positive(owner: str, name: str, sizes: Any) -> tuple[int, ...]:
     return found
 
 
+@channels_last_inside
 def dense_encoder(
     input_shape: Sequence[int], units: Sequence[int], activation: Any, code_activation: Any
 ) -> Sequential:
@@ -73,6 +75,7 @@ def tied_decoder(owner: str, encoder: Any, output_activation: Any) -> Sequential
     return Sequential([layers.Input((dense[-1].units,)), *back, *shaped])
 
 
+@channels_last_inside
 def convolutional_encoder(
     owner: str, input_shape: Sequence[int], filters: Sequence[int], code_size: int | None, activation: Any
 ) -> Sequential:
@@ -91,6 +94,7 @@ def convolutional_encoder(
     return Sequential([layers.Input(input_shape), *halving, *code])
 
 
+@channels_last_inside
 def convolutional_decoder(
     input_shape: Sequence[int], filters: Sequence[int], code_size: int | None, activation: Any, output_activation: Any
 ) -> Sequential:

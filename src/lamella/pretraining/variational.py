@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from lamella import layers
 from lamella.engine.device import device_of
+from lamella.engine.image_data_format import channels_last_inside
 from lamella.errors import ArgumentError, DataError
 from lamella.metrics import Mean, Metric
 from lamella.models import Model
@@ -250,6 +251,7 @@ class VariationalAutoencoder(Model):
         return cls(**{name: deserialize_keras_object(value, custom_objects) for name, value in config.items()})
 
 
+@channels_last_inside
 def _with_two_heads(body: Model, latent: int) -> Model:
     """The model from the inputs of `body` to a mean and a log-variance, each of its own dense layer."""
     features = body.output if len(body.output_shape) == 2 else layers.Flatten()(body.output)

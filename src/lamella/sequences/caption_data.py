@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from lamella.engine.image_data_format import channels_last_inside
 from lamella.errors import DataError, ShapeError
 from lamella.language.tokenization import Tokenizer
 from lamella.layers import Resizing
@@ -131,6 +132,7 @@ def image_batch(images: Any, rows: list[int], image_size: tuple[int, int]) -> di
     return {"images": padded} if bool(frames.all()) else {"images": padded, "frames": frames}
 
 
+@channels_last_inside
 def _read(image: Any, row: int, image_size: tuple[int, int]) -> torch.Tensor:
     if isinstance(image, (str, os.PathLike)):
         image = img_to_array(load_img(image), dtype="uint8").copy()  # Pillow's own memory is not ours to write to

@@ -9,6 +9,7 @@ import torch
 
 from lamella import layers
 from lamella.engine.device import device_of
+from lamella.engine.image_data_format import channels_last_inside
 from lamella.engine.registry import deserialize, serialize
 from lamella.errors import ArgumentError, DataError, ShapeError
 from lamella.language.generation import beam_search, sample
@@ -337,6 +338,7 @@ class CaptionState:
         self.mask = None if self.mask is None else self.mask[indices]
 
 
+@channels_last_inside
 def small_encoder(image_size: tuple[int, int]) -> Model:
     """A convolutional network of 241,000 weights, each of whose 128 outputs sees 31 pixels across.
 

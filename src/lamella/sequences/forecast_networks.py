@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from lamella import layers
+from lamella.engine.image_data_format import channels_last_inside
 from lamella.initializers import Constant
 from lamella.language.positions import PositionEncoding
 from lamella.language.transformer import TransformerBlock
@@ -143,6 +144,7 @@ def _recurrent_context(history: Any, sizes: Sizes, architecture: str) -> Any:
 # -- convolutional ----------------------------------------------------------------------------------------------
 
 
+@channels_last_inside
 def temporal_convolutions(x: Any, sizes: Sizes) -> Any:
     """Residual blocks of causal convolutions, each twice as dilated as the one before (Bai et al., 2018).
 
@@ -182,6 +184,7 @@ def _tcn_context(history: Any, sizes: Sizes, architecture: str) -> Any:
 # -- transformer ------------------------------------------------------------------------------------------------
 
 
+@channels_last_inside
 def transformer_context(history: Any, sizes: Sizes, architecture: str) -> Any:
     """Attention over patches of the history, the oldest rest of it left out (Nie et al., PatchTST, 2023)."""
     patches = sizes.input_length // sizes.patch_length

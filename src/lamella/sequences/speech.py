@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from lamella.engine.device import device_of
+from lamella.engine.image_data_format import channels_last_inside
 from lamella.engine.registry import serialize
 from lamella.errors import ArgumentError, DataError
 from lamella.layers import LSTM, Bidirectional, Conv2D, Dense, Dropout, LayerNormalization
@@ -70,6 +71,7 @@ class SpeechRecognizer(Model):
         (torch.Size([2, 26, 4]), [26, 16])
     """
 
+    @channels_last_inside
     def __init__(
         self,
         alphabet: str | Sequence[str],

@@ -11,6 +11,7 @@ import torch
 
 from lamella import layers
 from lamella.engine.device import device_of
+from lamella.engine.image_data_format import channels_last_inside
 from lamella.errors import ArgumentError, DataError, nearest
 from lamella.language.attention import without_need
 from lamella.language.positions import sinusoids
@@ -71,6 +72,7 @@ class SequenceTagger(Model):
         [['noun', 'verb'], ['verb']]
     """
 
+    @channels_last_inside
     def __init__(
         self,
         tags: Sequence[str],

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lamella import layers
+from lamella.engine.image_data_format import channels_last_inside
 from lamella.layers import Input
 from lamella.models import Model
 
@@ -31,6 +32,7 @@ def small_backbone(image_size: tuple[int, int]) -> Model:
     return Model(images, maps[1:], name="small_backbone")
 
 
+@channels_last_inside
 def resnet18(image_size: tuple[int, int]) -> Model:
     """ResNet-18, without its classifier.
 
@@ -91,6 +93,7 @@ def residual(x: Any, width: int, stride: int, *, name: str) -> Any:
     return layers.ReLU(name=f"{name}_relu")(layers.Add(name=f"{name}_add")([x, short]))
 
 
+@channels_last_inside
 def convolve(x: Any, width: int, size: int, stride: int = 1, relu: bool = True, *, name: str) -> Any:
     """A convolution, normalized, and a ReLU."""
     x = layers.Conv2D(width, size, stride, padding="same", use_bias=False, name=f"{name}_conv")(x)

@@ -8,9 +8,11 @@ from typing import Any
 import torch
 
 from lamella import layers
+from lamella.engine.image_data_format import channels_last_inside
 from lamella.vision.roi_align import cross, taps, weighted_rows
 
 
+@channels_last_inside
 def feature_pyramid(maps: Sequence[Any], channels: int = 256, extra: int = 1) -> list[Any]:
     """Brings maps of a backbone to one number of channels, and adds to each what the coarser ones have seen.
 

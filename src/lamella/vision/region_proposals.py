@@ -8,10 +8,12 @@ from typing import Any
 import torch
 
 from lamella import layers
+from lamella.engine.image_data_format import channels_last_inside
 from lamella.initializers import RandomNormal
 from lamella.vision.boxes import clip, decode, suppressed
 
 
+@channels_last_inside
 def region_proposal_head(maps: Sequence[Any], anchors_per_place: int) -> tuple[Any, Any]:
     """The same small network over every map: a score and an offset for each anchor.
 

@@ -8,11 +8,13 @@ from typing import Any
 import torch
 
 from lamella import layers
+from lamella.engine.image_data_format import channels_last_inside
 from lamella.errors import ArgumentError
 from lamella.models import Model
 from lamella.saving import register_keras_serializable
 
 
+@channels_last_inside
 def UNet(
     num_classes: int = 1,
     input_shape: Sequence[int | None] = (None, None, 3),

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from lamella import layers
+from lamella.engine.image_data_format import channels_last_inside
 from lamella.initializers import Constant
 from lamella.layers import Input
 from lamella.models import Model
@@ -65,6 +66,7 @@ def yolo_network(image_size: tuple[int, int], num_classes: int, size: str = "n",
     return Model(images, outputs, name="yolo_network")
 
 
+@channels_last_inside
 def convolve(x: Any, filters: int, size: int, strides: int = 1, *, name: str) -> Any:
     """A convolution, normalized, and SiLU."""
     x = layers.Conv2D(filters, size, strides, padding="same", use_bias=False, name=f"{name}_conv")(x)
@@ -85,6 +87,7 @@ def stage(x: Any, filters: int, blocks: int, residual: bool, *, name: str) -> An
     return convolve(layers.Concatenate(name=f"{name}_join")(parts), filters, 1, name=f"{name}_out")
 
 
+@channels_last_inside
 def pool_pyramid(x: Any, filters: int, *, name: str) -> Any:
     """Each point beside the maxima of ever larger windows around it: 5, 9 and 13 points wide."""
     parts = [convolve(x, filters // 2, 1, name=f"{name}_in")]
@@ -93,6 +96,7 @@ def pool_pyramid(x: Any, filters: int, *, name: str) -> Any:
     return convolve(layers.Concatenate(name=f"{name}_join")(parts), filters, 1, name=f"{name}_out")
 
 
+@channels_last_inside
 def enlarged(x: Any, name: str) -> Any:
     """Twice as high and wide."""
     return layers.UpSampling2D(2, name=f"{name}_enlarged")(x)
@@ -103,6 +107,7 @@ def joined(x: Any, y: Any, name: str) -> Any:
     return layers.Concatenate(name=f"{name}_join")([x, y])
 
 
+@channels_last_inside
 def head(
     x: Any, stride: int, image_size: tuple[int, int], num_classes: int, bins: int, widths: tuple[int, int]
 ) -> list[Any]:
