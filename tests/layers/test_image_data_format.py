@@ -66,9 +66,7 @@ def test_a_file_says_what_a_layer_was_made_with(tmp_path):
     model.save(tmp_path / "model.keras")
     expected = model.predict(X, verbose=0)
     lamella.config.set_image_data_format("channels_last")
-    np.testing.assert_array_equal(
-        lamella.models.load_model(tmp_path / "model.keras").predict(X, verbose=0), expected
-    )
+    np.testing.assert_array_equal(lamella.models.load_model(tmp_path / "model.keras").predict(X, verbose=0), expected)
 
 
 def test_the_families_take_channels_last_images_whatever_was_set():

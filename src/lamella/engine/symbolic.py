@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch.nn.modules.module import _has_any_global_hook
+from torch.nn.modules import module as _hooks_of_all
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
@@ -494,7 +494,13 @@ class Graph:
 
 def calls_can_be_direct() -> bool:
     """Whether a model may go straight to its layers' `call`: no mask is on its way, no hook is on every module."""
-    return not (masking.in_use or _has_any_global_hook())
+    return not (
+        masking.in_use
+        or _hooks_of_all._global_forward_hooks
+        or _hooks_of_all._global_forward_pre_hooks
+        or _hooks_of_all._global_backward_hooks
+        or _hooks_of_all._global_backward_pre_hooks
+    )
 
 
 def alone(structure: Any) -> Any:

@@ -82,7 +82,7 @@ def extract_patches(
         name: TensorFlow's argument: it changes nothing here.
     """
     size, steps = tuple(sizes[1:3]), tuple(strides[1:3])
-    return ops.image.extract_patches(convert_to_tensor(images), size, steps, rates[1], padding.lower())
+    return ops.image.extract_patches(convert_to_tensor(images), size, steps, rates[1], padding.lower(), "channels_last")
 
 
 def resize(
@@ -101,7 +101,7 @@ def resize(
         wanted = (max(1, round(height * scale)), max(1, round(width * scale)))
     if method != "nearest":
         images = ops.cast(images, "float32")
-    return ops.image.resize(images, wanted, interpolation=method, antialias=antialias)
+    return ops.image.resize(images, wanted, interpolation=method, antialias=antialias, data_format="channels_last")
 
 
 def resize_with_pad(
