@@ -36,7 +36,7 @@ class Rescaling(Layer):
         self.scale = scale
         self.offset = offset
         self.supports_masking = True
-        self._mark_built()
+        self._build_at_init()
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
         if inputs.is_meta:  # torch would load its compiler, most of a second, to multiply shapes
