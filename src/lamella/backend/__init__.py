@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from lamella.engine.data_format import image_data_format, set_image_data_format
 from lamella.engine.dtypes import dtype_name, floatx, set_floatx, torch_dtype
 from lamella.engine.naming import clear_session
 from lamella.engine.symbolic import is_symbolic
@@ -34,7 +35,6 @@ __all__ = [
 ]
 
 _EPSILON = 1e-7
-_IMAGE_DATA_FORMAT = "channels_last"
 _UIDS: dict[str, int] = {}
 
 
@@ -68,29 +68,6 @@ def set_epsilon(value: float) -> None:
     if value <= 0:
         raise ArgumentError(f"epsilon must be positive; got {value}.")
     _EPSILON = float(value)
-
-
-def image_data_format() -> str:
-    """The order of image axes by default: `"channels_last"` unless it was set.
-
-    Example:
-        >>> image_data_format()
-        'channels_last'
-    """
-    return _IMAGE_DATA_FORMAT
-
-
-def set_image_data_format(data_format: str) -> None:
-    """Sets the order of image axes: `"channels_last"` or `"channels_first"`.
-
-    Raises:
-        ArgumentError: Any other value.
-    """
-    global _IMAGE_DATA_FORMAT
-    data_format = str(data_format).lower()
-    if data_format not in ("channels_last", "channels_first"):
-        raise ArgumentError(f"`data_format` must be 'channels_last' or 'channels_first'; got {data_format!r}.")
-    _IMAGE_DATA_FORMAT = data_format
 
 
 def get_uid(prefix: str = "") -> int:

@@ -615,8 +615,9 @@ class Layer(HoldsWeights, Stateless):
             return
         if "shapes_dict" in config:
             self.build(**{name: as_tuples(shape) for name, shape in config["shapes_dict"].items()})
-        elif config.get("input_shape") is not None:
-            self.build(as_tuples(config["input_shape"]))
+        elif "input_shape" in config:
+            shape = config["input_shape"]
+            self.build(shape if shape is None else as_tuples(shape))
 
     # -- torch.nn.Module ------------------------------------------------------------------------------
 
@@ -684,8 +685,8 @@ def _then_built(build: Any) -> Any:
     @functools.wraps(build)
     def built(self: Layer, *args: Any, **kwargs: Any) -> None:
         build(self, *args, **kwargs)
-        if len(args) == 1 and not kwargs:
-            self._build_config = {"input_shape": args[0]} if args[0] is not None else None
+        if len(args) < 2 and not kwargs:  # build(None) and build() count as well: Embedding needs no shape
+            self._build_config = {"input_shape": args[0] if args else None}
         elif kwargs and not args:
             one = len(kwargs) == 1 and "input_shape" in kwargs
             self._build_config = dict(kwargs) if one else {"shapes_dict": dict(kwargs)}

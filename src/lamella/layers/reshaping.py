@@ -8,13 +8,9 @@ from typing import Any
 
 import torch
 
+from lamella.engine.data_format import image_data_format
 from lamella.errors import ArgumentError, ShapeError
 from lamella.layers.base import InputSpec, Layer, registry
-
-
-def image_data_format() -> str:
-    """The order of image axes that layers use by default: `"channels_last"`."""
-    return "channels_last"
 
 
 def check_data_format(layer: Layer, value: str | None) -> str:

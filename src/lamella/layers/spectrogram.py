@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from lamella.engine.data_format import image_data_format
 from lamella.engine.device import default_device
 from lamella.engine.registry import deserialize
 from lamella.errors import DTypeError, ShapeError
@@ -85,7 +86,7 @@ class STFTSpectrogram(Layer):
         self.padding = one_of(self, "padding", padding, ("valid", "same"))
         self.expand_dims = expand_dims
         self.data_format = one_of(
-            self, "data_format", data_format or "channels_last", ("channels_last", "channels_first")
+            self, "data_format", data_format or image_data_format(), ("channels_last", "channels_first")
         )
         self.input_spec = InputSpec(ndim=3)
         self._step = frame_step or frame_length // 2

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from lamella.engine import dtypes
+from lamella.engine.data_format import image_data_format
 from lamella.engine.device import default_device
 from lamella.engine.registry import Registry
 from lamella.engine.symbolic import SymbolicTensor, record
@@ -202,12 +203,12 @@ def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:
 
 
 def check_data_format(data_format: Any) -> str:
-    """`data_format`, where None is `"channels_last"`.
+    """`data_format`, where None is what `image_data_format()` says.
 
     Raises:
         ArgumentError: Any other value.
     """
-    data_format = "channels_last" if data_format is None else str(data_format).lower()
+    data_format = image_data_format() if data_format is None else str(data_format).lower()
     if data_format not in ("channels_last", "channels_first"):
         raise ArgumentError(f"`data_format` must be 'channels_last' or 'channels_first'; got {data_format!r}.")
     return data_format
