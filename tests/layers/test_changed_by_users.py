@@ -142,3 +142,112 @@ def test_a_thresholded_relu():
     assert again(torch.tensor([-1.0, 0.5, 0.6])).tolist() == pytest.approx([0, 0, 0.6])
     with pytest.raises(lamella.errors.ArgumentError, match="theta"):
         layers.ThresholdedReLU(theta=-1.0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "x"),
+    [
+        (layers.Dropout, (0.5,), torch.ones(2, 3)),
+        (layers.Activation, ("relu",), torch.ones(2, 3)),
+        (layers.MaxPooling2D, (2,), torch.ones(1, 4, 4, 3)),
+        (layers.Rescaling, (0.5,), torch.ones(2, 3)),
+    ],
+)
+def test_the_build_of_a_class_made_of_a_layer_without_weights_is_called(kind, arguments, x):
+    class Own(kind):
+        def build(self, input_shape):
+            self.shift = self.add_weight((input_shape[-1],), "ones", name="shift")
+
+        def call(self, inputs):
+            return super().call(inputs) + self.shift
+
+    plain, own = kind(*arguments), Own(*arguments)
+    assert plain.built and not own.built
+    torch.testing.assert_close(own(x), plain(x) + 1)
+    assert own.built and own.shift.shape == (3,)
+
+
+def test_weights_without_names():
+    class Three(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.first = self.add_weight((2,), "ones")
+            self.counted = self.add_weight((2,), "zeros", trainable=False)
+            self.counted_too = self.add_weight((3,), "zeros", trainable=False)
+            self.second = self.add_weight((3,), "ones")
+
+    layer = Three()
+    assert [tuple(weight.shape) for weight in layer.trainable_weights] == [(2,), (3,)]
+    assert len(layer.weights) == 4
+
+
+def test_a_weight_and_a_layer_of_one_name():
+    class Both(layers.Layer):
+        def __init__(self, weight_first):
+            super().__init__()
+            if weight_first:
+                self.scale = self.add_weight((1,), "ones", name="inner", constraint="non_neg")
+            self.inner = layers.Dense(2)
+            if not weight_first:
+                self.scale = self.add_weight((1,), "ones", name="inner", constraint="non_neg")
+
+        def call(self, inputs):
+            return self.inner(inputs) * self.scale
+
+    for weight_first in (True, False):
+        layer = Both(weight_first)
+        assert layer(torch.ones(2, 3)).shape == (2, 2)
+        assert [tuple(weight.shape) for weight in layer.weights] == [(1,), (3, 2), (2,)]
+        assert list(layer._constraints) == ["inner_1"]
+
+
+def test_a_shape_that_is_a_name():
+    with pytest.raises(lamella.errors.ArgumentError, match=r"name='kernel'"):
+        layers.Layer().add_weight("kernel")
+
+
+def test_layers_and_weights_that_were_set_before_the_base_class_was_told():
+    class Early(layers.Layer):
+        def __init__(self):
+            self.dense = layers.Dense(2)
+            self.factor = torch.nn.Parameter(torch.ones(1))
+            super().__init__()
+
+        def call(self, inputs):
+            return self.dense(inputs) * self.factor
+
+    layer = Early()
+    assert layer(torch.ones(2, 3)).shape == (2, 2)
+    assert len(layer.trainable_weights) == 3
+
+
+def test_the_dtype_that_a_class_of_ones_own_is_made_again_with():
+    seen = []
+
+    class Own(layers.Dense):
+        def __init__(self, *args, dtype=None, **kwargs):
+            seen.append(dtype)
+            super().__init__(*args, dtype=dtype, **kwargs)
+
+    for policy in ("float32", "mixed_bfloat16", "int8_from_float32"):
+        Own.from_config(Own(2, dtype=policy).get_config())
+    assert seen[1::2][:2] == ["float32", "mixed_bfloat16"]
+    assert seen[-1].quantization_mode == "int8"
+
+
+def test_the_penalty_of_no_samples_is_zero():
+    layer = layers.Dense(2, activity_regularizer="l2")
+    layer(torch.ones(0, 3))
+    assert layer.losses[0].item() == 0
+
+
+@pytest.mark.parametrize("n", [0, -3])
+def test_repeat_vector_wants_one_step_or_more(n):
+    with pytest.raises(lamella.errors.ArgumentError, match="1 or more"):
+        layers.RepeatVector(n)
+
+
+@pytest.mark.parametrize("shape", [(-2, 5), (2.0, 3), ("a",)])
+def test_reshape_wants_whole_sizes(shape):
+    with pytest.raises(lamella.errors.ArgumentError, match="whole number"):
+        layers.Reshape(shape)

@@ -260,3 +260,43 @@ def test_the_product_of_tiles_sees_the_sum(rng):
     b = layer.lora_kernel_b
     (found,) = torch.autograd.grad(layer(x).square().mean(), layer.lora_kernel_a)
     torch.testing.assert_close(found, wanted @ b.detach().T, atol=1e-5, rtol=1e-3)
+
+
+@pytest.mark.parametrize("mode", ["int8", "int4"])
+@pytest.mark.parametrize("name", ["Dense", "EinsumDense", "Embedding"])
+def test_a_layer_with_lora_is_quantized(name, mode, rng, tmp_path):
+    arguments, shape = next((arguments, shape) for kind, arguments, shape in CASES if kind == name)
+    arguments = {**arguments, "activation": None} if name == "Dense" else arguments
+    ours, theirs, x = pair(name, arguments, shape, rng)
+    before = ours(x).detach().numpy()
+    for layer in (ours, theirs):
+        layer.quantize(mode)
+    y = ours(x).detach().numpy()
+    close([y], [theirs(x).detach().numpy()], 1e-3)
+    assert 0 < np.abs(y - before).max() < (0.2 if mode == "int8" else 2.5)
+    assert len(ours.trainable_weights) == len(theirs.trainable_weights)
+    a, b = (getattr(ours, f"lora_{ours._adapted}_{letter}") for letter in "ab")
+    first, second = torch.autograd.grad(ours(x).square().sum(), [a, b])
+    assert first.abs().max() > 0 and second.abs().max() > 0
+    model = lamella.Sequential([ours])
+    model.save(tmp_path / "quantized.keras")
+    loaded = lamella.saving.load_model(tmp_path / "quantized.keras")
+    assert np.abs(loaded(x).detach().numpy() - y).max() < (0.2 if mode == "int8" else 2.5)  # the sum is rounded anew
+
+
+def test_the_paths_of_its_weights():
+    class Net(lamella.Model):
+        def __init__(self):
+            super().__init__(name="net")
+            self.dense = layers.Dense(3, name="dense")
+
+        def call(self, x):
+            return self.dense(x)
+
+    net = Net()
+    net(torch.ones(2, 4))
+    net.dense.enable_lora(2)
+    assert [net.dense.lora_kernel_a.path, net.dense.lora_kernel_b.path] == [
+        "net/dense/lora_kernel_a",
+        "net/dense/lora_kernel_b",
+    ]

@@ -242,3 +242,22 @@ def test_spectral_normalization_of_zeros_and_of_embeddings():
 def test_errors_say_what_is_wrong(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("axis", [-1, (-2, -1)])
+@pytest.mark.parametrize("name", ["RMSNormalization", "LayerNormalization"])
+def test_an_axis_counted_from_the_end_stays_so_for_inputs_of_another_rank(name, axis, rng):
+    ours, theirs = getattr(layers, name)(axis=axis), getattr(keras.layers, name)(axis=axis)
+    x = rng.normal(size=(7, 5, 4, 3)).astype("float32")
+    for layer in (ours, theirs):
+        layer.build((2, 4, 3))
+    close(ours(x).detach(), theirs(x).detach())
+
+
+@pytest.mark.parametrize("name", ["GroupNormalization", "LayerNormalization"])
+def test_inputs_that_float16_does_not_hold(name):
+    arguments = {"groups": 2} if name == "GroupNormalization" else {}
+    x = np.linspace(60000, 90000, 64, dtype="float32").reshape(2, 4, 8)
+    ours, theirs = (getattr(kind, name)(dtype="mixed_float16", **arguments)(x) for kind in (layers, keras.layers))
+    assert ours.dtype is torch.float16
+    np.testing.assert_allclose(ours.detach().float(), theirs.detach().float(), atol=2e-3)

@@ -6,7 +6,6 @@ import torch
 
 import lamella
 from lamella import callbacks, layers
-from lamella.errors import NotBuiltError
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* weights have no gradient")
 
@@ -275,5 +274,16 @@ def test_a_discriminator_is_trained_as_it_was_compiled(built):
     assert after(lambda: discriminator.train_on_batch(x, np.ones((32, 1)))) == [True, False]
     assert after(lambda: combined.train_on_batch(z, np.ones((32, 1)))) == [False, True]
     assert not discriminator.trainable_weights and len(combined.trainable_weights) == 2
-    with pytest.raises(NotBuiltError, match="nothing to train"):
+    with pytest.warns(UserWarning, match="nothing to train"):
         discriminator.fit(x, np.ones((32, 1)), verbose=0)
+
+
+def test_without_weights_to_train_fit_measures():
+    model = lamella.Sequential([layers.Rescaling(2.0), layers.BatchNormalization(center=False, scale=False)])
+    model.compile("adam", "mse", metrics=["mae"])
+    x = X[:, :2]
+    with pytest.warns(UserWarning, match="nothing to train"):
+        history = model.fit(x, x, epochs=2, verbose=0).history
+    assert history["loss"][1] != history["loss"][0]  # the averages of the normalization follow all the same
+    assert np.abs(model.get_weights()[0]).max() > 0
+    assert set(history) == {"loss", "mae"}

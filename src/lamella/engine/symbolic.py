@@ -33,6 +33,8 @@ Shape = tuple[int | None, ...]
 # Multiples of 64 and of 12, so that strides, poolings and reshapes divide them without a remainder.
 _BATCH = (12, 24)
 _OTHER = (192, 384)
+_ROOM = 64
+"""How many times those sizes are tried where the call fails with them: for windows that are longer, as of sound."""
 _SMALL = 4096
 """Up to how many numbers a tensor has that keeps its values while shapes are found."""
 
@@ -289,9 +291,9 @@ def record(
     try:
         runs = [_run_on_probes(node, run) for run in (0, 1)]
     except Exception:
-        if declared is None:
-            raise
-        runs = [_believed(declared, args, kwargs, run) for run in (0, 1)]
+        runs = [declared and _believed(declared, args, kwargs, run) for run in (0, 1)]
+        if any(each is None for each in runs):
+            runs = _with_room(node)
         if any(each is None for each in runs):
             raise
     first, spec = pytree.tree_flatten(runs[0])
@@ -331,10 +333,30 @@ def _believed(declared: Callable[..., Any], args: Any, kwargs: Any, run: int) ->
     return pytree.tree_map_only(SymbolicTensor, lambda tensor: tensor.probes[run], declared(args, kwargs))
 
 
-def _run_on_probes(node: Node, run: int) -> Any:
-    args, kwargs = pytree.tree_map_only(SymbolicTensor, lambda t: t.probes[run], (node.args, node.kwargs))
+def _run_on_probes(node: Node, run: int, times: int = 1) -> Any:
+    args, kwargs = pytree.tree_map_only(
+        SymbolicTensor, lambda t: t.probes[run] if times == 1 else _longer(t, run, times), (node.args, node.kwargs)
+    )
     with torch.no_grad(), OnMeta():
         return node.function(*args, **kwargs)
+
+
+def _with_room(node: Node) -> list[Any]:
+    """The two runs where unknown sizes are many times what stands in for them: a window may be larger than that."""
+    tensors = symbolic_leaves((node.args, node.kwargs))
+    if not any(None in tensor.shape[1:] for tensor in tensors):
+        return [None, None]
+    try:
+        return [_run_on_probes(node, run, times=_ROOM) for run in (0, 1)]
+    except Exception:  # the first error is told
+        return [None, None]
+
+
+def _longer(tensor: SymbolicTensor, run: int, times: int) -> torch.Tensor:
+    probe = tensor.probes[run]
+    shape = [size * times if axis and tensor.shape[axis] is None else size for axis, size in enumerate(probe.shape)]
+    with off_meta():
+        return torch.empty(shape, dtype=tensor.dtype, device="meta")
 
 
 class Graph:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from lamella import activations, constraints, initializers, regularizers
-from lamella.errors import ArgumentError
+from lamella.errors import ArgumentError, ShapeError
 from lamella.layers.base import InputSpec, Layer, registry
 
 
@@ -19,7 +19,7 @@ class _Elementwise(Layer):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True
-        self._mark_built()
+        self._build_at_init()
 
 
 @registry.register()
@@ -209,12 +209,26 @@ class Softmax(Layer):
         super().__init__(**kwargs)
         self.axis = axis
         self.supports_masking = True
-        self._mark_built()
+        self._build_at_init()
 
     def call(self, inputs: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        if mask is not None:
-            large = 3e4 if inputs.dtype is torch.float16 else 1e9
-            inputs = inputs - large * (~mask.to(torch.bool)).to(inputs.dtype)
+        if mask is None:
+            return self._softmax(inputs)
+        self._check_mask(inputs, mask)
+        mask = mask if mask.dtype is torch.bool else mask > 0.5
+        large = 3e4 if inputs.dtype is torch.float16 else 1e9
+        # Zero once more: where all of an axis is masked, the softmax would be uniform.
+        return self._softmax(inputs.masked_fill(~mask, -large)).masked_fill(~mask, 0.0)
+
+    def _check_mask(self, inputs: torch.Tensor, mask: torch.Tensor) -> None:
+        sizes = zip(reversed(mask.shape), reversed(inputs.shape), strict=False)
+        if mask.ndim > inputs.ndim or any(own not in (1, size) for own, size in sizes):
+            raise ShapeError(
+                f"Softmax {self.name!r}: the mask must broadcast to the inputs, each of its sizes 1 or theirs; got a "
+                f"mask of shape {tuple(mask.shape)} for inputs of shape {tuple(inputs.shape)}."
+            )
+
+    def _softmax(self, inputs: torch.Tensor) -> torch.Tensor:
         if isinstance(self.axis, int):
             return activations.softmax(inputs, self.axis)
         if len(self.axis) == 1:

@@ -24,7 +24,7 @@ class AdaptivePooling(SpatialLayer):
         self._set_data_format(data_format)
         self.input_spec = InputSpec(ndim=self.rank + 2)
         self._size = lifted(self.output_size)
-        self._mark_built()
+        self._build_at_init()
 
     def _pool(self, inputs: torch.Tensor, over_pictures: Any, over_volumes: Any) -> torch.Tensor:
         if self.rank < 3:

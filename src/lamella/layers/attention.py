@@ -159,7 +159,7 @@ class Attention(Layer):
         if allowed is not None:
             bias = _bias(allowed, query.dtype)
             bias = bias.unsqueeze(1) if one_head and bias.ndim == 3 else bias
-        outputs = fused_attention(query, key, value, attn_mask=bias, is_causal=causal and bias is None, scale=1.0)
+        outputs = fused_attention(query, key, value, attn_mask=bias, is_causal=bool(causal) and bias is None, scale=1.0)
         return outputs.squeeze(1) if one_head else outputs
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:

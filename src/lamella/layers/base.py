@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,7 @@ from lamella.engine.variable import State
 from lamella.errors import ArgumentError, DataError, LamellaError, NotBuiltError
 from lamella.layers import added_losses
 from lamella.layers.added_losses import add_losses, pop_added_losses
+from lamella.layers.carried_masks import carried_masks
 from lamella.layers.declared_outputs import declared_outputs
 from lamella.layers.holds_weights import HoldsWeights
 from lamella.layers.input_spec import InputSpec, check_input
@@ -49,6 +50,7 @@ from lamella.layers.tracking import TrackedDict, TrackedList, children_in_order,
 registry = Registry("layer", "keras.layers")
 
 _TRACKED = frozenset({list, dict, TrackedList, TrackedDict})
+_HELD = (list, dict, nn.Module, nn.Parameter)
 _OWN_LISTS = frozenset({"_chain", "_plan", "_direct", "_graph_layers"})
 _BASE_ARGUMENTS = ("name", "trainable", "dtype", "weights")
 
@@ -98,6 +100,7 @@ class Layer(HoldsWeights, Stateless):
         return layer
 
     _path: str | None = None
+    _masked_arguments: Sequence[str] = ()
 
     when_built: Callable[[Any], None] | None = None
     """What is called once, when the weights exist: values that were read before wait for them."""
@@ -118,7 +121,7 @@ class Layer(HoldsWeights, Stateless):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        early = {name: value for name, value in self.__dict__.items() if type(value) in (list, dict)}
+        early = {name: value for name, value in self.__dict__.items() if isinstance(value, _HELD)}
         super().__init__()
         for attribute, value in early.items():  # given before this: the layers in them are the layer's own all the same
             setattr(self, attribute, value)
@@ -153,8 +156,10 @@ class Layer(HoldsWeights, Stateless):
         self._remat_scope = remat_scope.current()  # asked once the layer is whole
         self._rematerialize = self._remat_scope is not None
         self._build_config: dict[str, Any] | None = None
-        self._call_takes = frozenset(inspect.signature(self.call).parameters)
+        arguments = self._call_names()
+        self._call_takes = frozenset(arguments)
         self._pass_training = "training" in self._call_takes
+        self._masked_arguments = [name for name in arguments if f"{name}_mask" in self._call_takes]
 
     # -- to be written by subclasses ----------------------------------------------------------------
 
@@ -262,9 +267,7 @@ class Layer(HoldsWeights, Stateless):
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self._pass_training:
             kwargs["training"] = self.training
-        mask = masking.of(args[0]) if args and masking.in_use else None
-        if mask is not None and "mask" in self._call_takes and kwargs.get("mask") is None:
-            kwargs["mask"] = mask
+        mask = carried_masks(self, args, kwargs) if masking.in_use else None
         call = functools.partial(call_mixed, self) if self._is_mixed else self.call
         try:
             if self._rematerialize and self.training and self.rematerialize:
@@ -275,11 +278,11 @@ class Layer(HoldsWeights, Stateless):
             raise self._explained(error, args, kwargs) from None
         if self._remat_scope is not None:
             self._ask_remat_scope(outputs)
-        if self._makes_masks or mask is not None:
+        if self._makes_masks or mask is not None or ("mask" in kwargs and self.supports_masking):
             self._attach_masks(args, mask if mask is not None else kwargs.get("mask"), outputs)
         if self.activity_regularizer is not None:
             for output in pytree.tree_leaves(outputs):  # per sample, as in Keras
-                self.add_loss(self.activity_regularizer(output) / output.shape[0])
+                self.add_loss(self.activity_regularizer(output) / max(output.shape[0], 1))
         return outputs
 
     def _cast_with_it(self) -> Iterable[Layer]:
@@ -293,7 +296,7 @@ class Layer(HoldsWeights, Stateless):
     def _attach_masks(self, args: tuple[Any, ...], mask: Any, outputs: Any) -> None:
         computed = self.compute_mask(args[0] if args else None, mask)
         if isinstance(outputs, torch.Tensor):
-            if computed is not None and not hasattr(outputs, "_keras_mask"):
+            if isinstance(computed, torch.Tensor) and masking.get_mask(outputs) is None:
                 masking.set_mask(outputs, computed)
         elif isinstance(computed, (list, tuple)):
             for output, each in zip(pytree.tree_leaves(outputs), computed, strict=False):
@@ -327,6 +330,8 @@ class Layer(HoldsWeights, Stateless):
             return x  # torch has no tensors of strings
         if isinstance(x, (np.ndarray, np.generic)) or is_number_list(x):
             x = torch.as_tensor(np.asarray(x), device=self._device())
+        if self._is_mixed and self.computes_in_float32:
+            return x  # float16 would overflow before the sums are taken
         if isinstance(x, torch.Tensor) and self.autocast and x.dtype is not self._float and x.is_floating_point():
             mask = masking.of(x)
             x = x.to(self._float)
@@ -365,6 +370,11 @@ class Layer(HoldsWeights, Stateless):
             self.build(shape)
             self._build_config = {"input_shape": shape} if shape is not None else None
         self._mark_built()
+
+    def _build_at_init(self) -> None:
+        """Counts a layer without weights as built from the start, unless a user's subclass has a `build`."""
+        if type(self).build.__module__.startswith("lamella."):
+            self._mark_built()
 
     def _mark_built(self) -> None:
         self.built = True
@@ -580,6 +590,10 @@ class Layer(HoldsWeights, Stateless):
         What every layer has (name, trainable, dtype) is set afterwards where `__init__` does not take it.
         """
         known = arguments_of(cls)
+        if isinstance(config.get("dtype"), dict):  # an __init__ of a user's asks a policy what it is
+            policy = dtype_policies.deserialize(config["dtype"])
+            told = isinstance(policy, dtype_policies.DTypePolicyMap) or policy.quantization_mode is not None
+            config = {**config, "dtype": policy if told else policy.name}
         later = {key: config[key] for key in _BASE_ARGUMENTS if key in config and key not in known}
         given = {key: value for key, value in config.items() if key not in later}
         layer = cls(**{key: value for key, value in given.items() if value is not None or key in known})
@@ -601,8 +615,9 @@ class Layer(HoldsWeights, Stateless):
             return
         if "shapes_dict" in config:
             self.build(**{name: as_tuples(shape) for name, shape in config["shapes_dict"].items()})
-        elif config.get("input_shape") is not None:
-            self.build(as_tuples(config["input_shape"]))
+        elif "input_shape" in config:
+            shape = config["input_shape"]
+            self.build(shape if shape is None else as_tuples(shape))
 
     # -- torch.nn.Module ------------------------------------------------------------------------------
 
@@ -621,7 +636,12 @@ class Layer(HoldsWeights, Stateless):
             self._modules.pop(name, None)
         elif name in self.__dict__.get("_modules", ()) and not (value is None or isinstance(value, nn.Module)):
             self._make_way(name)
+        elif "_modules" not in self.__dict__ and isinstance(value, _HELD):  # super().__init__() takes it up
+            object.__setattr__(self, name, value)
+            return
         is_new = isinstance(value, nn.Module) and name not in self.__dict__.get("_modules", ())
+        if is_new:
+            self._rename_weight(name)
         super().__setattr__(name, value)
         if is_new:
             note_sublayer(self, name)
@@ -665,8 +685,8 @@ def _then_built(build: Any) -> Any:
     @functools.wraps(build)
     def built(self: Layer, *args: Any, **kwargs: Any) -> None:
         build(self, *args, **kwargs)
-        if len(args) == 1 and not kwargs:
-            self._build_config = {"input_shape": args[0]} if args[0] is not None else None
+        if len(args) < 2 and not kwargs:  # build(None) and build() count as well: Embedding needs no shape
+            self._build_config = {"input_shape": args[0] if args else None}
         elif kwargs and not args:
             one = len(kwargs) == 1 and "input_shape" in kwargs
             self._build_config = dict(kwargs) if one else {"shapes_dict": dict(kwargs)}

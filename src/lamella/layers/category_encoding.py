@@ -53,7 +53,7 @@ class CategoryEncoding(NumberLayer):
         self.num_tokens = num_tokens
         self.output_mode = output_mode
         self.sparse = sparse
-        self._mark_built()
+        self._build_at_init()
 
     def call(self, inputs: torch.Tensor, count_weights: Any = None) -> torch.Tensor:
         if count_weights is not None and self.output_mode != "count":

@@ -61,7 +61,7 @@ class Discretization(NumberLayer):
         self._summary = np.zeros((2, 0), np.float32)
         if bin_boundaries is not None:
             self._set_boundaries(bin_boundaries)
-        self._mark_built()
+        self._build_at_init()
 
     @property
     def bin_boundaries(self) -> list[float] | None:

@@ -29,7 +29,7 @@ class RandomLayer(Layer):
         self.seed = seed
         self.supports_masking = True
         self._generators: Any = None
-        self._mark_built()
+        self._build_at_init()
 
     def _generator(self, device: torch.device) -> torch.Generator | None:
         """The layer's generator, which goes on from call to call; None without a seed."""

@@ -147,7 +147,7 @@ class FeatureSpace(Layer):
         self.one_hot_encoders: dict[str, CategoryEncoding] = {}
         self._inputs: dict[str, SymbolicTensor] = {}
         self._encoded: Any = None
-        self._mark_built()
+        self._build_at_init()
 
     # -- kinds of columns -------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ class GlobalPooling(SpatialLayer):
         self.input_spec = InputSpec(ndim=self.rank + 2)
         first = 1 if self.channels_last else 2
         self._axes = tuple(range(first, first + self.rank))
-        self._mark_built()
+        self._build_at_init()
 
 
 class _GlobalAverage(GlobalPooling):

@@ -76,7 +76,7 @@ class Hashing(DataLayer):
         self._salt = salt_pair(self, salt)
         self.output_mode = output_mode
         self.sparse = sparse
-        self._mark_built()
+        self._build_at_init()
 
     @property
     def salt(self) -> list[int] | None:
@@ -175,7 +175,7 @@ class HashedCrossing(DataLayer):
         self.num_bins = num_bins
         self.output_mode = output_mode
         self.sparse = sparse
-        self._mark_built()
+        self._build_at_init()
 
     def call(self, inputs: Any) -> torch.Tensor:
         if not isinstance(inputs, (list, tuple)) or len(inputs) < 2:

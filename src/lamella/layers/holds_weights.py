@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 from typing import Any, cast
 
 import numpy as np
@@ -13,7 +14,7 @@ from lamella import constraints, regularizers
 from lamella.engine.dtypes import torch_dtype
 from lamella.engine.naming import auto_name, path_of, within
 from lamella.engine.variable import State, Weight, as_array, copy_into
-from lamella.errors import NotBuiltError, ShapeError
+from lamella.errors import ArgumentError, NotBuiltError, ShapeError
 from lamella.layers.tracking import children_in_order
 from lamella.layers.weight_value import first_value
 
@@ -64,6 +65,11 @@ class HoldsWeights(nn.Module):
         Returns:
             The weight: a `torch.Tensor` with Keras's `assign` and `numpy` besides.
         """
+        if isinstance(shape, str):
+            raise ArgumentError(
+                f"Layer {self.name!r}: the first argument of add_weight is the shape; got {shape!r}. Give the name by "
+                f"its keyword: add_weight(shape=..., name={shape!r})."
+            )
         shape = () if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
         kind = torch_dtype(dtype or self._dtype)
         value = first_value(self.name, shape, initializer, kind, memory_order)
@@ -72,8 +78,7 @@ class HoldsWeights(nn.Module):
         name = (name or "weight").replace(".", "_").replace("/", "_")
         if hasattr(type(self), name):  # "weights", say, which every layer has
             name = f"{name}_weight"
-        if name in self._parameters or name in self._buffers:
-            name = next(f"{name}_{i}" for i in range(1, 10**6) if f"{name}_{i}" not in self._parameters)
+        name = self._free_name(name)
         if trainable and kind.is_floating_point:
             weight: torch.Tensor = Weight(value, requires_grad=self._trainable)
             self.__dict__.pop(name, None)
@@ -90,6 +95,25 @@ class HoldsWeights(nn.Module):
         if constraint is not None:
             self._constraints[name] = weight.constraint = constraints.get(constraint)  # type: ignore[attr-defined]
         return weight
+
+    def _free_name(self, name: str) -> str:
+        """`name`, or `name_1`, `name_2`, ... where a weight or a layer has it already."""
+        taken = self._parameters.keys() | self._buffers.keys() | self._modules.keys()
+        return name if name not in taken else next(f"{name}_{i}" for i in count(1) if f"{name}_{i}" not in taken)
+
+    def _rename_weight(self, name: str) -> None:
+        """Frees `name`, if a weight was added under it, for a layer that is assigned under the same name."""
+        for held in (self._parameters, self._buffers):
+            if name in held:
+                new = self._free_name(name)
+                renamed: Any = {new if key == name else key: weight for key, weight in held.items()}
+                held.clear()
+                held.update(renamed)
+                for attributes in (self._regularizers, self._constraints):
+                    if name in attributes:
+                        attributes[new] = attributes.pop(name)
+                if name in self._as_it_is:
+                    self._as_it_is.add(new)
 
     def add_variable(self, shape: Any, initializer: Any, **kwargs: Any) -> torch.Tensor:
         """`add_weight` under its other Keras name."""

@@ -96,7 +96,7 @@ class IndexLookup(DataLayer):
             self._make_table()
         else:
             self.set_vocabulary(vocabulary, idf_weights)
-        self._mark_built()
+        self._build_at_init()
 
     # -- what strings and numbers do each in their own way ----------------------------------------------
 

@@ -52,9 +52,13 @@ class InputLayer(Layer):
         if sparse or ragged:
             raise ArgumentError(f"Input {self.name!r}: sparse and ragged tensors are not supported; give dense ones.")
         if input_tensor is not None:
-            batch_shape = input_tensor.shape
+            batch_shape = _shape_of(input_tensor, self.name, shape, batch_shape)
         if shape is not None and batch_shape is not None and input_tensor is None:
             raise ArgumentError("Give either `shape` or `batch_shape` to Input, not both.")
+        if batch_size is not None and batch_shape is not None and input_tensor is None:
+            raise ArgumentError("Give either `batch_size` or `batch_shape` to Input, not both.")
+        if batch_shape is None and shape is None:
+            raise ArgumentError("Input needs the `shape` of one sample, such as shape=(784,).")
         if batch_shape is None:
             batch_shape = (batch_size, *_as_shape(shape))
         self.batch_shape = _as_shape(batch_shape)
@@ -125,6 +129,21 @@ def Input(
     if shape is None and batch_shape is None and tensor is None:
         raise ArgumentError("Input needs the `shape` of one sample, such as shape=(784,).")
     return InputLayer(shape, batch_size, dtype, sparse, ragged, batch_shape, tensor, optional, name).output
+
+
+def _shape_of(tensor: Any, name: str, shape: Any, batch_shape: Any) -> tuple[int | None, ...]:
+    """The shape of the `input_tensor` of an InputLayer, which the other arguments must not gainsay."""
+    if not isinstance(tensor, SymbolicTensor):
+        raise ArgumentError(
+            f"InputLayer {name!r}: `input_tensor` must be a symbolic tensor, such as Input(shape=...) gives; got "
+            f"{type(tensor).__name__}."
+        )
+    for argument, given, own in (("shape", shape, tensor.shape[1:]), ("batch_shape", batch_shape, tensor.shape)):
+        if given is not None and tuple(given) != tuple(own):
+            raise ArgumentError(
+                f"InputLayer {name!r}: `{argument}` is {tuple(given)}, but that of its `input_tensor` is {tuple(own)}."
+            )
+    return tensor.shape
 
 
 def _means_strings(dtype: Any) -> bool:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
-from lamella.engine.registry import deserialize, serialize
+from lamella.engine.registry import code_allowed, deserialize, serialize
 from lamella.layers.base import Layer, registry
 
 
@@ -69,18 +70,35 @@ class Lambda(Layer):
         return config
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Lambda:
-        """The layer that `get_config` described; a function that is code only where that is trusted."""
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None, safe_mode: bool | None = None) -> Lambda:
+        """The layer that `get_config` described.
+
+        Args:
+            config: What `get_config` gave.
+            custom_objects: Functions by name.
+            safe_mode: False to make functions of code, which runs it: only where the config is trusted.
+
+        Raises:
+            UnsafeError: A function that is code, where that is not trusted.
+        """
         config = dict(config)
-        for name in ("function", "mask", "output_shape"):
-            if isinstance(config.get(name), dict):
-                config[name] = deserialize(config[name], custom_objects)
+        with nullcontext() if safe_mode is None else code_allowed(not safe_mode):
+            for name in ("function", "mask", "output_shape"):
+                if isinstance(config.get(name), (dict, str)):
+                    config[name] = deserialize(_by_name(config[name]), custom_objects)
         return cls(**config)
+
+
+def _by_name(config: Any) -> Any:
+    """The config of a function, where a name alone stands for it."""
+    if not isinstance(config, str):
+        return config
+    return {"module": "builtins", "class_name": "function", "config": config, "registered_name": "function"}
 
 
 def _function_config(function: Any) -> Any:
     """A named function by its name; a `lambda` as its code, in the form that Keras's `Lambda` reads."""
-    config = serialize(function)
+    config = _by_name(serialize(function))
     if isinstance(config, dict) and config.get("class_name") == "__lambda__":
         config["config"] = dict(zip(("code", "defaults", "closure"), config["config"]["value"], strict=True))
     return config

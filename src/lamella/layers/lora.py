@@ -133,6 +133,7 @@ class AdaptableLayer(Layer):
                 name=f"lora_{name}_{letter}",
             )
             weight.data = weight.data.to(self._kept_weight().device)
+            weight.path = f"{self.path}/lora_{name}_{letter}"  # type: ignore[attr-defined]
         self._kept_weight().requires_grad_(False)
         self.lora_enabled = True
 

@@ -35,7 +35,7 @@ class Masking(Layer):
         super().__init__(**kwargs)
         self.mask_value = deserialize(mask_value) if isinstance(mask_value, dict) else mask_value
         self.supports_masking = True
-        self._mark_built()
+        self._build_at_init()
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
         return inputs.masked_fill((inputs == self.mask_value).all(-1, keepdim=True), 0)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from lamella.engine import masking
 from lamella.errors import ArgumentError, ShapeError
 from lamella.layers.base import Layer, registry
 
@@ -38,13 +39,34 @@ class Merge(Layer):
     def call(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
         rank = max(x.ndim for x in inputs)
         # A missing axis goes after the batch, as in Keras, where torch would put it before.
+        if masking.in_use and any(masking.get_mask(x) is not None for x in inputs):
+            return self.merge_masked([_expanded(x, rank) for x in inputs], [_places(x, rank) for x in inputs])
         return self.merge([_expanded(x, rank) for x in inputs])
 
+    def merge_masked(self, inputs: list[torch.Tensor], masks: list[torch.Tensor | None]) -> torch.Tensor:
+        """The formula, where some of the inputs have masks: a mask is True where the input is real, or None."""
+        return self.merge(inputs)
+
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        masks = [each for each in mask or () if each is not None]
-        if not masks or len(masks) < len(inputs):
-            return None
-        return reduce(torch.logical_and, masks)
+        """A step is real where it is real in any of the inputs; without a mask where one of them has none."""
+        masks = self._masks(inputs, mask)
+        known = [each for each in masks if each is not None]
+        return reduce(torch.logical_or, known) if known and len(known) == len(masks) else None
+
+    def _masks(self, inputs: Any, mask: Any) -> list[torch.Tensor | None]:
+        """`mask`, if it is a list with one for each of the inputs."""
+        if mask is None:
+            return []
+        if not (isinstance(inputs, (list, tuple)) and isinstance(mask, (list, tuple)) and len(mask) == len(inputs)):
+            found = [
+                f"{len(x)} {what}" if isinstance(x, (list, tuple)) else f"a {type(x).__name__} as {what}"
+                for x, what in ((inputs, "inputs"), (mask, "mask"))
+            ]
+            raise ArgumentError(
+                f"{type(self).__name__} {self.name!r}: compute_mask takes a list of inputs and a list with a mask (or "
+                f"None) for each; got {' and '.join(found)}."
+            )
+        return [each if each is None else torch.as_tensor(each) for each in mask]
 
     def _can_be_quick(self) -> bool:
         return self.activity_regularizer is None  # where there are no masks it makes none
@@ -53,6 +75,29 @@ class Merge(Layer):
 def _differ(sizes: Sequence[int | None]) -> bool:
     known = [size for size in sizes if size is not None]
     return any(size != known[0] for size in known[1:])
+
+
+def _places(x: torch.Tensor, rank: int) -> torch.Tensor | None:
+    """The mask of `x`, with axes that make it broadcast against `_expanded(x, rank)`; None if it has none."""
+    mask = masking.get_mask(x)
+    if mask is None:
+        return None
+    mask = mask.to(torch.bool)
+    return _expanded(mask.reshape(*mask.shape, *(1,) * (x.ndim - mask.ndim)), rank)
+
+
+def _extreme_of_real(
+    pick: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    inputs: list[torch.Tensor],
+    masks: list[torch.Tensor | None],
+) -> torch.Tensor:
+    """The largest (or smallest) of the inputs that are real at each place; those that are not stand back."""
+    best, real = inputs[0], masks[0]
+    for x, mask in zip(inputs[1:], masks[1:], strict=True):
+        own = x if mask is None else torch.where(mask, x, best)
+        best = pick(best if real is None else torch.where(real, best, own), own)
+        real = None if real is None or mask is None else real | mask
+    return best
 
 
 def _expanded(x: torch.Tensor, rank: int) -> torch.Tensor:
@@ -108,6 +153,16 @@ class Multiply(Merge):
     def merge(self, inputs: list[torch.Tensor]) -> torch.Tensor:
         return reduce(torch.mul, inputs)
 
+    def merge_masked(self, inputs: list[torch.Tensor], masks: list[torch.Tensor | None]) -> torch.Tensor:
+        """Padding multiplies by 1; where all the inputs are padding, the product is 0."""
+        one = inputs[0].new_ones(())
+        known = [x if mask is None else torch.where(mask, x, one) for x, mask in zip(inputs, masks, strict=True)]
+        product = self.merge(known)
+        places = [mask for mask in masks if mask is not None]
+        if len(places) < len(masks):
+            return product
+        return product.masked_fill(~reduce(torch.logical_or, places), 0)
+
 
 @registry.register()
 class Average(Merge):
@@ -138,6 +193,9 @@ class Maximum(Merge):
     def merge(self, inputs: list[torch.Tensor]) -> torch.Tensor:
         return reduce(torch.maximum, inputs)
 
+    def merge_masked(self, inputs: list[torch.Tensor], masks: list[torch.Tensor | None]) -> torch.Tensor:
+        return _extreme_of_real(torch.maximum, inputs, masks)
+
 
 @registry.register()
 class Minimum(Merge):
@@ -152,6 +210,9 @@ class Minimum(Merge):
 
     def merge(self, inputs: list[torch.Tensor]) -> torch.Tensor:
         return reduce(torch.minimum, inputs)
+
+    def merge_masked(self, inputs: list[torch.Tensor], masks: list[torch.Tensor | None]) -> torch.Tensor:
+        return _extreme_of_real(torch.minimum, inputs, masks)
 
 
 @registry.register()
@@ -187,17 +248,18 @@ class Concatenate(Merge):
         return torch.cat(list(inputs), dim=self.axis)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        masks = list(mask or ())
+        masks = self._masks(inputs, mask)
         if all(mask is None for mask in masks):
             return None
-        rank = inputs[0].ndim
+        rank = len(inputs[0].shape)
         axis = self.axis % rank
         filled = [
-            torch.ones(x.shape[:-1], dtype=torch.bool, device=x.device) if mask is None else mask
+            torch.ones(tuple(x.shape)[:-1], dtype=torch.bool, device=each.device) if mask is None else mask
             for x, mask in zip(inputs, masks, strict=True)
+            for each in [next(each for each in masks if each is not None)]
         ]
         if axis == rank - 1:
-            return reduce(torch.logical_and, filled)
+            return reduce(torch.logical_or, filled)
         return torch.cat(filled, dim=axis)
 
 

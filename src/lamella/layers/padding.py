@@ -24,7 +24,7 @@ class _Padding(SpatialLayer):
         each = by_axis(self.padding, self.rank)
         ends = both_sides([before for before, _ in each], [after for _, after in each])
         self._ends = [0, 0, *ends] if self.channels_last else ends
-        self._mark_built()
+        self._build_at_init()
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
         self.check_rank(inputs)
@@ -110,7 +110,7 @@ class _Cropping(SpatialLayer):
         self._each = by_axis(self.cropping, self.rank)
         kept = tuple(slice(before, -after or None) for before, after in self._each)
         self._kept = (slice(None), *kept) if self.channels_last else (slice(None), slice(None), *kept)
-        self._mark_built()
+        self._build_at_init()
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
         self.check_rank(inputs)

@@ -36,7 +36,7 @@ class Pipeline(DataLayer):
             raise ArgumentError(f"Pipeline {self.name!r} takes a list of layers; got {layers!r}.")
         self.layers = list(layers)
         self._alone = True
-        self._mark_built()
+        self._build_at_init()
 
     def forward(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         if symbolic_leaves(inputs):

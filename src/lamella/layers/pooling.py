@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from lamella.engine.channels import channels_first, channels_last
+from lamella.errors import ShapeError
 from lamella.layers.base import InputSpec, registry
 from lamella.layers.windows import (
     SpatialLayer,
@@ -42,10 +43,17 @@ class Pooling(SpatialLayer):
         self._set_data_format(data_format)
         self.input_spec = InputSpec(ndim=self.rank + 2)
         self._window, self._steps = lifted(self.pool_size), lifted(self.strides)
+        self._build_at_init()
 
-    def build(self, input_shape: Any) -> None:
-        if self.padding == "valid":
-            self.check_fits(input_shape, self.pool_size)
+    def _explained(self, error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Exception:
+        shape = getattr(args[0] if args else None, "shape", ())
+        if self.padding == "valid" and len(shape) == self._ndim:
+            try:
+                self.check_fits(shape, self.pool_size)
+            except ShapeError as clear:
+                clear.__cause__ = error
+                return clear
+        return super()._explained(error, args, kwargs)
 
     def pool(self, x: torch.Tensor) -> torch.Tensor:
         """The formula, on (batch, channels, *space)."""

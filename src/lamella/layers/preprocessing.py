@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from lamella.engine.device import default_device
+from lamella.engine.image_data_format import image_data_format
 from lamella.errors import ArgumentError, ShapeError
 from lamella.layers.backend_view import BackendView
 from lamella.layers.base import Layer, registry
@@ -36,7 +37,7 @@ class Rescaling(Layer):
         self.scale = scale
         self.offset = offset
         self.supports_masking = True
-        self._mark_built()
+        self._build_at_init()
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
         if inputs.is_meta:  # torch would load its compiler, most of a second, to multiply shapes
@@ -46,7 +47,9 @@ class Rescaling(Layer):
     def _as_tensor(self, value: Any, like: torch.Tensor) -> Any:
         if isinstance(value, (int, float)):
             return value
-        return torch.as_tensor(value, dtype=self._float, device=like.device)
+        value = torch.as_tensor(value, dtype=self._float, device=like.device)
+        by_channel = value.ndim and image_data_format() == "channels_first"
+        return value.reshape(*value.shape, *(1,) * (3 - value.ndim)) if by_channel else value
 
 
 @registry.register()
@@ -97,6 +100,11 @@ class Normalization(Layer):
 
     def build(self, input_shape: Any) -> None:
         rank = len(input_shape)
+        if any(not -rank <= axis < rank for axis in self.axis):
+            raise ArgumentError(
+                f"Normalization {self.name!r}: each `axis` must be from {-rank} to {rank - 1}, as inputs have {rank} "
+                f"axes; got {self.axis}."
+            )
         keep = sorted(axis % rank for axis in self.axis)
         if any(input_shape[axis] is None for axis in keep):
             raise ShapeError(

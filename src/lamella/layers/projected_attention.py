@@ -159,7 +159,7 @@ class ProjectedAttention(Layer):
                     key,
                     value,
                     attn_mask=bias,
-                    is_causal=causal and bias is None,
+                    is_causal=bool(causal) and bias is None,
                     dropout_p=self.dropout if fused_dropout else 0.0,
                     scale=self._scale,
                 ),

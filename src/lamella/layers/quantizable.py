@@ -123,9 +123,9 @@ class QuantizableLayer(AdaptableLayer):
             raise NotImplementedError(
                 f"{type(self).__name__} {self.name!r} cannot be quantized to {mode!r}, only to {self._modes}."
             )
-        if self.lora_enabled:
+        if self.lora_enabled and mode not in ("int8", "int4"):
             raise ArgumentError(
-                f"{type(self).__name__} {self.name!r} has LoRA: quantize it first, and then enable_lora()."
+                f"{type(self).__name__} {self.name!r} has LoRA, with which {mode!r} does not go. Use 'int8' or 'int4'."
             )
 
     def _quantize(self, mode: str, config: Any, policy: Any, rounding: Rounding | None = None) -> None:

@@ -50,15 +50,16 @@ class RMSNormalization(Layer):
                 f"RMSNormalization {self.name!r}: axis {self.axis} must be in the input and of known size; got "
                 f"{tuple(input_shape)}."
             )
-        self._axes = [axis % rank for axis in axes]
+        self._axes = axes
         self._shape = [input_shape[axis] for axis in axes]
         self.scale = self.add_weight(self._shape, "ones", name="scale")
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
         if inputs.is_meta:  # torch would load its compiler, most of a second, for a shape that is known
             return torch.empty_like(inputs)
-        last = list(range(-len(self._axes), 0))
-        if self._axes == [axis + inputs.ndim for axis in last]:
+        rank, last = inputs.ndim, list(range(-len(self._axes), 0))
+        axes = [axis % rank for axis in self._axes]  # counted from the end: the rank may be another than at `build`
+        if axes == [axis + rank for axis in last]:
             return F.rms_norm(inputs, self._shape, self.scale, self.epsilon)
-        moved = inputs.movedim(self._axes, last)
-        return F.rms_norm(moved, self._shape, self.scale, self.epsilon).movedim(last, self._axes)
+        moved = inputs.movedim(axes, last)
+        return F.rms_norm(moved, self._shape, self.scale, self.epsilon).movedim(last, axes)

@@ -127,7 +127,7 @@ class TextVectorization(DataLayer):
             **hidden,
         )
         self.output_mode = self._lookup_layer.output_mode
-        self._mark_built()
+        self._build_at_init()
 
     # -- the vocabulary ---------------------------------------------------------------------------------
 

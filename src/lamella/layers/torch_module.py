@@ -40,7 +40,7 @@ class TorchModule(Layer):
         self.module = module.to(default_device()).eval()
         self.trainable = self._trainable
         self._overwrites: dict[bool, bool] = {}  # while training and not, as the first call of either has shown
-        self._mark_built()
+        self._build_at_init()
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         overwrites = self._overwrites.get(self.module.training)

@@ -41,7 +41,7 @@ class UnitNormalization(Layer):
             )
         self.axis = axis if isinstance(axis, int) else list(axis)
         self.supports_masking = True
-        self._mark_built()
+        self._build_at_init()
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
         axes = (self.axis,) if isinstance(self.axis, int) else tuple(self.axis)

@@ -23,7 +23,7 @@ class UpSampling(SpatialLayer):
         self._set_data_format(data_format)
         self._factors = lifted(size)
         self.input_spec = InputSpec(ndim=self.rank + 2)
-        self._mark_built()
+        self._build_at_init()
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
         return self.outward(repeated(self.inward(inputs), self._factors))

@@ -79,7 +79,7 @@ def save_model(
 
 
 def _warn_of_no_weights(model: Any) -> None:
-    if not model.built:
+    if not (model.built or model.weights):
         warnings.warn("The model has no weights yet: call it on data before saving to keep them.", stacklevel=4)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, cast
 
 import torch
@@ -14,7 +15,6 @@ from lamella.engine import cluster
 from lamella.engine.batches import rows
 from lamella.engine.device import device_of
 from lamella.engine.dtypes import floatx
-from lamella.errors import NotBuiltError
 from lamella.training import checks
 from lamella.training.step import overridden
 
@@ -124,9 +124,12 @@ def prepare_optimizer(model: Any) -> None:
     """Makes the optimizer's state for the trainable weights, and anew where it is for others."""
     weights = model.trainable_weights
     if not weights:
-        raise NotBuiltError(
-            "There is nothing to train: the model has no trainable weights. Is every layer frozen (trainable = False)?"
+        warnings.warn(
+            "There is nothing to train: the model has no trainable weights. Loss and metrics are computed, and nothing "
+            "else changes. Is every layer frozen (trainable = False)?",
+            stacklevel=4,
         )
+        return
     for layer in model._flatten_layers():
         for name, weight in layer._parameters.items():
             if weight is not None and not getattr(weight, "path", ""):

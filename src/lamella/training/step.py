@@ -93,6 +93,8 @@ class Step:
             True
         """
         weights = self.trainable_weights  # type: ignore[attr-defined]
+        if not weights:
+            return
         gradients = torch.autograd.grad(self.optimizer.scale_loss(loss), weights, allow_unused=True)
         self.optimizer.apply(gradients, weights)
 

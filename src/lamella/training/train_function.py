@@ -34,6 +34,8 @@ def make_train_function(model: Any, recorded: bool = True) -> Any:
         checks.not_in_parts(model)
         return _own(model, model.train_step)
     parameters = model.trainable_weights
+    if not parameters:
+        return torch.no_grad()(engine_step.test_step(model, _loss_function(model), _observer(model)))
     forward: Any = torch.compile(model) if model.jit_compile else model
     scale = model.optimizer.scale_loss if getattr(model.optimizer, "scales_loss", False) else None
     if cluster.active is not None:

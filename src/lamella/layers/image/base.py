@@ -56,7 +56,7 @@ class BaseImageAugmentation(Layer):
         self.data_format = check_data_format(self, data_format)
         self._generators: Any = None
         self._mode_chosen = False
-        self._mark_built()
+        self._build_at_init()
 
     # -- to be written by subclasses ----------------------------------------------------------------
 
