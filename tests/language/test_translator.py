@@ -1,7 +1,6 @@
 import random
-import subprocess
-import sys
 
+import fresh
 import numpy as np
 import pytest
 import torch
@@ -405,7 +404,7 @@ def test_a_fresh_process_needs_nothing_but_the_file(tmp_path):
         f"import lamella; model = lamella.models.load_model({str(tmp_path / 'model.keras')!r}); "
         f"print(model.translate(['1 2 3'], num_beams=2)[0])"
     )
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    ran = fresh.run(["-c", code])
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.strip() == model.translate(["1 2 3"], num_beams=2)[0]
 

@@ -1,8 +1,6 @@
 """`Captioner`: what it computes, what it learns, how it writes, files, and what it refuses."""
 
-import subprocess
-import sys
-
+import fresh
 import numpy as np
 import pytest
 import torch
@@ -228,7 +226,7 @@ def test_a_saved_captioner_works_in_a_new_process(tmp_path, rng):
         "print(model.predict(images))\n"
         f"print(model.evaluate(images, {CAPTIONS}, verbose=0)[0])"
     )
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    ran = fresh.run(["-c", code])
     assert ran.returncode == 0, ran.stderr
     captions, loss = ran.stdout.splitlines()
     assert captions == str(model.predict(images))

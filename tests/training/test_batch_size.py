@@ -1,8 +1,8 @@
 """Batch sizes that are measured."""
 
-import subprocess
 import sys
 
+import fresh
 import numpy as np
 import pytest
 import torch
@@ -105,6 +105,6 @@ try:
 except lamella.errors.OutOfMemoryError as error:
     print(error)
 """
-    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    ran = fresh.run(["-c", script])
     assert "A batch of 20000 samples does not fit into the memory of cpu" in ran.stdout, ran.stderr
     assert "batch_size=" in ran.stdout

@@ -1,9 +1,8 @@
 """`TreeClassifier`: it learns what only the tree says, measures roots, and comes back from a file."""
 
 import random
-import subprocess
-import sys
 
+import fresh
 import numpy as np
 import pytest
 
@@ -136,8 +135,7 @@ def test_loaded_in_a_fresh_process(tmp_path):
         "from lamella.trees import read_trees; print(model.predict(read_trees(sys.argv[2])).tolist())"
     )
     (tmp_path / "trees.txt").write_text("\n".join(map(str, trees)))
-    command = [sys.executable, "-c", code, str(tmp_path / "model.keras"), str(tmp_path / "trees.txt")]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = fresh.run(["-c", code, tmp_path / "model.keras", tmp_path / "trees.txt"])
     assert found.returncode == 0, found.stderr
     labelled = [Tree.from_string(str(tree)) for tree in trees]
     np.testing.assert_allclose(eval(found.stdout), model.predict(labelled), atol=1e-6)
