@@ -86,7 +86,7 @@ def test_loss_and_accuracy_are_of_real_tokens(rng):
 
 
 @pytest.mark.parametrize(
-    ("architecture", "rate", "epochs"), [("lstm", 1e-2, 8), ("gru", 1e-2, 8), ("transformer", 3e-3, 24)]
+    ("architecture", "rate", "epochs"), [("lstm", 1e-2, 5), ("gru", 1e-2, 5), ("transformer", 3e-3, 24)]
 )
 def test_learns_tags_that_depend_on_other_tokens(rng, architecture, rate, epochs):
     tagger = made(architecture=architecture, units=32, num_layers=2, dropout=0.0, unknown_rate=0.0)
