@@ -48,7 +48,8 @@ def _mother():
     if not _MOTHER:
         command = [sys.executable, __file__]
         _MOTHER.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
-        atexit.register(_MOTHER[0].stdin.close)
+        atexit.register(_MOTHER[0].wait)
+        atexit.register(_MOTHER[0].stdin.close)  # which comes first: the last registered
     return _MOTHER[0]
 
 

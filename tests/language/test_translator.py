@@ -350,17 +350,17 @@ def turned(texts):
 
 
 @pytest.mark.parametrize(
-    ("make", "options", "epochs"),
+    ("make", "options", "epochs", "count", "length"),
     [
-        (transformer, {"num_heads": 4, "feedforward_units": 64}, 12),
-        (recurrent, {"cell": "lstm"}, 7),
-        (recurrent, {"cell": "gru"}, 7),
+        (transformer, {"num_heads": 4, "feedforward_units": 64}, 12, 1500, 4),
+        (recurrent, {"cell": "lstm"}, 7, 1200, 3),
+        (recurrent, {"cell": "gru"}, 7, 1200, 3),
     ],
 )
-def test_learns_to_turn_numbers_around(make, options, epochs):
+def test_learns_to_turn_numbers_around(make, options, epochs, count, length):
     lamella.utils.set_random_seed(0)
     model = make(dropout=0.0, width=32, num_layers=1, **options)
-    sources, tests = some_numbers(1200, 3, seed=0), some_numbers(100, 3, seed=1)
+    sources, tests = some_numbers(count, length, seed=0), some_numbers(100, length, seed=1)
     model.compile(AdamW(5e-3 if make is transformer else 1e-2))
     model.fit(model.batches(sources, turned(sources), tokens_per_batch=500), epochs=epochs, verbose=0)
     found = model.translate(tests, num_beams=2)
