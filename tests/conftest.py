@@ -11,7 +11,6 @@ import torch
 
 from lamella.engine import random, replay
 
-
 LONGEST = """
     test_model_parallel test_export test_applications_a test_gallery_a test_docs test_gallery_b test_study_equality
     test_resume_of_data test_applications_b test_yolo test_tagger test_translator test_cli_language test_restricted
