@@ -1,7 +1,7 @@
 """Code in a fresh process, without waiting for `import torch` each time.
 
 One process imports Lamella, and nothing else, and then forks for each call: what runs in the fork has never heard of
-the test, its classes or its models, as in a new interpreter. (Where there is no fork, it is a new interpreter.)
+the test, its classes or its models, as in a new interpreter. (Elsewhere than on Linux it is a new interpreter.)
 """
 
 import atexit
@@ -17,7 +17,7 @@ _MOTHER: list[subprocess.Popen] = []
 
 def run(arguments, input="", env=None, cwd=None, timeout=120):
     """As `subprocess.run([sys.executable, *arguments], capture_output=True, text=True)`, with `-c` or `-m lamella`."""
-    if not hasattr(os, "fork"):
+    if sys.platform != "linux":
         command = [sys.executable, *arguments]
         return subprocess.run(command, input=input, env=env, cwd=cwd, timeout=timeout, capture_output=True, text=True)
     with tempfile.TemporaryDirectory() as folder:
