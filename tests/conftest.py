@@ -11,6 +11,26 @@ import torch
 
 from lamella.engine import random, replay
 
+LONGEST = """
+    test_model_parallel test_export test_applications_a test_gallery_a test_docs test_gallery_b test_study_equality
+    test_resume_of_data test_applications_b test_yolo test_tagger test_translator test_cli_language test_restricted
+    test_quantization test_watch_server test_recurrent_gradients test_interchange test_calibration test_bert test_unet
+    test_autoencoders test_captioner test_forecaster test_linear_models test_serving test_sklearn_estimators
+""".split()
+"""The files that take more than 15 seconds, the longest first."""
+
+
+def pytest_configure(config):
+    """xdist, which would begin with the files of most tests, takes them in the order below."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items):
+    """The longest files first: none is begun last, and then runs on one core while the other waits."""
+    place = {name: i for i, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(place)))
+
 
 def pytest_collection_finish():
     """What was imported and collected stays: no garbage collection goes through its millions of objects again."""

@@ -2,9 +2,9 @@
 
 import json
 import math
-import subprocess
-import sys
 from pathlib import Path
+
+import fresh
 
 HARNESS = """
 import json, sys
@@ -49,11 +49,7 @@ def expected(name: str) -> dict:
 def evaluated(expressions: list, names: str) -> dict:
     """What the stand-in gives for each expression, in a process of its own; `names` are assigned before."""
     code = HARNESS.replace("{names}", names)
-    done = subprocess.run(
-        [sys.executable, "-c", code], input=json.dumps(expressions), capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return json.loads(fresh.check(["-c", code], input=json.dumps(expressions)))
 
 
 def same(a, b):

@@ -5,9 +5,8 @@ import subprocess
 import sys
 import textwrap
 
+import fresh
 import pytest
-
-RUN = [sys.executable, "-m", "lamella", "run"]
 
 # Each is executed alone, in one process; it must leave `found`, which must be true.
 TRUE = {
@@ -161,7 +160,7 @@ def run(*arguments, code=None, folder=None):
         script = folder / "script.py"
         script.write_text(textwrap.dedent(code))
         arguments = (str(script), *arguments)
-    return subprocess.run([*RUN, *arguments], capture_output=True, text=True, timeout=120)
+    return fresh.run(["-m", "lamella", "run", *arguments])
 
 
 @pytest.fixture(scope="module")
@@ -247,6 +246,8 @@ def test_a_keras_script_trains(tmp_path):
         assert history.history["loss"][-1] < history.history["loss"][0]
         print(tf.nn.softmax(model(x[:1])).numpy().shape)
         """
-    done = run(code=code, folder=tmp_path)
+    (tmp_path / "script.py").write_text(textwrap.dedent(code))
+    command = [sys.executable, "-m", "lamella", "run", str(tmp_path / "script.py")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "(1, 2)"

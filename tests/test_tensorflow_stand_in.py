@@ -3,11 +3,10 @@
 import io
 import json
 import math
-import subprocess
-import sys
 import wave
 from pathlib import Path
 
+import fresh
 import numpy as np
 import pytest
 import torch
@@ -48,9 +47,7 @@ print(json.dumps(found))
 @pytest.fixture(scope="module")
 def found():
     given = json.dumps(list(EXPECTED))
-    done = subprocess.run([sys.executable, "-c", HARNESS], input=given, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return json.loads(fresh.check(["-c", HARNESS], input=given))
 
 
 def same(a, b):
@@ -447,9 +444,7 @@ def habits():
         "print(json.dumps(answers))"
     )
     given = json.dumps(HABITS)
-    done = subprocess.run([sys.executable, "-c", code], input=given, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return json.loads(fresh.check(["-c", code], input=given))
 
 
 @pytest.mark.parametrize("name", HABITS)

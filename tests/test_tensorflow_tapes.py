@@ -2,10 +2,9 @@
 
 import json
 import math
-import subprocess
-import sys
 from pathlib import Path
 
+import fresh
 import pytest
 import torch
 
@@ -39,9 +38,7 @@ print(json.dumps(found))
 @pytest.fixture(scope="module")
 def found():
     given = json.dumps({name: each["script"] for name, each in EXPECTED.items()})
-    done = subprocess.run([sys.executable, "-c", HARNESS], input=given, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return json.loads(fresh.check(["-c", HARNESS], input=given))
 
 
 def same(a, b):

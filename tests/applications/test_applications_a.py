@@ -23,12 +23,44 @@ keras = pytest.importorskip("keras")
 theirs_utils = pytest.importorskip("keras.src.applications.imagenet_utils")
 
 MODULES = ["imagenet_utils", "resnet", "resnet50", "resnet_v2", "vgg16", "vgg19"]
-WITHOUT_TOP = [("VGG16", "max"), ("VGG19", "avg"), ("ResNet50", None), ("ResNet50V2", "max")]
+WITHOUT_TOP = [("VGG16", "max"), ("VGG19", "avg"), ("ResNet50V2", "max")]
 
 
-@pytest.fixture(scope="module", params=["VGG16", "ResNet50", "ResNet50V2"])
+NETWORKS = ["VGG16", "ResNet50", "ResNet50V2"]
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
 def pair(request):
     return harness.twins(request.param)
+
+
+def short_resnets(version, include_top=True):
+    """(ours, theirs), of as few blocks as have every form: a third of the weights of the network of 50 layers."""
+    kwargs = {"weights": None, "input_shape": (32, 32, 3), "classes": 10, "classifier_activation": None}
+    kwargs |= {"include_top": include_top, "input_tensor": None, "pooling": None, "name": "short"}
+    depths, parts = (2, 2, 2, 2) if version == "v2" else (2, 2, 1, 1), keras.src.applications.resnet
+    keras.utils.set_random_seed(0)
+    ours = resnet.residual_network(f"resnet50{version.removesuffix('v1')}", depths, **kwargs)
+
+    def blocks(x):
+        for i, depth in enumerate(depths):
+            strides = {"stride1": 1} if i == (3 if version == "v2" else 0) else {}
+            stack = getattr(parts, f"stack_residual_blocks_{version}")
+            x = stack(x, 64 * 2**i, depth, name=f"conv{i + 2}", **strides)
+        return x
+
+    theirs = parts.ResNet(blocks, version == "v2", True, **kwargs)
+    harness.randomize(theirs)
+    ours.set_weights(theirs.get_weights())
+    return ours, theirs
+
+
+SHORT = ["v1", "v2", *(pytest.param(name, marks=pytest.mark.slow) for name in NETWORKS)]
+
+
+@pytest.fixture(scope="module", params=SHORT)
+def short(request):
+    return harness.twins(request.param) if request.param in NETWORKS else short_resnets(request.param)
 
 
 class TestLikeKeras:
@@ -38,17 +70,20 @@ class TestLikeKeras:
     def test_weights_of_keras(self, pair, tmp_path):
         harness.check_weights_of_keras(*pair, tmp_path)
 
-    def test_weights_for_keras(self, pair, tmp_path):
-        harness.check_weights_for_keras(*pair, tmp_path)
-
     def test_older_weights(self, pair, tmp_path):
         harness.check_older_weights(*pair, tmp_path)
 
-    def test_whole_files(self, pair, tmp_path):
-        harness.check_whole_files(*pair, tmp_path)
+    def test_structure_of_short_ones(self, short):
+        harness.check_structure(*short)
 
-    def test_gradient_step(self, pair):
-        harness.check_gradient_step(*pair)
+    def test_weights_for_keras(self, short, tmp_path):
+        harness.check_weights_for_keras(*short, tmp_path)
+
+    def test_whole_files(self, short, tmp_path):
+        harness.check_whole_files(*short, tmp_path)
+
+    def test_gradient_step(self, short):
+        harness.check_gradient_step(*short)
 
     @pytest.mark.parametrize(("name", "pooling"), WITHOUT_TOP)
     def test_without_the_classifier(self, name, pooling):
@@ -56,11 +91,38 @@ class TestLikeKeras:
         harness.check_structure(*pair)
         harness.check_outputs(*pair)
 
+    def test_feature_maps(self):
+        pair = short_resnets("v1", include_top=False)
+        harness.check_structure(*pair)
+        harness.check_outputs(*pair)
+
+    @pytest.mark.slow
     def test_the_largest(self):
         pair = harness.twins("ResNet152V2", include_top=False, pooling="avg")
         harness.check_structure(*pair)
         harness.check_outputs(*pair)
 
+    @pytest.mark.parametrize("name", ["ResNet101", "ResNet101V2", "ResNet152", "ResNet152V2"])
+    def test_blocks_of_the_deep_ones(self, name, monkeypatch):
+        """Nothing else tells them from the networks of 50 layers."""
+        found, wanted = [], []
+
+        def ours(x, filters, block, project, shrink):
+            found.append((block, filters, project, 2 if shrink else 1))
+            return x
+
+        def theirs(x, filters, stride=1, conv_shortcut=None, name=None):
+            wanted.append((name, filters, name.endswith("_block1") if conv_shortcut is None else conv_shortcut, stride))
+            return x
+
+        version = "v2" if name.endswith("V2") else "v1"
+        monkeypatch.setattr(resnet, "_preactivated_block" if version == "v2" else "_block", ours)
+        monkeypatch.setattr(keras.src.applications.resnet, f"residual_block_{version}", theirs)
+        for library in (lamella, keras):
+            getattr(library.applications, name)(weights=None, include_top=False, input_shape=(32, 32, 3))
+        assert found == wanted and len(found) == {"101": 33, "152": 50}[name[6:9]]
+
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", ["ResNet101", "ResNet101V2", "ResNet152"])
     def test_structure_alone(self, name):
         with lamella.device("meta"), keras.device("meta"):  # no values: 60 million random numbers take long

@@ -1,9 +1,8 @@
 """The general Boltzmann machine against sums over all its states."""
 
 import itertools
-import subprocess
-import sys
 
+import fresh
 import numpy as np
 import pytest
 import torch
@@ -160,7 +159,7 @@ def test_a_saved_machine_opens_in_a_fresh_process(tmp_path, rng):
         "v = np.load(sys.argv[1] + '/v.npy'); np.save(sys.argv[1] + '/h.npy', m.predict(v, verbose=0));"
         "m.fit(v, verbose=0)"
     )
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+    fresh.check(["-c", code, tmp_path])
     np.testing.assert_allclose(np.load(tmp_path / "h.npy"), found.predict(v, verbose=0), atol=1e-6)
 
 

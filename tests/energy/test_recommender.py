@@ -1,8 +1,8 @@
 """The recommender of a Boltzmann machine: against sums by hand, and against means on ratings of low rank."""
 
-import subprocess
 import sys
 
+import fresh
 import numpy as np
 import pytest
 import torch
@@ -216,7 +216,7 @@ def test_saved_and_loaded_in_another_process(learnt, tmp_path):
     np.testing.assert_array_equal(again.predict(*test[:2]), model.predict(*test[:2]))
     again.fit(*train, epochs=1, verbose=0)
     code = f"import lamella; print(lamella.models.load_model({str(tmp_path / 'm.keras')!r}).recommend(1003, 1)[0][0])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = fresh.run(["-c", code])
     assert done.stdout.split()[-1] == str(model.recommend(1003, 1)[0][0]), done.stderr
 
 

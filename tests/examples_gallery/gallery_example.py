@@ -20,3 +20,11 @@ def drawn(module, found, folder):
     pytest.importorskip("matplotlib")
     module.draw(*found, folder / "picture.png")
     return (folder / "picture.png").stat().st_size
+
+
+def told_and_drawn(module, found, arguments, monkeypatch, capsys, folder):
+    """What the example says where it computed this, and the bytes of its picture."""
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr(module, "compute", lambda *given: found)
+    module.main([*arguments, "--out", str(folder / "picture.png")])
+    return capsys.readouterr().out, (folder / "picture.png").stat().st_size

@@ -34,7 +34,8 @@ def test_batch_normalization_widens_the_range_of_rates():
     assert without[2].max() < 0.4
 
 
-def test_batch_normalization_needs_more_than_two_samples(tmp_path):
+@pytest.mark.slow
+def test_batch_normalization_needs_more_than_a_few_samples():
     gallery = load("batch_normalization")
     best = gallery.by_batch_size([4, 32], rates=[0.1], seeds=2, steps=256)
     small, large = (
@@ -42,8 +43,16 @@ def test_batch_normalization_needs_more_than_two_samples(tmp_path):
     )
     assert small < large
     assert gallery.accuracies(best[True][1]).min() > 0.9
+
+
+def test_batch_normalization_by_the_size_of_the_batch(tmp_path):
+    gallery = load("batch_normalization")
+    best = gallery.by_batch_size([8, 64], rates=[0.1], seeds=2, steps=128)
+    small, large = (gallery.accuracies(runs) for runs in best[True])
+    assert small.max() < large.min() and large.min() > 0.9
+    assert gallery.accuracies(best[False][1]).max() < large.min()
     studies = gallery.by_rate([0.1, 1.0], seeds=1, epochs=1)
-    assert drawn(gallery, ([0.1, 1.0], studies, [4, 32], best), tmp_path) < 120_000
+    assert drawn(gallery, ([0.1, 1.0], studies, [8, 64], best), tmp_path) < 120_000
 
 
 def test_each_optimizer_has_a_range_of_rates_and_an_edge(tmp_path):

@@ -1,10 +1,8 @@
 """BERT, its heads, masked language and sentence embeddings, against `transformers` and by definition."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
+import fresh
 import numpy as np
 import pytest
 import torch
@@ -567,13 +565,7 @@ for name in sys.argv[2:]:
         assert model.class_names == ["bad", "good"]
 print("as saved")
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path), *models],
-        capture_output=True,
-        text=True,
-        env=os.environ,
-        check=False,
-    )
+    done = fresh.run(["-c", script, tmp_path, *models])
     assert "as saved" in done.stdout, done.stderr
 
 

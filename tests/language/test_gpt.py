@@ -1,9 +1,6 @@
 """GPT against transformers' GPT-2, cached against uncached writing, and what people do with it."""
 
-import os
-import subprocess
-import sys
-
+import fresh
 import numpy as np
 import pytest
 import torch
@@ -213,12 +210,7 @@ def test_it_is_saved_with_its_tokenizer_and_read_in_a_new_process(speaker, tmp_p
         "import sys, lamella, lamella.language; m = lamella.models.load_model(sys.argv[1]);"
         "print(m.generate('the cat s', max_new_tokens=13, temperature=0))"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "m.keras")],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+    run = fresh.run(["-c", code, tmp_path / "m.keras"])
     assert run.stdout.strip() == speaker.generate("the cat s", max_new_tokens=13, temperature=0), run.stderr
 
 

@@ -1,8 +1,6 @@
 """`TextClassifier` and its encoders: padding, learning, files, and what it refuses."""
 
-import subprocess
-import sys
-
+import fresh
 import numpy as np
 import pytest
 import torch
@@ -97,8 +95,7 @@ def test_a_saved_classifier_reads_strings_in_a_fresh_process(architecture, tmp_p
             "import sys, lamella; model = lamella.models.load_model(sys.argv[1]);"
             "print(type(model).__name__, *model.predict(['a good lamp', ''])[:, 1])"
         )
-        command = [sys.executable, "-c", script, str(tmp_path / "model.keras")]
-        found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+        found = fresh.check(["-c", script, tmp_path / "model.keras"]).split()
         assert found[0] == "TextClassifier"
         np.testing.assert_allclose([float(p) for p in found[1:]], model.predict(["a good lamp", ""])[:, 1], atol=1e-6)
 

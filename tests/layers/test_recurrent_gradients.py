@@ -55,8 +55,11 @@ def inputs(gates):
     return x, h, kernel, drawn(gates * UNITS)
 
 
-@pytest.mark.parametrize("together", [1, 2 * BATCH * UNITS, 2**18])
-@pytest.mark.parametrize("use", USES)
+# How many steps are computed together has nothing to do with what is made of the outputs.
+USED_TOGETHER = [(use, 2 * BATCH * UNITS) for use in USES] + [("both", 1), ("both", 2**18)]
+
+
+@pytest.mark.parametrize(("use", "together"), USED_TOGETHER)
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradients_are_those_of_differences(kind, use, together, monkeypatch):
     monkeypatch.setattr(recurrent_gradients, "_TOGETHER", together)
@@ -64,8 +67,12 @@ def test_gradients_are_those_of_differences(kind, use, together, monkeypatch):
     assert torch.autograd.gradcheck(lambda *given: USES[use](*function(*given)), inputs(gates))
 
 
-@pytest.mark.parametrize("use", USES)
-@pytest.mark.parametrize("kind", KINDS)
+MORE = ["gru", "gru that resets before, with noise", "tanh"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "use"), [(kind, "both") for kind in KINDS] + [(kind, use) for kind in MORE for use in ("all", "last")]
+)
 def test_gradients_have_gradients(kind, use):
     gates, function = KINDS[kind]
     assert torch.autograd.gradgradcheck(lambda *given: USES[use](*function(*given)), inputs(gates))

@@ -1,9 +1,8 @@
 """Autoencoders against hand-written torch, and their noise and penalties against their formulas."""
 
 import pickle
-import subprocess
-import sys
 
+import fresh
 import numpy as np
 import pytest
 import torch
@@ -61,8 +60,7 @@ def test_each_kind_learns_and_a_file_keeps_it(kind, tmp_path, rng):
     )
     np.save(tmp_path / "x.npy", x)
     if kind in ("tied", "denoising"):  # in a process that never heard of it
-        command = [sys.executable, "-c", code, *(str(tmp_path / name) for name in ("model.keras", "x.npy", "y.npy"))]
-        subprocess.run(command, check=True)
+        fresh.check(["-c", code, *(tmp_path / name for name in ("model.keras", "x.npy", "y.npy"))])
         again = np.load(tmp_path / "y.npy")
     else:
         again = lamella.models.load_model(tmp_path / "model.keras").predict(x, verbose=0)

@@ -2,11 +2,11 @@
 
 import os
 import shlex
-import subprocess
 import sys
 import warnings
 from pathlib import Path
 
+import fresh
 import numpy as np
 import pytest
 import torch
@@ -171,9 +171,10 @@ def train_eyes(folder, killed_in=None):
 
 
 def test_a_training_that_goes_on_after_a_kill(tmp_path):
-    code = f"import pathlib, sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import test_recorder"
+    rooms = [str(each) for each in Path(__file__).parents[:2]]
+    code = f"import pathlib, sys; sys.path[:0] = {rooms}; import test_recorder"
     code += f"; test_recorder.train_eyes(pathlib.Path({str(tmp_path)!r}), killed_in=3)"
-    assert subprocess.run([sys.executable, "-c", code], timeout=100).returncode == -9
+    assert fresh.run(["-c", code]).returncode == -9
     assert len(read(tmp_path / "run").history["loss"]) == 3
     history = train_eyes(tmp_path)
     record = read(tmp_path / "run")

@@ -3,9 +3,8 @@
 import json
 import math
 import os
-import subprocess
-import sys
 
+import fresh
 import numpy as np
 import pytest
 
@@ -170,7 +169,7 @@ def test_a_killed_run_has_stopped(tmp_path):
         "import os, sys; from lamella.report import run_file as r;"
         "r.append(sys.argv[1], 'begin', process=r.this_process()); os.kill(os.getpid(), 9)"
     )
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)])
+    assert fresh.run(["-c", code, tmp_path]).returncode == -9
     assert read(tmp_path).state == "stopped"
     begin(tmp_path, process=this_process())
     assert read(tmp_path).state == "running"

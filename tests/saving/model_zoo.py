@@ -155,7 +155,7 @@ def embedded_tokens(k):
     )
 
 
-def recurrent(k):
+def recurrent(k, shape=STEPS[1:]):
     layers = k.layers
     return sequence(
         k,
@@ -167,7 +167,7 @@ def recurrent(k):
         layers.RepeatVector(2),
         layers.Flatten(),
         layers.Dense(3, "softmax"),
-        shape=STEPS[1:],
+        shape=shape,
     )
 
 

@@ -1,9 +1,9 @@
 """Models in folders: both ways with real Keras, replaced in one step, and nothing of the user's is lost."""
 
 import os
-import subprocess
 import sys
 
+import fresh
 import numpy as np
 import pytest
 from model_zoo import ROWS, data, dense
@@ -116,9 +116,7 @@ print("whole")
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a step that exchanges folders")
 def test_twelve_kills(tmp_path):
-    command = [sys.executable, "-c", KILLER, str(tmp_path / "m")]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert result.stdout.split() == ["whole"], result.stderr
+    assert fresh.check(["-c", KILLER, tmp_path / "m"]).split() == ["whole"]
 
 
 def test_what_is_refused(tmp_path):

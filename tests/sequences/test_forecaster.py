@@ -1,8 +1,6 @@
 """`Forecaster`: its loss, its windows, its networks, what it learns and what it refuses."""
 
-import subprocess
-import sys
-
+import fresh
 import numpy as np
 import pytest
 import torch
@@ -142,7 +140,7 @@ def test_loads_in_a_fresh_process(tmp_path):
         "import lamella, numpy as np; m = lamella.models.load_model('m.keras'); "
         "np.save('found.npy', m.predict(np.load('history.npy')))"
     )
-    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
+    fresh.check(["-c", script], cwd=tmp_path)
     np.testing.assert_allclose(np.load(tmp_path / "found.npy"), model.predict(wave()), rtol=1e-6)
 
 

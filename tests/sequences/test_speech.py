@@ -1,9 +1,8 @@
 """The speech recognizer: lengths, masks, the loss, learning, texts and files."""
 
-import subprocess
-import sys
 import wave
 
+import fresh
 import numpy as np
 import pytest
 import torch
@@ -269,7 +268,7 @@ def test_a_saved_model_transcribes_the_same_in_another_process(learned, tmp_path
         "sounds = np.load(sys.argv[1] + '/sounds.npz')\n"
         "print(model.transcribe([sounds[name] for name in sounds.files]), model.compiled)"
     )
-    ran = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True)
+    ran = fresh.run(["-c", code, tmp_path])
     assert ran.stdout.strip() == f"{model.transcribe(sounds[:5])} True", ran.stderr
 
 

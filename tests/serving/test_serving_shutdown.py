@@ -94,7 +94,7 @@ def test_nothing_that_was_accepted_is_lost_on_sigterm(model_file):
         socket.create_connection(("127.0.0.1", port), timeout=1)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)])
 def test_under_load_every_client_learns_what_became_of_its_request(model_file, serve, number):
     path, wanted = model_file
     with server(path) as (process, port):

@@ -8,7 +8,7 @@ import lamella
 from lamella import Input, Sequential, layers, optimizers, regularizers
 from lamella.study import ensemble, learning_rates, sweep
 
-STEPS = {"batch_size": 32, "epochs": 4}
+STEPS = {"batch_size": 32, "epochs": 3}
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_every_optimizer(name, digits):
     def build(rate):
         return compiled([layers.Dense(12, "tanh"), layers.Dense(10, "softmax")], OPTIMIZERS[name](rate))
 
-    agree(sweep(build, {"rate": [0.01, 0.03, 0.1]}, *digits, seeds=2, **STEPS), build, *digits, tolerance=2e-4)
+    agree(sweep(build, {"rate": [0.01, 0.1]}, *digits, seeds=2, **STEPS), build, *digits, tolerance=2e-4)
 
 
 def test_lion_takes_the_same_signs(digits):
@@ -183,7 +183,9 @@ def test_settings_of_many_kinds_in_one_stack(digits):
         "momentum": [0.5, 0.9],
         "start": ["he_normal", "glorot_uniform"],
     }
-    agree(sweep(build, space, *digits, batch_size=32, epochs=2), build, *digits, epochs=2)
+    study = sweep(build, space, *digits, batch_size=32, epochs=2)
+    study.runs = study.runs[::3]  # of each setting both values, in many pairs
+    agree(study, build, *digits, epochs=2)
 
 
 def test_several_kinds_of_optimizers_in_one_stack(digits):

@@ -7,6 +7,7 @@ import socket
 
 import pytest
 import torch
+import torch._dynamo  # what torch's parts of tensors load takes a second: here once, not in each process
 
 needed = pytest.mark.skipif(
     "fork" not in multiprocessing.get_all_start_methods() or not torch.distributed.is_gloo_available(),

@@ -1,8 +1,8 @@
 """Batch sizes that are measured."""
 
-import subprocess
 import sys
 
+import fresh
 import numpy as np
 import pytest
 import torch
@@ -94,17 +94,17 @@ def test_memory_that_really_runs_out():
     script = """
 import resource, torch, lamella
 torch.set_num_threads(1)
-model = lamella.Sequential([lamella.Input((64,)), lamella.layers.Dense(20_000), lamella.layers.Dense(1)])
+model = lamella.Sequential([lamella.Input((64,)), lamella.layers.Dense(10_000), lamella.layers.Dense(1)])
 model.compile("sgd", "mse")
-x = torch.zeros(20_000, 64)
+x = torch.zeros(10_000, 64)
 model.fit(x[:4], x[:4, :1], verbose=0)
 used = int(open("/proc/self/statm").read().split()[0]) * 4096
-resource.setrlimit(resource.RLIMIT_AS, (used + 2**30,) * 2)
+resource.setrlimit(resource.RLIMIT_AS, (used + 2**28,) * 2)
 try:
     model.fit(x, x[:, :1], len(x), verbose=0)
 except lamella.errors.OutOfMemoryError as error:
     print(error)
 """
-    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert "A batch of 20000 samples does not fit into the memory of cpu" in ran.stdout, ran.stderr
+    ran = fresh.run(["-c", script])
+    assert "A batch of 10000 samples does not fit into the memory of cpu" in ran.stdout, ran.stderr
     assert "batch_size=" in ran.stdout

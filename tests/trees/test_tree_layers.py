@@ -232,8 +232,8 @@ def test_the_number_of_kernel_calls_grows_with_depth_and_not_with_nodes(name):
     assert counts[0] == counts[1]
 
 
-def test_a_tree_of_100000_levels_is_evaluated_without_recursion():
-    levels = 100_000
+@pytest.mark.parametrize("levels", [20_000, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_a_deep_tree_is_evaluated_without_recursion(levels):
     text = "(1 (0 a) " * levels + "(0 a)" + ")" * levels
     tree = Tree.from_string(text)
     assert tree.depth == levels and len(tree) == 2 * levels + 1
@@ -247,8 +247,9 @@ def test_a_tree_of_100000_levels_is_evaluated_without_recursion():
     torch.testing.assert_close(states[0], p)
 
 
-def test_gradients_flow_through_6000_levels():
-    parents = TreeBatch([Tree(range(-1, 6_000), ["w"] * 6_001)]).parents
+@pytest.mark.parametrize("levels", [2_000, pytest.param(6_000, marks=pytest.mark.slow)])
+def test_gradients_flow_through_many_levels(levels):
+    parents = TreeBatch([Tree(range(-1, levels), ["w"] * (levels + 1))]).parents
     x = torch.zeros(len(parents), 1, requires_grad=True)
     layer = TreeLSTM(1)
     (gradient,) = torch.autograd.grad(layer([x, parents])[0].sum(), x)

@@ -1,8 +1,6 @@
 """U-Net: its size by the paper, pictures of any size, files that Keras opens, and that it learns."""
 
-import subprocess
-import sys
-
+import fresh
 import numpy as np
 import pytest
 import torch
@@ -115,7 +113,7 @@ def test_a_model_for_any_size_is_opened_by_a_fresh_process(tmp_path):
         "assert type(model.loss).__name__ == 'DiceCrossEntropy'\n"
         "np.save(sys.argv[1] + '/y.npy', model.predict(np.load(sys.argv[1] + '/x.npy'), verbose=0))\n"
     )
-    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True)
+    fresh.check(["-c", script, tmp_path])
     assert np.load(tmp_path / "y.npy") == pytest.approx(model.predict(x, verbose=0), abs=1e-6)
 
 

@@ -1,8 +1,6 @@
 """`YOLO`: its size, its outputs, training on a tiny batch, files, and what it refuses."""
 
-import subprocess
-import sys
-
+import fresh
 import numpy as np
 import pytest
 import torch
@@ -151,7 +149,7 @@ def test_a_file_is_read_in_a_fresh_process(model, tmp_path):
         "np.save(folder + '/found.npy', model.predict(np.load(folder + '/pictures.npy'))['boxes'])\n"
         "print(type(model).__name__, model.class_names, model.image_size)\n"
     )
-    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True)
+    done = fresh.run(["-c", script, tmp_path])
     assert done.stdout.strip() == "YOLO ['cell', 'dot'] (64, 96)", done.stderr
     np.testing.assert_allclose(np.load(tmp_path / "found.npy"), expected["boxes"], atol=1e-3)
 
