@@ -11,6 +11,7 @@ from op_cases import floats, ints, words
 import lamella
 from lamella import ops
 from lamella.engine.symbolic import Graph, symbolic_input
+from lamella.errors import ArgumentError
 
 F34 = floats(3, 4)
 
@@ -73,6 +74,18 @@ def test_the_step_of_linspace():
     values, step = ops.linspace(0.0, 1.0, 5, retstep=True)
     assert float(step) == 0.25
     close(values, [0, 0.25, 0.5, 0.75, 1])
+
+
+def test_argpartition_beyond_the_axis_is_refused():
+    with pytest.raises(ArgumentError, match="from -3 to 2; got 5"):
+        ops.argpartition(np.zeros((2, 3)), 5)
+
+
+def test_slices_of_all_that_follows():
+    x = np.arange(12.0).reshape(3, 4)
+    np.testing.assert_array_equal(ops.slice(x, (1, 2), (-1, -1)), x[1:, 2:])
+    np.testing.assert_array_equal(ops.slice(x, ops.convert_to_tensor([1, 2]), (2, -1)), x[1:3, 2:])
+    assert ops.slice(lamella.KerasTensor((None, 4)), (0, 1), (-1, -1)).shape == (None, 3)
 
 
 def test_argpartition_parts():

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from lamella.errors import ArgumentError, ShapeError
-from lamella.ops.base import op, result_dtype, tensor
+from lamella.ops.base import axes_of, op, result_dtype, tensor
 
 
 def _ordered(x: torch.Tensor) -> torch.Tensor:
@@ -46,10 +46,17 @@ def argsort(x: Any, axis: int | None = -1) -> torch.Tensor:
 def argpartition(x: Any, kth: int, axis: int | None = -1) -> torch.Tensor:
     """Indices in an order where the `kth` stands as if sorted, the smaller before and the larger behind it.
 
+    Raises:
+        ArgumentError: A `kth` beyond the axis.
+
     Example:
         >>> int(argpartition([5, 1, 4, 2], 1)[1])
         3
     """
+    x = tensor(x)
+    size = x.numel() if axis is None else x.shape[axes_of(axis, x.ndim)[0]]
+    if not -size <= kth < size:
+        raise ArgumentError(f"argpartition: `kth` must be from {-size} to {size - 1}; got {kth}.")
     return argsort(x, axis)  # wholly sorted is partitioned too
 
 
