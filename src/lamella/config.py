@@ -14,6 +14,7 @@ from lamella.backend import (
 from lamella.dtype_policies import dtype_policy, set_dtype_policy
 from lamella.engine.registry import enable_unsafe_deserialization
 from lamella.errors import ArgumentError
+from lamella.training import limits
 from lamella.utils.logging import (
     disable_interactive_logging,
     enable_interactive_logging,
@@ -22,8 +23,6 @@ from lamella.utils.logging import (
 
 _FLASH: bool | None = None
 _TRACEBACK_FILTERING = True
-_MAX_EPOCHS: int | None = None
-_MAX_STEPS: int | None = None
 
 
 def set_backend(backend: str) -> None:
@@ -85,30 +84,22 @@ def is_nnx_enabled() -> bool:
 
 def max_epochs() -> int | None:
     """The limit set by `set_max_epochs`; None for none."""
-    return _MAX_EPOCHS
+    return limits.epochs
 
 
 def set_max_epochs(max_epochs: int | None) -> None:
     """Sets the greatest number of epochs that `fit` trains, whatever it is asked for; None for no limit."""
-    global _MAX_EPOCHS
-    _MAX_EPOCHS = _limit("max_epochs", max_epochs)
+    limits.epochs = limits.checked("max_epochs", max_epochs)
 
 
 def max_steps_per_epoch() -> int | None:
     """The limit set by `set_max_steps_per_epoch`; None for none."""
-    return _MAX_STEPS
+    return limits.steps_per_epoch
 
 
 def set_max_steps_per_epoch(max_steps_per_epoch: int | None) -> None:
     """Sets the greatest number of steps in an epoch; None for no limit."""
-    global _MAX_STEPS
-    _MAX_STEPS = _limit("max_steps_per_epoch", max_steps_per_epoch)
-
-
-def _limit(name: str, value: int | None) -> int | None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-        raise ArgumentError(f"`{name}` must be a whole number, 1 or more, or None; got {value!r}.")
-    return value
+    limits.steps_per_epoch = limits.checked("max_steps_per_epoch", max_steps_per_epoch)
 
 
 __all__ = [

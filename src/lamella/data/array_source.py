@@ -99,6 +99,10 @@ class ArraySource(Source):
     def _batches(self) -> Iterator[Batch]:
         if self.steps is None:
             return self._one_round()
+        if self.one_round:
+            if self.steps > self._whole:
+                self.fell_short(self._whole, self.steps)
+            return itertools.islice(self._one_round(), self.steps)
         return self._some_of_many(self.steps)
 
     def _some_of_many(self, steps: int) -> Iterator[Batch]:

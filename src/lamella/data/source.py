@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,11 +18,14 @@ class Source:
         num_batches: The number in an epoch; None if unknown.
         num_samples: The number of samples; None if unknown.
         lasting: Whether a batch stays as it is when the next one is drawn.
+        one_round: Whether every epoch begins at the first batch and ends at the last one at the latest, as evaluation
+            does, though fewer or more steps are asked for. (Training goes on where the epoch before it ended.)
     """
 
     num_batches: int | None = None
     num_samples: int | None = None
     lasting = False
+    one_round = False
     _rounds: Rounds
     _epoch_place: dict[str, Any]
 
@@ -32,6 +36,14 @@ class Source:
     def peek(self) -> Batch:
         """The first batch, which is not used up."""
         raise NotImplementedError
+
+    def fell_short(self, count: int, steps: int | None) -> None:
+        """Warns that the data ran out after so many batches."""
+        warnings.warn(
+            f"The data ran out after {count} of {steps or 'any'} batches; the epoch ends here. A generator is used up "
+            f"once: it must give steps_per_epoch * epochs batches.",
+            stacklevel=3,
+        )
 
     def targets(self) -> Any:
         """All targets, or those of the first batch where the data stream."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -137,7 +136,7 @@ class StreamSource(Source):
 
     def _begin_epoch(self) -> None:
         """Called at the start of an epoch."""
-        if self.steps is None and not self.once and not self._ahead:
+        if (self.steps is None or self.one_round) and not self.once and not self._ahead:
             self._going = None  # an epoch that was left half way is not gone on with
         if self.once and not self._rounds.passed:
             self._rounds.begin()
@@ -152,7 +151,7 @@ class StreamSource(Source):
                 batch = self._used()
             except StopIteration:
                 self._going = None  # what can be iterated anew starts again
-                if self.steps is None or self.once or dry:
+                if self.steps is None or self.once or self.one_round or dry:
                     break
                 dry = True
                 continue
@@ -160,11 +159,7 @@ class StreamSource(Source):
             yield batch
             count += 1
         if count < (self.steps or 1):
-            warnings.warn(
-                f"The data ran out after {count} of {self.steps or 'any'} batches; the epoch ends here. A generator is "
-                f"used up once: it must give steps_per_epoch * epochs batches.",
-                stacklevel=2,
-            )
+            self.fell_short(count, self.steps)
         if self.num_batches is None:
             self.num_batches = count
 

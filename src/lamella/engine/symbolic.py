@@ -547,6 +547,8 @@ def filled(structure: Any, values: Any) -> Any:
         return kind([filled(item, values) for item in structure])
     if kind is dict:
         return {key: filled(item, values) for key, item in structure.items()}
+    if isinstance(structure, (tuple, dict)) and kind is not torch.Size:  # a named tuple, an ordered dict
+        return pytree.tree_map_only(Slot, lambda slot: values[slot], structure)
     return structure
 
 

@@ -19,8 +19,10 @@ from lamella.metrics.base import Function, Metric, divide_no_nan, functions, reg
 _HALVES = (torch.float16, torch.bfloat16)
 
 
-def _detached(values: torch.Tensor) -> torch.Tensor:
+def _detached(values: Any) -> torch.Tensor:
     """The values without their history, but with their mask (`detach` alone loses it)."""
+    if not isinstance(values, torch.Tensor):
+        return torch.as_tensor(values)
     if not values.requires_grad:
         return values
     mask = masking.get_mask(values)

@@ -13,6 +13,18 @@ from lamella.engine import registry as _names
 from lamella.engine.registry import Registry
 from lamella.errors import ArgumentError
 
+__all__ = [
+    "CosineDecay",
+    "CosineDecayRestarts",
+    "ExponentialDecay",
+    "InverseTimeDecay",
+    "LearningRateSchedule",
+    "PiecewiseConstantDecay",
+    "PolynomialDecay",
+    "deserialize",
+    "serialize",
+]
+
 registry = Registry("learning-rate schedule", "keras.optimizers.schedules")
 
 

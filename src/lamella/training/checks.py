@@ -8,20 +8,24 @@ from typing import Any
 import torch
 from torch.utils import _pytree as pytree
 
-from lamella import losses, metrics
+from lamella import metrics
 from lamella.engine import cluster
 from lamella.engine.batches import length, rows
 from lamella.engine.non_finite import first_non_finite, has_non_finite, name_of
 from lamella.errors import ArgumentError, DataError, LamellaError, NonFiniteError
 from lamella.optimizers.rate import with_rates
+from lamella.training.loss_of_output import loss_of_output
 
 
 def known_losses(loss: Any) -> None:
-    """Raises UnknownNameError for a name that is no loss: one for all outputs, or each of a list or dict of them."""
-    named = isinstance(loss, dict) and "class_name" not in loss
-    for each in loss.values() if named else loss if isinstance(loss, (list, tuple)) else [loss]:
-        if each is not None:
-            losses.as_loss(each)
+    """Raises UnknownNameError for a name that is no loss: one for all outputs, or anywhere in a nest of them."""
+    if isinstance(loss, dict) and "class_name" not in loss:
+        loss = list(loss.values())
+    if isinstance(loss, (list, tuple)):
+        for each in loss:
+            known_losses(each)
+    elif loss is not None:
+        loss_of_output(loss)
 
 
 def known_metrics(names: Any) -> None:

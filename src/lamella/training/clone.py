@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from lamella.engine.registry import class_of, deserialize, serialize
 from lamella.engine.symbolic import SymbolicTensor
 from lamella.errors import ArgumentError
 from lamella.layers.base import Layer
+from lamella.metrics import Metric
 from lamella.training.model import Model
 from lamella.training.sequential import Sequential
 
@@ -22,7 +24,7 @@ def clone_model(
     call_function: Callable[..., Any] | None = None,
     recursive: bool = False,
 ) -> Any:
-    """A model of new layers with the configs of `model`'s, and fresh weights.
+    """A model of new layers with the configs of `model`'s, and fresh weights, compiled as it is.
 
     Args:
         model: A `Sequential` or functional model (a subclassed one, if its config is complete).
@@ -41,9 +43,35 @@ def clone_model(
         >>> clone_model(model).count_params()
         9
     """
-    copy = clone_function or _alike
+    clone = _cloned(model, input_tensors, clone_function, call_function, recursive)
+    if getattr(model, "compiled", False) and not clone.compiled:
+        _compile_like(clone, model)
+    return clone
+
+
+def _compile_like(clone: Model, model: Model) -> None:
+    if not type(model).compile.__module__.startswith("lamella."):
+        clone.compile_from_config(model.get_compile_config() or {})
+        return
+    arguments = copy.deepcopy(model._compile_arguments)
+    for metric in pytree.tree_leaves(arguments):
+        if isinstance(metric, Metric):
+            metric.reset_state()
+    optimizer: Any = model.optimizer
+    clone.compile(
+        type(optimizer).from_config(optimizer.get_config()),
+        **arguments,
+        run_eagerly=model.run_eagerly,
+        steps_per_execution=model.steps_per_execution,
+        jit_compile=model.jit_compile,
+        precision=model.precision,
+    )
+
+
+def _cloned(model: Any, input_tensors: Any, clone_function: Any, call_function: Any, recursive: bool) -> Any:
+    new_layer = clone_function or _alike
     if recursive:
-        copy = _into_models(copy, clone_function, call_function)
+        new_layer = _into_models(new_layer, clone_function, call_function)
     if call_function is not None and not getattr(model, "is_functional", False):
         raise ArgumentError("`call_function` is for functional models.")
     if isinstance(model, Sequential):
@@ -52,11 +80,11 @@ def clone_model(
             (inputs,) = inputs
         if inputs is model._start and inputs is not None:
             start = deserialize(_bare(serialize(inputs.node.function)))  # type: ignore[union-attr]
-            return Sequential([start, *map(copy, model.layers)], name=model.name)
-        return Sequential([*([inputs] if inputs is not None else []), *map(copy, model.layers)], name=model.name)
+            return Sequential([start, *map(new_layer, model.layers)], name=model.name)
+        return Sequential([*([inputs] if inputs is not None else []), *map(new_layer, model.layers)], name=model.name)
     if getattr(model, "is_functional", False):
         return _functional(
-            model, input_tensors, copy, call_function or (lambda layer, *args, **kwargs: layer(*args, **kwargs))
+            model, input_tensors, new_layer, call_function or (lambda layer, *args, **kwargs: layer(*args, **kwargs))
         )
     if clone_function is not None or input_tensors is not None:
         raise ArgumentError("`clone_function` and `input_tensors` are for Sequential and functional models.")
@@ -73,18 +101,24 @@ def _bare(config: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in config.items() if key not in ("build_config", "compile_config")}
 
 
-def _into_models(copy: Any, clone_function: Any, call_function: Any) -> Any:
+def _into_models(new_layer: Any, clone_function: Any, call_function: Any) -> Any:
     def one(layer: Any) -> Any:
         if getattr(layer, "is_functional", False):
             return clone_model(layer, None, clone_function, call_function, True)
-        return clone_model(layer, None, clone_function, None, True) if isinstance(layer, Sequential) else copy(layer)
+        return (
+            clone_model(layer, None, clone_function, None, True) if isinstance(layer, Sequential) else new_layer(layer)
+        )
 
     return one
 
 
-def _functional(model: Model, input_tensors: Any, copy: Callable[[Layer], Layer], call: Callable[..., Any]) -> Model:
+def _functional(
+    model: Model, input_tensors: Any, new_layer: Callable[[Layer], Layer], call: Callable[..., Any]
+) -> Model:
     graph = model._require_graph()
-    given = pytree.tree_leaves(input_tensors) if input_tensors is not None else []
+    if input_tensors is not None and isinstance(graph.inputs, dict) is not isinstance(input_tensors, dict):
+        raise ArgumentError(f"`input_tensors` must be nested as the model's inputs: {graph.inputs!r}.")
+    given = model._in_their_places(input_tensors) if input_tensors is not None else []
     made: dict[int, Any] = {}
     layers: dict[int, Any] = {}
     for index, tensor in enumerate(graph.input_list):
@@ -94,7 +128,7 @@ def _functional(model: Model, input_tensors: Any, copy: Callable[[Layer], Layer]
     for node in graph.nodes:
         function: Any = node.function
         if isinstance(function, Layer):
-            function = layers.setdefault(id(function), None) or copy(function)
+            function = layers.setdefault(id(function), None) or new_layer(function)
             layers[id(node.function)] = function
         args, kwargs = pytree.tree_map_only(SymbolicTensor, lambda t: made[id(t)], (node.args, node.kwargs))
         outputs = call(function, *args, **kwargs) if node.is_layer else function(*args, **kwargs)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 
-from lamella import losses as losses_module
 from lamella import metrics as metrics_module
+from lamella import tree
 from lamella.errors import ArgumentError, DataError, nearest
 from lamella.losses import Loss
 from lamella.metrics import Metric
 from lamella.metrics.accuracy import counts_rows
+from lamella.training.loss_of_output import SumOfLosses, is_config, loss_of_output
+from lamella.training.nested_loss import is_nested
 
 _TOGETHER = 16
 """Small batches that metrics count at once."""
@@ -57,27 +60,33 @@ class CompiledLoss:
 
     def __init__(self, loss: Any, weights: Any, names: Sequence[str], named: bool = True) -> None:
         self.names = list(names)
-        if isinstance(loss, (list, tuple, Mapping)) and not _is_config(loss):
+        if isinstance(loss, (list, tuple, Mapping)) and not is_config(loss):
             chosen = as_list(loss, names, "loss")
         else:
             chosen = [loss] * len(names)
-        self.losses: list[Loss | None] = [losses_module.as_loss(each) if each is not None else None for each in chosen]
+        self.losses: list[Loss | None] = [loss_of_output(each) if each is not None else None for each in chosen]
         if weights is None:
             self.weights: list[Any] = [None] * len(names)
         elif isinstance(weights, (int, float)):
             self.weights = [float(weights)] * len(names)
         else:
             self.weights = as_list(weights, names, "loss_weights")
-        self.single = self.losses[0] if len(names) == 1 and self.weights[0] is None else None
+        alone = len(names) == 1 and self.weights[0] is None and not isinstance(self.losses[0], SumOfLosses)
+        self.single = self.losses[0] if alone else None
         own = [_name_of_loss(each) for each in chosen]
         shown = own if not named and len(set(own)) == len(own) else names
-        self.trackers = [metrics_module.Mean(name=f"{name}_loss") for name in shown] if len(names) > 1 else []
+        several = sum(loss is not None for loss in self.losses) > 1
+        self._tracked = [
+            metrics_module.Mean(name=f"{name}_loss") if several and loss is not None else None
+            for name, loss in zip(shown, self.losses, strict=True)
+        ]
+        self.trackers = [tracker for tracker in self._tracked if tracker is not None]
 
     def __call__(self, y: Any, y_pred: Any, sample_weight: Any = None) -> torch.Tensor:
         """The total loss of a batch."""
         if self.single is not None and isinstance(y_pred, torch.Tensor):
             return self.single(y, y_pred, sample_weight)
-        targets = as_list(y, self.names, "y")
+        targets = self._targets(y)
         outputs = as_list(y_pred, self.names, "the output")
         weights = self._sample_weights(sample_weight)
         total: Any = None
@@ -85,14 +94,24 @@ class CompiledLoss:
             if loss is None:
                 continue
             value = loss(targets[i], outputs[i], weights[i])
-            if self.trackers:
-                self.trackers[i].update_state(value.detach(), sample_weight=len(outputs[i]))
+            tracker = self._tracked[i]
+            if tracker is not None:
+                tracker.update_state(value.detach(), sample_weight=len(outputs[i]))
             if self.weights[i] is not None:
                 value = value * self.weights[i]
             total = value if total is None else total + value
         if total is None:
             raise ArgumentError(f"compile() gave no loss for any of the outputs {self.names}.")
         return total
+
+    def _targets(self, y: Any) -> list[Any]:
+        """The targets of each output; they may be left out for outputs without a loss."""
+        with_loss = [loss is not None for loss in self.losses]
+        given = y if isinstance(y, (list, tuple)) else [y]
+        if not isinstance(y, Mapping) and len(given) == sum(with_loss) < len(with_loss):
+            rest = iter(given)
+            return [next(rest) if wanted else None for wanted in with_loss]
+        return as_list(y, self.names, "y")
 
     def _sample_weights(self, sample_weight: Any) -> list[Any]:
         if sample_weight is None or isinstance(sample_weight, torch.Tensor):
@@ -101,7 +120,7 @@ class CompiledLoss:
 
     def check_targets(self, y: Any, y_pred: Any) -> None:
         """Refuses targets that cannot be right for outputs like these: see `Loss.check_targets`."""
-        targets, outputs = as_list(y, self.names, "y"), as_list(y_pred, self.names, "the output")
+        targets, outputs = self._targets(y), as_list(y_pred, self.names, "the output")
         for name, loss, target, output in zip(self.names, self.losses, targets, outputs, strict=True):
             if loss is None:
                 continue
@@ -119,7 +138,7 @@ class CompiledMetrics:
     Args:
         metrics: What `compile` was given: a list for one output; a list of lists or a dict for several.
         weighted: The same, for metrics that count samples by their weights.
-        names: The names of the outputs.
+        names: The names of the outputs, in the order of `lamella.tree.flatten` where they are nested.
         targets: A few targets, to choose which accuracy `"accuracy"` means.
         outputs: The predictions for them.
         named: Whether the names are the model's own. Where it has none, metrics that have different names keep them.
@@ -133,14 +152,16 @@ class CompiledMetrics:
         self, metrics: Any, weighted: Any, names: Sequence[str], targets: Any, outputs: Any, named: bool = True
     ) -> None:
         self.names = list(names)
-        y = as_list(targets, names, "y") if targets is not None else [None] * len(names)
-        y_pred = as_list(outputs, names, "the output")
+        self._like = tree.map_structure(lambda _: None, outputs) if is_nested(outputs) else None
+        counted = targets is not None and bool(metrics or weighted)
+        y = self._listed(targets, "y") if counted else [None] * len(names)
+        y_pred = self._listed(outputs, "the output")
         self.plain = self._resolved(metrics, "metrics", y, y_pred)
         self.weighted = self._resolved(weighted, "weighted_metrics", y, y_pred)
         self.is_single = len(names) == 1
         self.all: list[Metric] = [metric for group in (*self.plain, *self.weighted) for metric in group]
-        if not self.is_single and (named or len({metric.name for metric in self.all}) < len(self.all)):
-            self._name_by_outputs()
+        alike = len({metric.name for metric in self.all}) < len(self.all)
+        self._name(not self.is_single and (named or alike))
         self.patient = False
         self._each_counts = self.is_single and all(counts_rows(metric, y_pred[0]) for metric in self.all)
         self._waiting: list[tuple[torch.Tensor, torch.Tensor]] = []
@@ -151,7 +172,7 @@ class CompiledMetrics:
         if len(self.names) == 1 and not isinstance(metrics, Mapping):
             groups = [metrics]
         else:
-            groups = as_list(metrics, self.names, what)
+            groups = self._grouped(metrics, what)
         resolved = []
         for group, target, output in zip(groups, y, y_pred, strict=True):
             group = [] if group is None else group if isinstance(group, (list, tuple)) else [group]
@@ -159,12 +180,30 @@ class CompiledMetrics:
             resolved.append(found)
         return resolved
 
-    def _name_by_outputs(self) -> None:
-        for groups in (self.plain, self.weighted):
-            for name, group in zip(self.names, groups, strict=True):
+    def _listed(self, structure: Any, what: str) -> list[Any]:
+        """One item for each output."""
+        return as_list(structure, self.names, what) if self._like is None else tree.flatten(structure)
+
+    def _grouped(self, metrics: Any, what: str) -> list[Any]:
+        """The metrics of each output."""
+        if self._like is None:
+            return as_list(metrics, self.names, what)
+        groups: list[Any] = []
+        tree.map_structure_up_to(tree.lists_to_tuples(self._like), groups.append, tree.lists_to_tuples(metrics))
+        return groups
+
+    def _name(self, by_outputs: bool) -> None:
+        """Gives each metric a name that no other has, as Keras does: nothing is reported in the place of another."""
+        taken: set[str] = set()
+        for weighted, groups in ((False, self.plain), (True, self.weighted)):
+            for output, group in zip(self.names, groups, strict=True):
+                prefix = f"{output}_" if by_outputs else ""
                 for metric in group:
-                    if not metric.name.startswith(f"{name}_"):
-                        metric.name = f"{name}_{metric.name}"
+                    own = metric.name.removeprefix(prefix)
+                    candidates = [prefix + own, *([f"{prefix}weighted_{own}"] if weighted else [])]
+                    further = (f"{candidates[-1]}_{i}" for i in itertools.count(1))
+                    metric.name = next(name for name in itertools.chain(candidates, further) if name not in taken)
+                    taken.add(metric.name)
 
     def count(self, y: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """As `update`; where `patient`, small batches wait for each other until `settle`, if that changes no number.
@@ -193,10 +232,10 @@ class CompiledMetrics:
             for metric in self.weighted[0]:
                 metric.update_state(y, y_pred, sample_weight)
             return
-        targets = as_list(y, self.names, "y")
-        outputs = as_list(y_pred, self.names, "the output")
+        targets = self._listed(y, "y")
+        outputs = self._listed(y_pred, "the output")
         weights = (
-            as_list(sample_weight, self.names, "sample_weight")
+            self._listed(sample_weight, "sample_weight")
             if isinstance(sample_weight, (list, tuple, dict))
             else [sample_weight] * len(self.names)
         )
@@ -215,10 +254,6 @@ def _may_wait(y: Any, y_pred: Any) -> bool:
 def _name_of_loss(loss: Any) -> str:
     """What `compile` was given for an output, by the name that Keras reports it under."""
     return loss if isinstance(loss, str) else str(getattr(loss, "name", None) or getattr(loss, "__name__", loss))
-
-
-def _is_config(loss: Any) -> bool:
-    return isinstance(loss, dict) and "class_name" in loss and "config" in loss
 
 
 def _shape(tensor: Any) -> tuple[int, ...] | None:

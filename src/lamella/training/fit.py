@@ -176,6 +176,7 @@ def evaluate_batches(model: Any, source: Any, callbacks: CallbackList, progress:
     ends = callbacks.listeners("on_test_batch_end")
     begins = callbacks.listeners("on_test_batch_begin")
     model._last_logs = None
+    model.stop_evaluating = False
     model.reset_metrics()
     callbacks.call("on_test_begin", {})
     try:
@@ -189,6 +190,8 @@ def evaluate_batches(model: Any, source: Any, callbacks: CallbackList, progress:
                     progress.show(read_metrics(model))
                 if ends:
                     callbacks.call("on_test_batch_end", index, read_metrics(model))
+                if model.stop_evaluating:
+                    break
         logs = read_all_metrics(model)
         progress.finish(logs)
     finally:
@@ -206,17 +209,23 @@ def _let_metrics_wait(model: Any, patient: bool) -> None:
 def predict_batches(model: Any, source: Any, callbacks: CallbackList, progress: Progress) -> Any:
     """The outputs for all batches of the source, joined, as NumPy arrays."""
     own_step = overridden(model, "predict_step")
+    begins = callbacks.listeners("on_predict_batch_begin")
     ends = callbacks.listeners("on_predict_batch_end")
+    model.stop_predicting = False
     callbacks.call("on_predict_begin", {})
     parts: list[Any] = []
     try:
         with torch.no_grad():
             for index, (x, y, weight) in enumerate(source.batches()):
+                if begins:
+                    callbacks.call("on_predict_batch_begin", index, {})
                 output = model.predict_step(pack_x_y_sample_weight(x, y, weight)) if own_step else model(x)
                 parts.append(output)
                 progress.step(length(x))
                 if ends:
                     callbacks.call("on_predict_batch_end", index, {"outputs": output})
+                if model.stop_predicting:
+                    break
         progress.finish({})
     finally:
         progress.close()

@@ -95,7 +95,8 @@ def _map(function: Any, structure: Any) -> Any:
         return function(structure)
     if isinstance(structure, dict):
         return {key: _map(function, value) for key, value in structure.items()}
-    return [_map(function, value) for value in structure]
+    mapped = [_map(function, value) for value in structure]
+    return tuple(mapped) if isinstance(structure, tuple) else mapped
 
 
 def graph_from_config(config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> tuple[Any, Any]:
@@ -198,4 +199,5 @@ def _tensors(structure: Any, makers: dict[str, _Maker]) -> Any:
             return _made([name, call - _own_calls(makers[name]) if name in makers else call, tensor], makers)
         except _NotYet:
             raise FileError(f"The model's graph refers to a call of {structure[0]!r} that does not exist.") from None
-    return [_tensors(each, makers) for each in structure]
+    tensors = [_tensors(each, makers) for each in structure]
+    return tuple(tensors) if isinstance(structure, tuple) else tensors

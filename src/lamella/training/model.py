@@ -26,6 +26,7 @@ from lamella.layers.shapes import map_shapes
 from lamella.layers.unseen import unseen
 from lamella.training.functional_config import graph_config, graph_from_config
 from lamella.training.quantization import Filters, quantize
+from lamella.training.state_tree import get_state_tree, set_state_tree
 from lamella.training.summary import print_summary
 from lamella.training.trainer import Trainer
 
@@ -135,18 +136,8 @@ class Model(Trainer, Layer):
             return [inputs]
         if self._single_input and isinstance(inputs, torch.Tensor):
             tensors = [inputs]
-        elif isinstance(inputs, dict) and not isinstance(self._graph.inputs, dict):
-            missing = [name for name in self.input_names if name not in inputs]
-            if missing:
-                raise ArgumentError(
-                    f"Model {self.name!r} needs the inputs {self.input_names}; the dict given lacks {missing} "
-                    f"(it has {list(inputs)})."
-                )
-            tensors = [inputs[name] for name in self.input_names]
-        elif isinstance(inputs, dict) and isinstance(self._graph.inputs, dict):
-            tensors = [inputs[key] for key in self._graph.inputs]
         else:
-            tensors = _leaves(inputs, len(self.input_names))
+            tensors = self._in_their_places(inputs)
         wanted = self._graph.input_list
         if len(tensors) != len(wanted):
             raise ShapeError(
@@ -154,8 +145,53 @@ class Model(Trainer, Layer):
             )
         return [
             self._fitted(np.array(x, dtype=object) if is_string(x) or is_string_list(x) else x, symbolic, dtype)
+            if x is not None
+            else self._left_out(symbolic)
             for x, symbolic, dtype in zip(tensors, wanted, self._input_dtypes, strict=True)
         ]
+
+    def _in_their_places(self, inputs: Any) -> list[Any]:
+        """What is given for each input, in the order of the graph's list of them."""
+        assert self._graph is not None
+        wanted = self._graph.inputs
+        if isinstance(inputs, dict) and isinstance(wanted, dict):
+            return self._by_keys(inputs, wanted)
+        if isinstance(inputs, dict):
+            return self._picked(inputs, self.input_names)
+        if isinstance(wanted, dict) and list(wanted) != sorted(wanted):
+            raise ArgumentError(
+                f"Model {self.name!r} takes a dict of inputs, {list(wanted)}; in a {type(inputs).__name__} it is not "
+                f"clear which is which. Give a dict."
+            )
+        return _leaves(inputs, len(self.input_names))
+
+    def _by_keys(self, inputs: dict[str, Any], wanted: dict[str, Any]) -> list[Any]:
+        found: list[Any] = []
+        for given, like in zip(self._picked(inputs, list(wanted)), wanted.values(), strict=True):
+            if isinstance(given, dict) and isinstance(like, dict):
+                found.extend(self._by_keys(given, like))
+            elif isinstance(like, SymbolicTensor):
+                found.append(given)
+            else:
+                found.extend(_leaves(given, len(pytree.tree_leaves(like))))
+        return found
+
+    def _picked(self, inputs: dict[str, Any], names: list[str]) -> list[Any]:
+        missing = [name for name in names if name not in inputs]
+        if missing:
+            raise ArgumentError(
+                f"Model {self.name!r} needs the inputs {names}; the dict given lacks {missing} (it has {list(inputs)})."
+            )
+        return [inputs[name] for name in names]
+
+    def _left_out(self, wanted: SymbolicTensor) -> None:
+        """None in the place of an input, which must be an optional one."""
+        maker = wanted.node.function if wanted.node is not None else None
+        if not getattr(maker, "optional", True):
+            raise DataError(
+                f"Model {self.name!r}: input {wanted.name!r} is None, but it is not optional. Give data for it, or "
+                f"declare it as Input(..., optional=True)."
+            )
 
     def _fitted(self, x: Any, wanted: SymbolicTensor, dtype: torch.dtype) -> Any:
         if dtype is not STRING and not isinstance(x, torch.Tensor) and _is_numbers(x):
@@ -419,6 +455,38 @@ class Model(Trainer, Layer):
             layer_range: The names of the first and the last layer to show.
         """
         print_summary(self, print_fn or print, expand_nested, show_trainable, layer_range, line_length)
+
+    def get_state_tree(self, value_format: str = "backend_tensor") -> dict[str, Any]:
+        """All weights and states, in nested dicts by their paths.
+
+        Args:
+            value_format: `"backend_tensor"` for the tensors themselves, `"numpy_array"` for arrays.
+
+        Returns:
+            `"trainable_variables"`, `"non_trainable_variables"`, `"optimizer_variables"` and `"metrics_variables"`,
+            each as nested dicts: the layer `dense` has its kernel at `["dense"]["kernel"]`.
+
+        Raises:
+            ArgumentError: Another format, or two variables of one path.
+
+        Example:
+            >>> import lamella
+            >>> model = lamella.Sequential([lamella.Input((2,)), lamella.layers.Dense(3, name="dense")])
+            >>> {name: tuple(w.shape) for name, w in model.get_state_tree()["trainable_variables"]["dense"].items()}
+            {'kernel': (2, 3), 'bias': (3,)}
+        """
+        return get_state_tree(self, value_format)
+
+    def set_state_tree(self, state_tree: dict[str, Any]) -> None:
+        """Sets the weights and states that a state tree holds; others stay as they are.
+
+        Args:
+            state_tree: Nested dicts as `get_state_tree` gives them, or a part of them.
+
+        Raises:
+            ArgumentError: A path that the model does not have.
+        """
+        set_state_tree(self, state_tree)
 
     # -- files -------------------------------------------------------------------------------------------------
 

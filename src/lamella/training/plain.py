@@ -18,7 +18,7 @@ from lamella.training.users_code import values_read
 
 _OURS = frozenset({"lamella", "torch", "numpy", "builtins", "collections"})
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-_AROUND_THE_STEP = frozenset({"optimizer", "history", "stop_training"})
+_AROUND_THE_STEP = frozenset({"optimizer", "history", "stop_training", "stop_evaluating", "stop_predicting"})
 _FUNCTIONS = (FunctionType, BuiltinFunctionType, MethodType, type)
 _NUMBERS_AND_NAMES = frozenset({type(None), bool, int, float, str, torch.dtype, torch.device})
 """What most attributes are: there is nothing to look for in them, and `fit` looks at each one of every layer."""

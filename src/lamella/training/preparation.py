@@ -15,20 +15,28 @@ from lamella.engine import cluster
 from lamella.engine.batches import rows
 from lamella.engine.device import device_of
 from lamella.engine.dtypes import floatx
-from lamella.training import checks
+from lamella.training import checks, limits
 from lamella.training.step import overridden
 
 
 def source_of(model: Any, x: Any, y: Any = None, sample_weight: Any = None, **options: Any) -> Source:
     """The batches of data of any kind, where the model is and in the type that it takes: see `make_source`."""
+    options["steps"] = limits.limited("steps_per_epoch", options.get("steps"), limits.steps_per_epoch)
     return make_source(x, y, sample_weight, device=device_of(model), dtype=data_dtype(model), **options)
+
+
+def evaluation_source(model: Any, x: Any, y: Any = None, sample_weight: Any = None, **options: Any) -> Source:
+    """As `source_of`; every pass over it begins at the first batch, and none takes a batch twice."""
+    source = source_of(model, x, y, sample_weight, **options)
+    source.one_round = True
+    return source
 
 
 def validation_source(model: Any, data: Any, batch_size: int | None, steps: int | None) -> Source:
     """The batches of `fit(validation_data=...)`."""
     x, y, weight = unpack_x_y_sample_weight(data) if isinstance(data, (tuple, list)) else (data, None, None)
     streams = y is None and not hasattr(x, "shape")
-    return source_of(model, x, y, weight, batch_size=None if streams else batch_size, steps=steps)
+    return evaluation_source(model, x, y, weight, batch_size=None if streams else batch_size, steps=steps)
 
 
 def own_share(source: Source) -> Source:

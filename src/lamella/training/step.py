@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import torch
 
 from lamella import metrics as metrics_module
+from lamella import tree
 from lamella.data.batch import unpack_x_y_sample_weight
 from lamella.engine.batches import length
 from lamella.engine.device import device_of
@@ -18,6 +20,7 @@ from lamella.layers.added_losses import pop_added_losses
 from lamella.metrics import Metric
 from lamella.training.compile_metrics import CompileMetrics
 from lamella.training.compiled import CompiledLoss, CompiledMetrics
+from lamella.training.nested_loss import NestedLoss, is_nested, takes_several
 
 
 class Step:
@@ -29,7 +32,9 @@ class Step:
 
     def _init_step(self) -> None:
         self._compile_arguments: dict[str, Any] = {}
-        self._compiled_loss: CompiledLoss | None = None  # made when the outputs are known, as are the metrics
+        self._compiled_loss: CompiledLoss | NestedLoss | None = (
+            None  # made when the outputs are known, as are the metrics
+        )
         self._compiled_metrics: CompiledMetrics | None = None
         self._loss_tracker = metrics_module.Mean(name="loss")
         self._own_metrics: list[Metric] = []
@@ -57,7 +62,7 @@ class Step:
         """Evaluates one batch; override it together with `train_step`."""
         x, y, weight = unpack_x_y_sample_weight(data)
         y_pred = self(x, training=False)  # type: ignore[operator]
-        loss = self.compute_loss(x, y, y_pred, weight, training=False)
+        loss = self.compute_loss(x, y, y_pred, weight, **_not_training(self))
         if loss is not None:
             self._loss_tracker.update_state(loss, sample_weight=length(x))
         return self.compute_metrics(x, y, y_pred, weight)
@@ -236,11 +241,14 @@ class Step:
             results.update(value if isinstance(value, dict) else {metric.name: value})
         return results
 
-    def _losses(self, y_pred: Any) -> CompiledLoss:
+    def _losses(self, y_pred: Any) -> CompiledLoss | NestedLoss:
         if self._compiled_loss is None:
             names, named = _names_of_outputs(self, y_pred)
             loss, weights = (self._compile_arguments[name] for name in ("loss", "loss_weights"))
-            self._compiled_loss = CompiledLoss(loss, weights, names, named)
+            if is_nested(y_pred) or takes_several(loss, y_pred):
+                self._compiled_loss = NestedLoss(loss, weights, y_pred, names)
+            else:
+                self._compiled_loss = CompiledLoss(loss, weights, names, named)
             for tracker in self._compiled_loss.trackers:
                 tracker.to(device_of(self))  # type: ignore[arg-type]
         return self._compiled_loss
@@ -253,6 +261,13 @@ class Step:
         return self._compiled_metrics
 
 
+def _not_training(model: Any) -> dict[str, bool]:
+    """`training=False` for `compute_loss`, unless it is a user's own and takes no such argument, as in older Keras."""
+    taken = inspect.signature(model.compute_loss).parameters if overridden(model, "compute_loss") else {}
+    takes = not taken or "training" in taken or any(each.kind is each.VAR_KEYWORD for each in taken.values())
+    return {"training": False} if takes else {}
+
+
 def overridden(model: Any, method: str) -> bool:
     """Whether a subclass of `Model` wrote this method of `Step` anew."""
     return getattr(type(model), method) is not getattr(Step, method)
@@ -260,6 +275,12 @@ def overridden(model: Any, method: str) -> bool:
 
 def _names_of_outputs(model: Any, y_pred: Any) -> tuple[list[str], bool]:
     """The names of the outputs, and whether the model gave them."""
+    graph = getattr(model, "_graph", None)
+    if is_nested(y_pred):
+        given = tree.flatten(graph.outputs) if graph is not None else []
+        named = len(given) == len(tree.flatten(y_pred))
+        paths = (path for path, _ in tree.flatten_with_path(y_pred))
+        return [each.node.name for each in given] if named else ["_".join(map(str, path)) for path in paths], named
     if isinstance(y_pred, Mapping):
         return list(y_pred), True
     names = getattr(model, "output_names", None)

@@ -19,7 +19,7 @@ from lamella.engine.kernels import best_matmul
 from lamella.engine.replay import Replay
 from lamella.engine.variable import as_array
 from lamella.errors import ArgumentError, NotCompiledError
-from lamella.training import checks
+from lamella.training import checks, limits
 from lamella.training.batch_size import measured_batch_size
 from lamella.training.callbacks import History
 from lamella.training.compile_config import arguments_of, compile_config
@@ -28,6 +28,7 @@ from lamella.training.predict_at_once import predict_at_once, takes_at_once
 from lamella.training.preparation import (
     build_from,
     check_data,
+    evaluation_source,
     own_share,
     prepare,
     prepare_optimizer,
@@ -53,6 +54,8 @@ class Trainer(Step):
         self.precision = "accurate"
         self.history: Any = None
         self.stop_training = False
+        self.stop_evaluating = False
+        self.stop_predicting = False
         self._train_function: Any = None
         self._replay: Replay | Captured | None = None
         self._quickest_way: Any = None
@@ -205,6 +208,7 @@ class Trainer(Step):
         """
         self._require_compiled("fit")
         checks.whole_number("epochs", epochs, 0)
+        epochs = limits.limited("epochs", epochs, limits.epochs) or 0
         verbose = resolve_verbose(verbose)
         if validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = train_validation_split((x, y, sample_weight), validation_split)
@@ -259,7 +263,7 @@ class Trainer(Step):
         if kwargs:
             raise ArgumentError(f"evaluate() has no argument {', '.join(map(repr, kwargs))}.")
         self._require_compiled("evaluate")
-        source = own_share(source_of(self, x, y, sample_weight, batch_size=batch_size, steps=steps))
+        source = own_share(evaluation_source(self, x, y, sample_weight, batch_size=batch_size, steps=steps))
         prepare(self, source, training=False)
         run, progress = watched(self, source, callbacks, verbose)
         with best_matmul(device_of(self), self.precision):  # type: ignore[arg-type]
@@ -283,9 +287,15 @@ class Trainer(Step):
             steps: Batches to predict; all by default.
             callbacks: Callback objects.
         """
-        if verbose == 0 and steps is None and callbacks is None and takes_at_once(self, x, batch_size or 32):
+        if (
+            verbose == 0
+            and steps is None
+            and callbacks is None
+            and limits.steps_per_epoch is None
+            and takes_at_once(self, x, batch_size or 32)
+        ):
             return predict_at_once(self, x)
-        source = source_of(self, x, batch_size=batch_size, steps=steps)
+        source = evaluation_source(self, x, batch_size=batch_size, steps=steps)
         first = source.peek()[0]
         build_from(self, first)
         checks.input_fits(self, first)

@@ -4,8 +4,36 @@ from __future__ import annotations
 
 import math
 
+from lamella import metrics
 from lamella.errors import ArgumentError
 from lamella.training.callbacks.base import Callback, Logs
+
+_LARGER_IS_BETTER = (
+    metrics.Accuracy,
+    metrics.BinaryAccuracy,
+    metrics.CategoricalAccuracy,
+    metrics.SparseCategoricalAccuracy,
+    metrics.TopKCategoricalAccuracy,
+    metrics.SparseTopKCategoricalAccuracy,
+    metrics.AUC,
+    metrics.Precision,
+    metrics.Recall,
+    metrics.SensitivityAtSpecificity,
+    metrics.SpecificityAtSensitivity,
+    metrics.PrecisionAtRecall,
+    metrics.RecallAtPrecision,
+    metrics.FBetaScore,
+    metrics.IoU,
+    metrics.MeanIoU,
+    metrics.CosineSimilarity,
+    metrics.PearsonCorrelation,
+    metrics.ConcordanceCorrelation,
+    metrics.R2Score,
+)
+_WORDS_OF_LARGER = (
+    *("acc", "auc", "precision", "recall", "f1", "fbeta", "f_beta", "iou", "io_u", "r2"),
+    *("cosine_similarity", "correlation", "sensitivity", "specificity"),
+)
 
 
 class MonitorCallback(Callback):
@@ -20,11 +48,16 @@ class MonitorCallback(Callback):
         self.min_delta = abs(min_delta)
 
     def larger_is_better(self) -> bool:
-        """Whether a larger value of the metric is better (by its name, for `mode='auto'`)."""
+        """Whether a larger value of the metric is better; for `mode='auto'` by what it is, else by its name."""
         if self.mode != "auto":
             return self.mode == "max"
         name = self.monitor.removeprefix("val_")
-        return any(part in name for part in ("acc", "auc", "precision", "recall", "f1", "fbeta", "iou", "r2"))
+        if name == "loss" or name.endswith("_loss"):
+            return False
+        found = [each for each in getattr(self.model, "metrics", ()) if each.name == name]
+        if any(isinstance(metric, _LARGER_IS_BETTER) for metric in found):
+            return True
+        return any(part in name for part in _WORDS_OF_LARGER)
 
     def worst(self) -> float:
         """What any value is better than."""
@@ -32,6 +65,8 @@ class MonitorCallback(Callback):
 
     def improved(self, value: float, best: float) -> bool:
         """Whether `value` is better than `best` by more than `min_delta`."""
+        if math.isinf(best):  # there was none yet
+            return not math.isnan(value)
         if self.larger_is_better():
             return value > best + self.min_delta
         return value < best - self.min_delta
