@@ -18,6 +18,10 @@ class _Assignable:
 
     path = ""
     """The names of the layers that it was made within, and its own: "encoder/dense/kernel"."""
+    regularizer: Any = None
+    """The penalty that its layer adds to the loss for it, to be read."""
+    constraint: Any = None
+    """What its layer puts it within after each update, to be read."""
 
     @property
     def name(self) -> str | None:
@@ -73,6 +77,7 @@ class Weight(_Assignable, nn.Parameter):
     def __deepcopy__(self, memo: dict[int, Any]) -> Weight:
         copied: Weight = super().__deepcopy__(memo)
         copied.path = self.path
+        copied.regularizer, copied.constraint = self.regularizer, self.constraint
         return copied
 
 

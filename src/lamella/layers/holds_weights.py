@@ -91,9 +91,9 @@ class HoldsWeights(nn.Module):
         if not autocast:
             self._as_it_is.add(name)
         if regularizer is not None:
-            self._regularizers[name] = regularizers.get(regularizer)
+            weight.regularizer = self._regularizers[name] = regularizers.get(regularizer)  # type: ignore[attr-defined]
         if constraint is not None:
-            self._constraints[name] = constraints.get(constraint)
+            weight.constraint = self._constraints[name] = constraints.get(constraint)  # type: ignore[attr-defined]
         return weight
 
     def _free_name(self, name: str) -> str:
