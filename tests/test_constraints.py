@@ -125,3 +125,10 @@ def test_a_constraint_of_ones_own():
     config = constraints.serialize(Halved(4.0))
     again = constraints.deserialize(config, {"Halved": Halved})
     torch.testing.assert_close(again(torch.ones(2)), torch.full((2,), 0.25))
+
+
+@pytest.mark.parametrize("name", ["MaxNorm", "NonNeg", "UnitNorm", "MinMaxNorm"])
+def test_arrays(name):
+    w = np.array([[-1.0, 3.0], [2.0, -4.0]], "float32")
+    ours, theirs = getattr(constraints, name)(), getattr(keras.constraints, name)()
+    np.testing.assert_allclose(ours(w), theirs(w).cpu(), rtol=1e-6)

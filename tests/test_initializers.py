@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from lamella import initializers
+from lamella import initializers, random
 from lamella.errors import ArgumentError, ShapeError, UnknownNameError
 
 keras = pytest.importorskip("keras")
@@ -274,7 +274,7 @@ def test_an_initializer_of_ones_own():
         (
             lambda: initializers.HeNormal(seed="a"),
             ArgumentError,
-            "must be an integer or None; got 'a'",
+            "a SeedGenerator or None; got 'a'",
         ),
         (lambda: initializers.Identity()((2, 3, 4)), ShapeError, r"two dimensions, got \(2, 3, 4\)"),
         (lambda: initializers.Orthogonal()((3,)), ShapeError, r"two dimensions or more, got \(3,\)"),
@@ -286,3 +286,12 @@ def test_an_initializer_of_ones_own():
 def test_refused(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+def test_a_seed_generator_gives_others_at_each_call_and_the_same_sequence_again():
+    first, second = (initializers.RandomNormal(seed=random.SeedGenerator(7)) for _ in range(2))
+    a, b = first((3, 4)), first((3, 4))
+    assert not torch.equal(a, b)
+    assert torch.equal(second((3, 4)), a) and torch.equal(second((3, 4)), b)
+    again = initializers.deserialize(json.loads(json.dumps(initializers.serialize(first))))
+    assert torch.equal(again((3, 4)), a)

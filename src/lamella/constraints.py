@@ -52,6 +52,7 @@ class MaxNorm(Constraint):
         self.axis = axis
 
     def __call__(self, w: torch.Tensor) -> torch.Tensor:
+        w = torch.as_tensor(w)
         norm = _norm(w, self.axis)
         return w * (norm.clamp(0, self.max_value) / (_EPSILON + norm))
 
@@ -66,7 +67,7 @@ class NonNeg(Constraint):
     """
 
     def __call__(self, w: torch.Tensor) -> torch.Tensor:
-        return w.clamp(min=0)
+        return torch.as_tensor(w).clamp(min=0)
 
 
 @registry.register()
@@ -83,6 +84,7 @@ class UnitNorm(Constraint):
         self.axis = axis
 
     def __call__(self, w: torch.Tensor) -> torch.Tensor:
+        w = torch.as_tensor(w)
         return w / (_EPSILON + _norm(w, self.axis))
 
 
@@ -109,6 +111,7 @@ class MinMaxNorm(Constraint):
         self.axis = axis
 
     def __call__(self, w: torch.Tensor) -> torch.Tensor:
+        w = torch.as_tensor(w)
         norm = _norm(w, self.axis)
         desired = self.rate * norm.clamp(self.min_value, self.max_value) + (1 - self.rate) * norm
         return w * (desired / (_EPSILON + norm))

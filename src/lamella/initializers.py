@@ -17,6 +17,7 @@ from lamella.engine import registry as _names
 from lamella.engine.dtypes import torch_dtype
 from lamella.engine.random import generator
 from lamella.engine.registry import Registry
+from lamella.engine.seed_generator import SeedGenerator, torch_generator
 from lamella.errors import ArgumentError, ShapeError
 
 registry = Registry("initializer", "keras.initializers")
@@ -130,15 +131,19 @@ class Identity(Initializer):
 class _Random(Initializer):
     """What the random initializers share: the seed."""
 
-    seed: int | None
+    seed: int | SeedGenerator | None
 
     def _set_seed(self, seed: Any) -> None:
-        if seed is not None and not isinstance(seed, (int, np.integer)):
-            raise ArgumentError(f"The seed of {type(self).__name__} must be an integer or None; got {seed!r}.")
-        self.seed = None if seed is None else int(seed)
+        if isinstance(seed, dict):  # a SeedGenerator's config
+            seed = SeedGenerator.from_config(seed["config"])
+        if seed is not None and not isinstance(seed, (int, np.integer, SeedGenerator)):
+            raise ArgumentError(
+                f"The seed of {type(self).__name__} must be an integer, a SeedGenerator or None; got {seed!r}."
+            )
+        self.seed = seed if seed is None or isinstance(seed, SeedGenerator) else int(seed)
 
     def _generator(self) -> torch.Generator | None:
-        return generator(self.seed)
+        return torch_generator(self.seed) if isinstance(self.seed, SeedGenerator) else generator(self.seed)
 
 
 @registry.register("normal")

@@ -251,3 +251,62 @@ def test_repeat_vector_wants_one_step_or_more(n):
 def test_reshape_wants_whole_sizes(shape):
     with pytest.raises(lamella.errors.ArgumentError, match="whole number"):
         layers.Reshape(shape)
+
+
+def test_objects_that_a_config_of_ones_own_holds_are_written(tmp_path):
+    @lamella.saving.register_keras_serializable("tests")
+    class Holds(layers.Layer):
+        def __init__(self, dtype=None, **kwargs):
+            super().__init__(dtype=dtype, **kwargs)
+            self.dense = layers.Dense(8, dtype=dtype, name="inner")
+
+        def call(self, inputs):
+            return self.dense(inputs)
+
+        def get_config(self):
+            policies = lamella.dtype_policies.DTypePolicyMap()
+            for layer in self._flatten_layers():
+                if layer.quantization_mode is not None:
+                    policies[layer.name] = layer.dtype_policy
+            return {**super().get_config(), "dtype": policies}
+
+    inputs = lamella.Input((4,))
+    model = lamella.Model(inputs, Holds()(inputs))
+    model.quantize("int8")
+    x = torch.randn(3, 4)
+    before = model(x)
+    model.save(tmp_path / "model.keras")
+    torch.testing.assert_close(lamella.saving.load_model(tmp_path / "model.keras")(x), before)
+
+
+def test_a_weight_tells_its_regularizer_and_its_constraint():
+    layer = layers.Dense(2, kernel_regularizer="l2", kernel_constraint="non_neg")
+    layer(torch.ones(1, 3))
+    for made in (layer, copy.deepcopy(layer)):
+        assert type(made.kernel.regularizer).__name__ == "L2" and type(made.kernel.constraint).__name__ == "NonNeg"
+        assert made.bias.regularizer is None and made.bias.constraint is None
+
+
+@pytest.mark.parametrize(("mode", "shape"), [("int", (None, 3)), ("one_hot", (None, 3, 4)), ("count", (None, 4))])
+def test_a_model_is_made_before_its_discretization_is_adapted(mode, shape):
+    layer = layers.Discretization(num_bins=4, output_mode=mode)
+    inputs = lamella.Input((3,))
+    model = lamella.Model(inputs, layer(inputs))
+    assert model.output_shape == shape
+    with pytest.raises(lamella.errors.NotBuiltError):
+        layer(torch.ones(2, 3))
+    layer.adapt(np.random.default_rng(0).normal(size=(100, 3)).astype("float32"))
+    assert model(torch.ones(2, 3)).shape == (2, *shape[1:])
+
+
+def test_pictures_may_be_arrays_where_they_are_changed_by_hand():
+    layer = layers.RandomFlip(seed=1)
+    x = np.random.default_rng(0).random((2, 4, 4, 3)).astype("float32")
+    drawn = layer.get_random_transformation(x)
+    torch.testing.assert_close(layer.transform_images(x, drawn), layer.transform_images(torch.as_tensor(x), drawn))
+
+
+def test_axes_that_inputs_do_not_have():
+    for axis, shape in ((3, (2, 2)), (-4, (2, 3, 4))):
+        with pytest.raises(lamella.errors.ArgumentError, match="each `axis` must be from"):
+            layers.Normalization(axis=axis).build(shape)

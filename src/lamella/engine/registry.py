@@ -212,7 +212,7 @@ def serialize(obj: Any) -> Any:
         config = {
             "module": module,
             "class_name": name,
-            "config": obj.get_config(),
+            "config": _plain_config(obj.get_config()),
             "registered_name": None if cls in _BUILT_IN else get_registered_name(cls),
         }
         for extra in ("build_config", "compile_config"):
@@ -227,6 +227,15 @@ def serialize(obj: Any) -> Any:
         f"Cannot write {obj!r} ({type(obj).__name__}) to a config: it has no get_config() method. "
         f"Add one, and register the class with register_keras_serializable()."
     )
+
+
+def _plain_config(value: Any) -> Any:
+    """A config in which objects that a user's `get_config` left as they are have become configs themselves."""
+    if isinstance(value, dict):
+        return {key: _plain_config(each) for key, each in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(map(_plain_config, value))
+    return serialize(value) if hasattr(value, "get_config") and not inspect.isclass(value) else value
 
 
 def _serialize_function(function: Any) -> Any:

@@ -18,6 +18,10 @@ class _Assignable:
 
     path = ""
     """The names of the layers that it was made within, and its own: "encoder/dense/kernel"."""
+    regularizer: Any = None
+    """The penalty that its layer adds to the loss for it."""
+    constraint: Any = None
+    """What optimizers put it within after each step."""
 
     @property
     def name(self) -> str | None:
@@ -60,11 +64,6 @@ class _Assignable:
 
 class Weight(_Assignable, nn.Parameter):
     """A trainable weight: a `torch.nn.Parameter` with Keras's variable methods."""
-
-    regularizer: Any = None
-    """The penalty that it adds to the loss."""
-    constraint: Any = None
-    """What optimizers put it within after each step."""
 
     @property
     def trainable(self) -> bool:

@@ -112,6 +112,8 @@ class Discretization(NumberLayer):
         self._summary = np.zeros((2, 0), np.float32)
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
+        if inputs.is_meta and self._boundaries is None:  # a model may be made first, and the layer adapted then
+            return self._encoded(torch.empty(inputs.shape, dtype=torch.int64, device="meta"), self.num_bins or 0)
         if self._boundaries is None:
             raise NotBuiltError(
                 f"Discretization {self.name!r} has no boundaries yet: call adapt(data) first, or give `bin_boundaries`."
@@ -122,8 +124,10 @@ class Discretization(NumberLayer):
             indices = torch.empty(inputs.shape, dtype=torch.int64, device="meta")
         else:
             indices = torch.bucketize(inputs, edges, right=True)  # type: ignore[arg-type]
-        dtype = torch.int32 if self.output_mode == "int" else self._float
-        return encode(indices, self.output_mode, len(self._boundaries) + 1, dtype)
+        return self._encoded(indices, len(self._boundaries) + 1)
+
+    def _encoded(self, indices: torch.Tensor, bins: int) -> torch.Tensor:
+        return encode(indices, self.output_mode, bins, torch.int32 if self.output_mode == "int" else self._float)
 
     def load_own_variables(self, store: Any) -> None:
         """Nothing: the boundaries are in the config. Old files of Keras hold a summary besides, which is not needed."""

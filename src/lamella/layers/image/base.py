@@ -96,7 +96,7 @@ class BaseImageAugmentation(Layer):
         """
         if not training and self.random:
             return None
-        images = data["images"] if isinstance(data, dict) else data
+        images = torch.as_tensor(data["images"] if isinstance(data, dict) else data)
         self._check_rank(images)
         if images.ndim == 3:
             images = images.unsqueeze(0)
@@ -105,6 +105,7 @@ class BaseImageAugmentation(Layer):
 
     def transform_images(self, images: torch.Tensor, transformation: Any = None, training: bool = True) -> torch.Tensor:
         """The images changed by what `get_random_transformation` drew."""
+        images = torch.as_tensor(images)
         kind = images.dtype
         if self.keeps_integers and not kind.is_floating_point:
             if self._leaves_alone(transformation, training):
