@@ -14,7 +14,7 @@ METRICS = {
     "mean_io_u": ("MeanIoU", {"num_classes": 2}),
     "p": ("Precision", {}),
     "cosine_similarity": ("CosineSimilarity", {}),
-    "fbeta_score": ("FBetaScore", {}),
+    "fbeta_score": ("FBetaScore", {"average": "macro"}),
     "pearson_correlation": ("PearsonCorrelation", {}),
     "mean_absolute_error": ("MeanAbsoluteError", {}),
     "h": ("Hinge", {}),
