@@ -32,8 +32,8 @@ class RandomLayer(Layer):
         self._build_at_init()
 
     def _generator(self, device: torch.device) -> torch.Generator | None:
-        """The layer's generator, which goes on from call to call; None without a seed."""
-        if self.seed is None:
+        """The layer's generator, which goes on from call to call; None without a seed, and while shapes are found."""
+        if self.seed is None or device.type == "meta":
             return None
         if self._generators is None or self._generators.device != device:
             self._generators = generator(self.seed, device)

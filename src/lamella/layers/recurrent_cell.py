@@ -78,6 +78,8 @@ class DropoutCell(Layer):
         shape = like.shape if self._noises is None else (self._noises, *like.shape)
         if rate == 1.0:
             return like.new_zeros(shape)
+        if like.is_meta:  # while shapes are found
+            return like.new_empty(shape)
         if self.seed is not None and (self._generator is None or self._generator.device != like.device):
             self._generator = generator(self.seed, like.device)
         noise = torch.empty(shape, dtype=self._float, device=like.device).uniform_(generator=self._generator)
