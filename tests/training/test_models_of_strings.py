@@ -94,7 +94,9 @@ def test_columns_of_strings_and_numbers():
     predicted = model.predict(data, verbose=0)
     columns = {name: value[:, None] if value.ndim == 1 else value for name, value in data.items()}
     np.testing.assert_array_equal(model.predict(columns, verbose=0), predicted)
-    np.testing.assert_allclose(model([data[name] for name in model.input]).detach(), predicted, atol=1e-6)
+    np.testing.assert_allclose(
+        model({name: data[name] for name in reversed(list(data))}).detach(), predicted, atol=1e-6
+    )
     lists = {name: value.tolist() for name, value in data.items()}
     np.testing.assert_allclose(model(lists).detach(), predicted, atol=1e-6)
 

@@ -141,7 +141,7 @@ def test_a_clone_is_compiled_as_the_model_is() -> None:
 def test_the_state_tree_goes_out_and_in() -> None:
     layers = [lamella.Input((2,)), lamella.layers.Dense(1, name="d"), lamella.layers.BatchNormalization(name="bn")]
     model = lamella.Sequential(layers)
-    model.compile("adam", "mse")
+    model.compile(lamella.optimizers.Adam(name="adam"), "mse")
     model.fit(np.ones((4, 2)), np.ones((4, 1)), verbose=0)
     tree = model.get_state_tree("numpy_array")
     assert isinstance(tree["trainable_variables"]["d"]["kernel"], np.ndarray)

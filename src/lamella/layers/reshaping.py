@@ -37,7 +37,7 @@ class Flatten(Layer):
         super().__init__(**kwargs)
         self.data_format = check_data_format(self, data_format)
         self.input_spec = InputSpec(min_ndim=1)
-        self._mark_built()
+        self._build_at_init()
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
         if self.data_format == "channels_first" and inputs.ndim > 2:
@@ -64,7 +64,12 @@ class Reshape(Layer):
         self.target_shape = tuple(target_shape)
         if sum(size == -1 for size in self.target_shape) > 1:
             raise ArgumentError(f"Reshape {self.name!r}: only one size may be -1; got {self.target_shape}.")
-        self._mark_built()
+        if any(isinstance(size, bool) or not isinstance(size, int) or size < -1 for size in self.target_shape):
+            raise ArgumentError(
+                f"Reshape {self.name!r}: each size must be a whole number of 0 or more, or -1 for one; got "
+                f"{self.target_shape}."
+            )
+        self._build_at_init()
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
         size = math.prod(inputs.shape[1:])
@@ -94,7 +99,7 @@ class Permute(Layer):
         if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
             raise ArgumentError(f"Permute {self.name!r}: `dims` must name each of 1..n once; got {self.dims}.")
         self.input_spec = InputSpec(ndim=len(self.dims) + 1)
-        self._mark_built()
+        self._build_at_init()
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
         return inputs.permute(0, *self.dims)
@@ -115,9 +120,11 @@ class RepeatVector(Layer):
         super().__init__(**kwargs)
         if isinstance(n, bool) or not isinstance(n, int):
             raise ArgumentError(f"RepeatVector {self.name!r}: `n` must be a whole number; got {n!r}.")
+        if n < 1:
+            raise ArgumentError(f"RepeatVector {self.name!r}: `n` must be 1 or more; got {n}.")
         self.n = n
         self.input_spec = InputSpec(ndim=2)
-        self._mark_built()
+        self._build_at_init()
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
         return inputs.unsqueeze(1).expand(-1, self.n, -1)
@@ -137,7 +144,7 @@ class Identity(Layer):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True
-        self._mark_built()
+        self._build_at_init()
 
     def call(self, inputs: Any) -> Any:
         return inputs

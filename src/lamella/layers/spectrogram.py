@@ -242,7 +242,7 @@ class MelSpectrogram(Layer):
         bands = mel_bands(num_mel_bins, fft_length // 2 + 1, sampling_rate, min_freq, self.max_freq)
         self.register_buffer("_bands", bands.to(default_device()), persistent=False)
         self.register_buffer("_frame_window", self._make_window().to(default_device()), persistent=False)
-        self._mark_built()
+        self._build_at_init()
 
     def _make_window(self) -> torch.Tensor:
         if self.window is None:
