@@ -42,6 +42,15 @@ def test_plateau(keras):
     assert found == {"learning_rate_first": [0.5, 0.5, 0.25], "learning_rate_rest": [0.25, 0.25, 0.125]}
 
 
+def test_two_of_one_name_are_both_changed():
+    model = lamella.Sequential([lamella.Input((2,)), lamella.layers.Dense(2, name="a"), lamella.layers.Dense(1)])
+    first, rest = lamella.optimizers.SGD(0.5, name="sgd"), lamella.optimizers.SGD(0.25, name="sgd")
+    model.compile(lamella.optimizers.MultiOptimizer(lamella.optimizers.OptimizerMap(rest, {"a/.*": first})), "mse")
+    halve = lamella.callbacks.LearningRateScheduler(lambda epoch, rate: rate * 0.5)
+    model.fit(X, X[:, :1], verbose=0, callbacks=[halve])
+    assert (first.learning_rate, rest.learning_rate) == (0.25, 0.125)
+
+
 def test_a_loss_that_is_not_finite_names_all_rates():
     model = lamella.Sequential([lamella.Input((2,)), lamella.layers.Dense(1, name="a")])
     inner = lamella.optimizers.OptimizerMap(lamella.optimizers.SGD(0.25), {"a/.*": lamella.optimizers.SGD(1e30)})

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch.nn.modules import module as _hooks_of_all
+from torch.nn.modules.module import _has_any_global_hook
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
@@ -291,8 +291,8 @@ def record(
     try:
         runs = [_run_on_probes(node, run) for run in (0, 1)]
     except Exception:
-        runs = [declared and _believed(declared, args, kwargs, run) for run in (0, 1)]
-        if any(each is None for each in runs):
+        runs = [] if declared is None else [_believed(declared, args, kwargs, run) for run in (0, 1)]
+        if not runs or any(each is None for each in runs):
             runs = _with_room(node)
         if any(each is None for each in runs):
             raise
@@ -516,13 +516,7 @@ class Graph:
 
 def calls_can_be_direct() -> bool:
     """Whether a model may go straight to its layers' `call`: no mask is on its way, no hook is on every module."""
-    return not (
-        masking.in_use
-        or _hooks_of_all._global_forward_hooks
-        or _hooks_of_all._global_forward_pre_hooks
-        or _hooks_of_all._global_backward_hooks
-        or _hooks_of_all._global_backward_pre_hooks
-    )
+    return not (masking.in_use or _has_any_global_hook())
 
 
 def alone(structure: Any) -> Any:

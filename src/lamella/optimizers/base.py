@@ -165,7 +165,7 @@ class Optimizer(StatelessApply):
         if together is None:
             raise NotImplementedError(f"{type(self).__name__} has no update() or update_step().")
         place = self._get_variable_index(variable)
-        own = {name: [self._slots[name][place]] for name in self._slots if name not in _OF_ALL}
+        own = {name: [tensors[place]] for name, tensors in self._slots.items() if name not in _OF_ALL}
         together(self, [variable], all_laid_out([gradient], [variable]), learning_rate, **own)
 
     # -- slots ----------------------------------------------------------------------------------------
@@ -591,7 +591,7 @@ def _warn_missing(missing: int, total: int) -> None:
 
 def _updates_together(kind: type) -> bool:
     """Whether a class of optimizers has an `update` of all weights at once."""
-    return "update" in kind.__dict__ and kind.__dict__["update"] is not Optimizer.update and kind is not Optimizer
+    return "update" in kind.__dict__ and kind.__dict__["update"] is not Optimizer.update
 
 
 def _slot_like(weight: torch.Tensor, value: float) -> torch.Tensor:

@@ -28,7 +28,8 @@ def all_laid_out(gradients: Sequence[torch.Tensor], weights: Tensors) -> Tensors
 
 
 def _laid_out(gradient: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    gradient = torch.as_tensor(gradient, device=weight.device)  # a NumPy array, as Keras takes it
+    if not isinstance(gradient, torch.Tensor):  # a NumPy array, as Keras takes it
+        gradient = torch.as_tensor(gradient, device=weight.device)
     if gradient.shape != weight.shape:
         raise ShapeError(
             f"A gradient has shape {tuple(gradient.shape)}, its weight {tuple(weight.shape)}: they must be equal. "

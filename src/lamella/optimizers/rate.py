@@ -54,14 +54,16 @@ class Rate(float):
         return float, (float(self),)
 
 
-def with_rates(optimizer: Any) -> dict[str, Any]:
-    """The optimizers that have a learning rate, by its name in logs: one, or the inner ones of a `MultiOptimizer`.
+def with_rates(optimizer: Any) -> list[tuple[str, Any]]:
+    """What has a learning rate, each with its name in logs: one optimizer, or the inner ones of a `MultiOptimizer`.
 
     Example:
         >>> from lamella.optimizers import SGD, MultiOptimizer, OptimizerMap
-        >>> list(with_rates(SGD())), list(with_rates(MultiOptimizer(OptimizerMap(SGD(name="slow")))))
-        (['learning_rate'], ['learning_rate_slow'])
+        >>> [name for name, _ in with_rates(SGD())]
+        ['learning_rate']
+        >>> [name for name, _ in with_rates(MultiOptimizer(OptimizerMap(SGD(name="slow"))))]
+        ['learning_rate_slow']
     """
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     inner = getattr(optimizer, "optimizers", None)
-    return {"learning_rate": optimizer} if inner is None else {f"learning_rate_{each.name}": each for each in inner}
+    return [("learning_rate", optimizer)] if inner is None else [(f"learning_rate_{each.name}", each) for each in inner]

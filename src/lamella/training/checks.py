@@ -128,7 +128,7 @@ def bad_loss(model: Any, loss: Any, x: Any) -> None:
     with torch.no_grad():
         value = float(loss)
         where = told_non_finite(model, x)
-    rates = ", ".join(f"{float(each.learning_rate):g}" for each in with_rates(model.optimizer).values())
+    rates = ", ".join(f"{float(each.learning_rate):g}" for _, each in with_rates(model.optimizer))
     raise NonFiniteError(
         f"The loss became {value} at step {int(model.optimizer.iterations) + 1}. {where} "
         f"The weights are those before this step. Often the learning rate ({rates}) is too large: try a tenth of it, "

@@ -32,9 +32,8 @@ class Step:
 
     def _init_step(self) -> None:
         self._compile_arguments: dict[str, Any] = {}
-        self._compiled_loss: CompiledLoss | NestedLoss | None = (
-            None  # made when the outputs are known, as are the metrics
-        )
+        # The loss and the metrics are made when the outputs are known.
+        self._compiled_loss: CompiledLoss | NestedLoss | None = None
         self._compiled_metrics: CompiledMetrics | None = None
         self._loss_tracker = metrics_module.Mean(name="loss")
         self._own_metrics: list[Metric] = []

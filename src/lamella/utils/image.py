@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from lamella.backend import image_data_format
 from lamella.engine.dtypes import floatx
+from lamella.engine.image_data_format import checked_data_format
 from lamella.errors import ArgumentError, ShapeError
 
 _MODES = {"grayscale": ("L", "I;16", "I"), "rgb": ("RGB",), "rgba": ("RGBA",)}
@@ -30,13 +30,6 @@ def pillow() -> Any:
     except ImportError as error:
         raise ImportError("Images need the package Pillow: pip install pillow (or lamella[vision]).") from error
     return Image
-
-
-def _checked_format(data_format: str | None) -> str:
-    data_format = str(data_format or image_data_format()).lower()
-    if data_format not in ("channels_first", "channels_last"):
-        raise ArgumentError(f"`data_format` must be 'channels_first' or 'channels_last'; got {data_format!r}.")
-    return data_format
 
 
 def load_img(
@@ -109,7 +102,7 @@ def img_to_array(img: Any, data_format: str | None = None, dtype: Any = None) ->
         >>> img_to_array(Image.new("RGB", (5, 3))).shape
         (3, 5, 3)
     """
-    first = _checked_format(data_format) == "channels_first"
+    first = checked_data_format(data_format) == "channels_first"
     array = np.asarray(img, dtype=dtype or floatx())
     if array.ndim == 2:
         return array[None] if first else array[..., None]
@@ -135,7 +128,7 @@ def array_to_img(x: Any, data_format: str | None = None, scale: bool = True, dty
         'L'
     """
     image_module = pillow()
-    first = _checked_format(data_format) == "channels_first"
+    first = checked_data_format(data_format) == "channels_first"
     array = np.asarray(x.detach().cpu() if isinstance(x, torch.Tensor) else x, dtype=dtype or floatx())
     if array.ndim != 3:
         raise ShapeError(f"array_to_img: one image has three axes; got shape {array.shape}.")
@@ -205,7 +198,7 @@ def smart_resize(
     images = torch.as_tensor(np.asarray(x)) if not isinstance(x, torch.Tensor) else x
     if images.ndim not in (3, 4):
         raise ShapeError(f"smart_resize: needs one image or a batch of them; got shape {tuple(images.shape)}.")
-    rows, columns = (-3, -2) if _checked_format(data_format) == "channels_last" else (-2, -1)
+    rows, columns = (-3, -2) if checked_data_format(data_format) == "channels_last" else (-2, -1)
     height, width = images.shape[rows], images.shape[columns]
     crop_height = max(min(height, int(width * size[0] / size[1])), 1)
     crop_width = max(min(width, int(height * size[1] / size[0])), 1)

@@ -29,7 +29,7 @@ class LearningRateScheduler(Callback):
         self.verbose = verbose
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        for name, optimizer in with_rates(self.model.optimizer).items():
+        for name, optimizer in with_rates(self.model.optimizer):
             rate = float(optimizer.learning_rate)
             try:
                 rate = float(self.schedule(epoch, rate))
@@ -90,13 +90,9 @@ class ReduceLROnPlateau(MonitorCallback):
             self.wait = 0
         elif self.cooldown_counter <= 0:
             self.wait += 1
-            reducible = {
-                name: optimizer
-                for name, optimizer in with_rates(self.model.optimizer).items()
-                if optimizer.learning_rate > self.min_lr
-            }
+            reducible = [pair for pair in with_rates(self.model.optimizer) if pair[1].learning_rate > self.min_lr]
             if self.wait >= self.patience and reducible:
-                for name, optimizer in reducible.items():
+                for name, optimizer in reducible:
                     rate = max(float(optimizer.learning_rate) * self.factor, self.min_lr)
                     optimizer.learning_rate = rate
                     if self.verbose:
@@ -107,4 +103,4 @@ class ReduceLROnPlateau(MonitorCallback):
 
 def _log_rates(optimizer: Any, logs: Logs | None) -> None:
     if logs is not None:
-        logs.update({name: float(each.learning_rate) for name, each in with_rates(optimizer).items()})
+        logs.update({name: float(each.learning_rate) for name, each in with_rates(optimizer)})

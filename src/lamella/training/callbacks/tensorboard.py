@@ -162,7 +162,7 @@ class TensorBoard(Callback):
 
     def _of_training(self, logs: Logs) -> dict[str, float]:
         found = {name: v for name, v in logs.items() if not name.startswith("val_") and _is_number(v)}
-        for name, optimizer in with_rates(self.model.optimizer).items():
+        for name, optimizer in with_rates(self.model.optimizer):
             found[name] = float(optimizer.learning_rate)
         if self.write_steps_per_second:
             steps = int(self.model.optimizer.iterations) - self._steps_before
