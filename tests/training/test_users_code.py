@@ -55,6 +55,11 @@ def test_functions_that_only_compute(function):
     assert values_read(function) is not None
 
 
+def test_our_module_under_the_name_of_keras(monkeypatch):
+    monkeypatch.setattr(lamella, "__name__", "keras")  # as `lamella run` calls it
+    assert values_read(lambda x: ops.relu(x) + lamella.ops.abs(x)) is not None
+
+
 def prints(x):
     print(x.shape)
     return x

@@ -176,7 +176,8 @@ class _Reader:
             return False
         self.read.append(id(value))
         if isinstance(value, ModuleType):
-            if value.__name__.split(".")[0] not in _MODULES:
+            name = value.__spec__.name if value.__spec__ else value.__name__  # under `lamella run` ours is called keras
+            if name.split(".")[0] not in _MODULES:
                 raise _DoesMore
         elif isinstance(value, nn.Module):
             if owner is None or all(value is not part for part in owner.modules()):
