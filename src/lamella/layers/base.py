@@ -16,12 +16,12 @@ import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
-from lamella import dtype_policies, regularizers
+from lamella import regularizers
 from lamella.engine import masking, remat_scope
 from lamella.engine.device import default_device
-from lamella.engine.dtypes import STRING, torch_dtype
-from lamella.engine.naming import auto_name, path_of, within
-from lamella.engine.registry import Registry, serialize
+from lamella.engine.dtypes import STRING
+from lamella.engine.naming import auto_name, within
+from lamella.engine.registry import Registry
 from lamella.engine.rematerialize import rematerialized
 from lamella.engine.stateless import trained
 from lamella.engine.strings import holds_strings
@@ -33,29 +33,28 @@ from lamella.engine.symbolic import (
     symbolic_input,
     symbolic_leaves,
 )
-from lamella.engine.variable import State
 from lamella.errors import ArgumentError, DataError, LamellaError, NotBuiltError
 from lamella.layers import added_losses
 from lamella.layers.added_losses import add_losses, pop_added_losses
+from lamella.layers.building import prepared
+from lamella.layers.can_rematerialize import CanRematerialize
 from lamella.layers.carried_masks import carried_masks
 from lamella.layers.declared_outputs import declared_outputs
+from lamella.layers.has_policy import HasPolicy
+from lamella.layers.holds_sublayers import HELD, HoldsSublayers
 from lamella.layers.holds_weights import HoldsWeights
 from lamella.layers.input_spec import InputSpec, check_input
-from lamella.layers.layer_config import arguments_of, passed_arguments, plain
+from lamella.layers.layer_config import arguments_of, config_of, from_config
 from lamella.layers.mixed import call_mixed
+from lamella.layers.modes import in_mode, is_other_mode
 from lamella.layers.shapes import as_tuples, declared_shape, has_tensors, is_number_list, map_shapes, shapes_of
 from lamella.layers.stateless import Stateless
-from lamella.layers.tracking import TrackedDict, TrackedList, children_in_order, note_sublayer, tracked
+from lamella.layers.tracking import children_in_order
 
 registry = Registry("layer", "keras.layers")
 
-_TRACKED = frozenset({list, dict, TrackedList, TrackedDict})
-_HELD = (list, dict, nn.Module, nn.Parameter)
-_OWN_LISTS = frozenset({"_chain", "_plan", "_direct", "_graph_layers"})
-_BASE_ARGUMENTS = ("name", "trainable", "dtype", "weights")
 
-
-class Layer(HoldsWeights, Stateless):
+class Layer(HoldsWeights, HoldsSublayers, HasPolicy, CanRematerialize, Stateless):
     """The base of every layer. Subclass it, and write `call` (and `build` where it has weights) in torch.
 
     Args:
@@ -108,8 +107,7 @@ class Layer(HoldsWeights, Stateless):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "build" in vars(cls):
-            build = vars(cls)["build"]
-            cls.build = _named(build) if hasattr(build, "marks_itself") else _then_built(build)  # type: ignore[method-assign]
+            cls.build = prepared(vars(cls)["build"])  # type: ignore[method-assign]
 
     def __init__(
         self,
@@ -121,7 +119,7 @@ class Layer(HoldsWeights, Stateless):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        early = {name: value for name, value in self.__dict__.items() if isinstance(value, _HELD)}
+        early = {name: value for name, value in self.__dict__.items() if isinstance(value, HELD)}
         super().__init__()
         for attribute, value in early.items():  # given before this: the layers in them are the layer's own all the same
             setattr(self, attribute, value)
@@ -456,88 +454,9 @@ class Layer(HoldsWeights, Stateless):
 
     # -- configuration --------------------------------------------------------------------------------
 
-    def _use_policy(self, policy: Any) -> None:
-        given = dtype_policies.get(policy)
-        self._policy = given[self.name] if isinstance(given, dtype_policies.DTypePolicyMap) else given
-        self._given_policy = given
-        self._dtype = self._policy.variable_dtype
-        self._float = torch_dtype(self._policy.compute_dtype)
-        self._is_mixed = self._dtype != self._policy.compute_dtype
-
-    @property
-    def dtype(self) -> str:
-        """The name of the data type of the weights."""
-        return self._dtype
-
-    variable_dtype = dtype
-
-    @property
-    def compute_dtype(self) -> str:
-        """The name of the data type that the layer computes in, and of its floating-point outputs."""
-        return self._policy.compute_dtype
-
-    @property
-    def input_dtype(self) -> str:
-        """The name of the data type that the layer brings its inputs into."""
-        return self._policy.compute_dtype
-
-    @property
-    def dtype_policy(self) -> dtype_policies.DTypePolicy:
-        """The policy: in which type the layer computes, and in which its weights are kept."""
-        return self._policy
-
-    @dtype_policy.setter
-    def dtype_policy(self, policy: Any) -> None:
-        before, kind = self._policy, self._dtype
-        self._use_policy(policy)
-        if self._dtype != kind and self._own_weights():
-            self._use_policy(before)
-            raise ArgumentError(
-                f"Layer {self.name!r} has weights of type {kind}: its policy can change to one that keeps them so "
-                f"(such as 'mixed_bfloat16' for float32). To change them, use layer.to(torch.{policy})."
-            )
-        try:
-            self._policy_was_set()
-        except ArgumentError:
-            self._use_policy(before)
-            raise
-        self._settle()
-
-    def _policy_was_set(self) -> None:
-        """What a layer does that follows its policy."""
-
     def _settle(self) -> None:
         plain = self.built and not (self._is_mixed or self._rematerialize)
         self._quick = plain and self._can_be_quick()
-
-    @property
-    def rematerialize(self) -> bool:
-        """Whether, in training, what `call` computes on its way is computed again for the gradients and not kept.
-
-        Less memory, and the time of one more call. It pays for layers made of others (a Transformer block), and for
-        whole models: `model.compile(..., rematerialize=True)`. Source: Chen et al., 2016.
-        """
-        if self._remat_scope is not None:
-            self._ask_remat_scope(None)
-        return self._rematerialize
-
-    @rematerialize.setter
-    def rematerialize(self, value: bool) -> None:
-        self._rematerialize = bool(value)
-        self._settle()
-
-    def _ask_remat_scope(self, outputs: Any) -> None:
-        """Settles what the `RematScope` that the layer was made in wants, if that is known now."""
-        scope = self._remat_scope
-        assert scope is not None
-        wanted = scope.wants(self)
-        if wanted and scope.mode == "larger_than":
-            if outputs is None:
-                return
-            tensors = [leaf for leaf in pytree.tree_leaves(outputs) if isinstance(leaf, torch.Tensor) and leaf.ndim]
-            wanted = sum(leaf[0].numel() for leaf in tensors if len(leaf)) > scope.output_size_threshold
-        self._remat_scope = None
-        self.rematerialize = wanted
 
     @property
     def path(self) -> str:
@@ -555,33 +474,7 @@ class Layer(HoldsWeights, Stateless):
         Each argument of `__init__` is read from the attribute of the same name; where there is none, it is
         what was passed to `__init__`.
         """
-        config: dict[str, Any] = {
-            "name": self.name,
-            "trainable": self._trainable,
-            "dtype": serialize(self._given_policy),
-        }
-        passed = self._passed_arguments()
-        own = arguments_of(type(self), above=Layer)
-        for name in self._arguments_for_config():
-            if name in _BASE_ARGUMENTS or not (hasattr(self, name) or name in passed):
-                continue
-            value = getattr(self, name, passed.get(name))
-            if value is not None or name in own:  # a base's argument that was never given is left out
-                config[name] = plain(value)
-        return config
-
-    def _arguments_for_config(self) -> list[str]:
-        """Whose names a config gets: all that `__init__` takes, unless the class has a `get_config` of its own.
-
-        A user's `get_config` adds to what it wants to that of the class it is made from, and may leave out arguments.
-        """
-        writer = next(base for base in type(self).__mro__ if "get_config" in vars(base))
-        if writer.__module__.startswith("lamella."):
-            return arguments_of(type(self))
-        return arguments_of(next(base for base in writer.__mro__ if base.__module__.startswith("lamella.")))
-
-    def _passed_arguments(self) -> dict[str, Any]:
-        return passed_arguments(self, *self._init_arguments)
+        return config_of(self, Layer)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Layer:
@@ -589,21 +482,7 @@ class Layer(HoldsWeights, Stateless):
 
         What every layer has (name, trainable, dtype) is set afterwards where `__init__` does not take it.
         """
-        known = arguments_of(cls)
-        if isinstance(config.get("dtype"), dict):  # an __init__ of a user's asks a policy what it is
-            policy = dtype_policies.deserialize(config["dtype"])
-            told = isinstance(policy, dtype_policies.DTypePolicyMap) or policy.quantization_mode is not None
-            config = {**config, "dtype": policy if told else policy.name}
-        later = {key: config[key] for key in _BASE_ARGUMENTS if key in config and key not in known}
-        given = {key: value for key, value in config.items() if key not in later}
-        layer = cls(**{key: value for key, value in given.items() if value is not None or key in known})
-        if "name" in later:
-            layer.name = later["name"]
-        if later.get("dtype") is not None:
-            layer._use_policy(later["dtype"])
-        if later.get("trainable") is False:
-            layer.trainable = False
-        return layer
+        return from_config(cls, config)
 
     def get_build_config(self) -> dict[str, Any] | None:
         """The shapes that `build` got, so that a saved layer can make its weights before it is called."""
@@ -619,107 +498,8 @@ class Layer(HoldsWeights, Stateless):
             shape = config["input_shape"]
             self.build(shape if shape is None else as_tuples(shape))
 
-    # -- torch.nn.Module ------------------------------------------------------------------------------
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if type(value) in _TRACKED and "_modules" in self.__dict__:
-            if not name.startswith("_") or (name not in _OWN_LISTS and _has_modules(value)):
-                value = tracked(value)
-                self._modules.pop(name, None)
-                self._modules[name] = value
-                object.__setattr__(self, name, value)
-                return
-        elif name in ("trainable", "training", "rematerialize"):
-            object.__setattr__(self, name, value)
-            return
-        elif name in self.__dict__ and isinstance(self.__dict__[name], (TrackedList, TrackedDict)):
-            self._modules.pop(name, None)
-        elif name in self.__dict__.get("_modules", ()) and not (value is None or isinstance(value, nn.Module)):
-            self._make_way(name)
-        elif "_modules" not in self.__dict__ and isinstance(value, _HELD):  # super().__init__() takes it up
-            object.__setattr__(self, name, value)
-            return
-        is_new = isinstance(value, nn.Module) and name not in self.__dict__.get("_modules", ())
-        if is_new:
-            self._rename_weight(name)
-        super().__setattr__(name, value)
-        if is_new:
-            note_sublayer(self, name)
-
-    def _make_way(self, name: str) -> None:
-        """Frees the name of a sublayer for what is no module. A layer of a graph stays, under another name."""
-        module = self._modules.pop(name)
-        if any(module is layer for layer in self.__dict__.get("_graph_layers", ())):
-            self._modules[f"{name}_layer"] = module
-
-    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Layer:
-        before = dict(self._buffers)
-        super()._apply(fn, recurse)
-        for name, buffer in self._buffers.items():  # moving a State gives a plain tensor
-            if buffer is not None and not isinstance(buffer, State):
-                self._buffers[name] = moved = State(buffer)
-                moved.path = getattr(before[name], "path", "")
-        return self
-
     def extra_repr(self) -> str:
         return f"name={self.name!r}"
-
-
-def _named(build: Any) -> Any:
-    """A layer's `build`, within which weights have the layer's name in their paths."""
-
-    @functools.wraps(build)
-    def named(self: Layer, *args: Any, **kwargs: Any) -> None:
-        with within(self):
-            self._path = path_of("")[:-1]
-            build(self, *args, **kwargs)
-
-    return named
-
-
-def _then_built(build: Any) -> Any:
-    """A layer's `build`, after which it counts as built, however it was called."""
-
-    build = _named(build)
-
-    @functools.wraps(build)
-    def built(self: Layer, *args: Any, **kwargs: Any) -> None:
-        build(self, *args, **kwargs)
-        if len(args) < 2 and not kwargs:  # build(None) and build() count as well: Embedding needs no shape
-            self._build_config = {"input_shape": args[0] if args else None}
-        elif kwargs and not args:
-            one = len(kwargs) == 1 and "input_shape" in kwargs
-            self._build_config = dict(kwargs) if one else {"shapes_dict": dict(kwargs)}
-        self._mark_built()
-
-    return built
-
-
-def marks_itself(build: Any) -> Any:
-    """Decorator: this `build` says itself whether the layer is built after it."""
-    build.marks_itself = True
-    return build
-
-
-def is_other_mode(layer: nn.Module, training: Any) -> bool:
-    """Whether `training` asks a layer for the other of its two modes. (A guide of Keras's gives data for it.)"""
-    return training is not None and not getattr(training, "ndim", 0) and bool(training) != layer.training
-
-
-class in_mode:
-    """Within it a module and everything in it trains, or infers; then each is as it was before."""
-
-    def __init__(self, module: nn.Module, training: bool) -> None:
-        self.before = [(child, child.training) for child in module.modules()]
-        self.training = training
-
-    def __enter__(self) -> None:
-        for child, _ in self.before:
-            child.training = self.training
-
-    def __exit__(self, *exception: Any) -> None:
-        for child, training in self.before:
-            child.training = training
 
 
 def nearest_layers(module: nn.Module) -> Iterator[Layer]:
@@ -729,10 +509,6 @@ def nearest_layers(module: nn.Module) -> Iterator[Layer]:
             yield child
         else:
             yield from nearest_layers(child)
-
-
-def _has_modules(value: Any) -> bool:
-    return any(isinstance(item, nn.Module) for item in (value.values() if isinstance(value, dict) else value))
 
 
 __all__ = ["InputSpec", "Layer", "registry"]

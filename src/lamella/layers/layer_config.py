@@ -7,8 +7,12 @@ from typing import Any
 
 from torch import nn
 
+from lamella import dtype_policies
 from lamella.engine.registry import serialize
 from lamella.layers.tracking import TrackedList
+
+_BASE_ARGUMENTS = ("name", "trainable", "dtype", "weights")
+"""What every layer takes."""
 
 
 def arguments_of(cls: type, above: type | None = None) -> list[str]:
@@ -32,8 +36,9 @@ def arguments_of(cls: type, above: type | None = None) -> list[str]:
     return names
 
 
-def passed_arguments(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+def passed_arguments(layer: Any) -> dict[str, Any]:
     """What `layer` was made with, by the names of the arguments of its `__init__`."""
+    args, kwargs = layer._init_arguments
     signature = inspect.signature(type(layer).__init__)
     try:
         bound = signature.bind(layer, *args, **kwargs)
@@ -44,6 +49,57 @@ def passed_arguments(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
         if parameter.kind is inspect.Parameter.VAR_KEYWORD:
             passed |= passed.pop(parameter.name, {})
     return passed
+
+
+def config_of(layer: Any, above: type) -> dict[str, Any]:
+    """The arguments that make a layer again, read from the attributes of their names, or as `__init__` got them.
+
+    An argument of `above` and of its bases that was never given is left out.
+    """
+    config: dict[str, Any] = {
+        "name": layer.name,
+        "trainable": layer._trainable,
+        "dtype": serialize(layer._given_policy),
+    }
+    passed = passed_arguments(layer)
+    own = arguments_of(type(layer), above)
+    for name in _arguments_in_config(type(layer)):
+        if name in _BASE_ARGUMENTS or not (hasattr(layer, name) or name in passed):
+            continue
+        value = getattr(layer, name, passed.get(name))
+        if value is not None or name in own:
+            config[name] = plain(value)
+    return config
+
+
+def _arguments_in_config(cls: type) -> list[str]:
+    """Whose names a config gets: all that `__init__` takes, unless the class has a `get_config` of its own.
+
+    A user's `get_config` adds to what it wants to that of the class it is made from, and may leave out arguments.
+    """
+    writer = next(base for base in cls.__mro__ if "get_config" in vars(base))
+    if writer.__module__.startswith("lamella."):
+        return arguments_of(cls)
+    return arguments_of(next(base for base in writer.__mro__ if base.__module__.startswith("lamella.")))
+
+
+def from_config(cls: type, config: dict[str, Any]) -> Any:
+    """A layer of `cls` as the config says. What `__init__` does not take of name, trainable and dtype is set then."""
+    known = arguments_of(cls)
+    if isinstance(config.get("dtype"), dict):  # an __init__ of a user's asks a policy what it is
+        policy = dtype_policies.deserialize(config["dtype"])
+        told = isinstance(policy, dtype_policies.DTypePolicyMap) or policy.quantization_mode is not None
+        config = {**config, "dtype": policy if told else policy.name}
+    later = {key: config[key] for key in _BASE_ARGUMENTS if key in config and key not in known}
+    given = {key: value for key, value in config.items() if key not in later}
+    layer: Any = cls(**{key: value for key, value in given.items() if value is not None or key in known})
+    if "name" in later:
+        layer.name = later["name"]
+    if later.get("dtype") is not None:
+        layer._use_policy(later["dtype"])
+    if later.get("trainable") is False:
+        layer.trainable = False
+    return layer
 
 
 def plain(value: Any) -> Any:

@@ -12,6 +12,7 @@ from lamella.engine.registry import deserialize, serialize
 from lamella.engine.variable import State
 from lamella.errors import ArgumentError, ShapeError
 from lamella.layers.base import InputSpec, Layer, registry
+from lamella.layers.layer_config import passed_arguments
 from lamella.layers.recurrent_cell import DropoutCell, RecurrentCell, is_own
 from lamella.layers.recurrent_loop import Ran, call_cell, run
 
@@ -307,7 +308,7 @@ class RNN(Layer):
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         config.pop("use_cudnn", None)  # as in Keras: it says how, not what
-        if type(self) is RNN or "cell" in self._passed_arguments():
+        if type(self) is RNN or "cell" in passed_arguments(self):
             config["cell"] = serialize(self.cell)
         else:
             config.pop("cell", None)

@@ -15,7 +15,7 @@ from torch import nn
 
 from lamella.engine.device import device_of
 from lamella.errors import ArgumentError
-from lamella.layers.base import in_mode
+from lamella.layers.modes import in_mode
 from lamella.layers.quantizable import QuantizableLayer
 from lamella.quantizers.awq import AWQ
 from lamella.quantizers.calibration_configs import CalibratedConfig

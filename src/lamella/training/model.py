@@ -20,8 +20,10 @@ from lamella.engine.rematerialize import in_segments
 from lamella.engine.strings import as_strings, is_string, is_string_list
 from lamella.engine.symbolic import Graph, SymbolicTensor, alone
 from lamella.errors import ArgumentError, DataError, NotBuiltError, ShapeError, nearest
-from lamella.layers.base import Layer, in_mode, is_other_mode, marks_itself, nearest_layers, registry
+from lamella.layers.base import Layer, nearest_layers, registry
+from lamella.layers.building import marks_itself
 from lamella.layers.fusion import fused
+from lamella.layers.modes import in_mode, is_other_mode
 from lamella.layers.shapes import map_shapes
 from lamella.layers.unseen import unseen
 from lamella.training.functional_config import graph_config, graph_from_config

@@ -15,9 +15,11 @@ from lamella.engine.registry import deserialize, serialize
 from lamella.engine.strings import as_strings
 from lamella.engine.symbolic import Graph, SymbolicTensor, calls_can_be_direct, off_meta
 from lamella.errors import ArgumentError, LamellaError
-from lamella.layers.base import Layer, in_mode, is_other_mode, marks_itself, registry
+from lamella.layers.base import Layer, registry
+from lamella.layers.building import marks_itself
 from lamella.layers.fusion import fused
 from lamella.layers.input_layer import Input, InputLayer
+from lamella.layers.modes import in_mode, is_other_mode
 from lamella.layers.torch_module import TorchModule
 from lamella.layers.unseen import unseen
 from lamella.training.model import Model

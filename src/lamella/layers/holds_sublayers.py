@@ -1,0 +1,68 @@
+"""The part of a layer that takes up what is set as its attributes: layers, lists and dicts of them, weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from lamella.engine.variable import State
+from lamella.layers.tracking import TrackedDict, TrackedList, note_sublayer, tracked
+
+HELD = (list, dict, nn.Module, nn.Parameter)
+"""What may hold weights."""
+
+_TRACKED = frozenset({list, dict, TrackedList, TrackedDict})
+_OWN_LISTS = frozenset({"_chain", "_plan", "_direct", "_graph_layers"})
+
+
+class HoldsSublayers(nn.Module):
+    """A module that keeps its sublayers in the order in which they came. `Layer` builds on it."""
+
+    _rename_weight: Callable[[str], None]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if type(value) in _TRACKED and "_modules" in self.__dict__:
+            if not name.startswith("_") or (name not in _OWN_LISTS and _has_modules(value)):
+                value = tracked(value)
+                self._modules.pop(name, None)
+                self._modules[name] = value
+                object.__setattr__(self, name, value)
+                return
+        elif name in ("trainable", "training", "rematerialize"):
+            object.__setattr__(self, name, value)
+            return
+        elif name in self.__dict__ and isinstance(self.__dict__[name], (TrackedList, TrackedDict)):
+            self._modules.pop(name, None)
+        elif name in self.__dict__.get("_modules", ()) and not (value is None or isinstance(value, nn.Module)):
+            self._make_way(name)
+        elif "_modules" not in self.__dict__ and isinstance(value, HELD):  # super().__init__() takes it up
+            object.__setattr__(self, name, value)
+            return
+        is_new = isinstance(value, nn.Module) and name not in self.__dict__.get("_modules", ())
+        if is_new:
+            self._rename_weight(name)
+        super().__setattr__(name, value)
+        if is_new:
+            note_sublayer(self, name)
+
+    def _make_way(self, name: str) -> None:
+        """Frees the name of a sublayer for what is no module. A layer of a graph stays, under another name."""
+        module = self._modules.pop(name)
+        if any(module is layer for layer in self.__dict__.get("_graph_layers", ())):
+            self._modules[f"{name}_layer"] = module
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Any:
+        before = dict(self._buffers)
+        super()._apply(fn, recurse)
+        for name, buffer in self._buffers.items():  # moving a State gives a plain tensor
+            if buffer is not None and not isinstance(buffer, State):
+                self._buffers[name] = moved = State(buffer)
+                moved.path = getattr(before[name], "path", "")
+        return self
+
+
+def _has_modules(value: Any) -> bool:
+    return any(isinstance(item, nn.Module) for item in (value.values() if isinstance(value, dict) else value))
