@@ -179,32 +179,36 @@ class Nadam(Optimizer):
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon
-        self._u_product, self._u_updates = 1.0, 0
+        self._momenta = 0, 1.0  # so many steps, and the product of the momenta of these
 
     def slot_values(self) -> dict[str, float]:
-        self._u_product, self._u_updates = 1.0, 0
         return {"momentum": 0.0, "velocity": 0.0}
 
-    def _scalars(self) -> dict[str, float]:
-        return {"_u_product": self._u_product}
+    def _own_kept(self) -> list[tuple[torch.Tensor, int]]:
+        product = torch.tensor(self._product_of_momenta(self._updates()), dtype=torch.float32)
+        return [*super()._own_kept(), (product, 1)]  # Keras keeps it; here it follows from the step
 
-    def _after_loading(self) -> None:
-        steps = range(1, self._updates() + 1)
-        self._u_product = math.prod(self.beta_1 * (1 - 0.5 * 0.96**t) for t in steps)
-        self._u_updates = len(steps)
+    def _momentum_at(self, t: int) -> float:
+        return self.beta_1 * (1 - 0.5 * 0.96**t)
+
+    def _product_of_momenta(self, t: int) -> float:
+        """The product of the momenta of the first `t` steps."""
+        steps, product = self._momenta
+        if t == steps + 1:
+            product *= self._momentum_at(t)
+        elif t != steps:  # the step was set, as by a file
+            product = math.prod(self._momentum_at(each) for each in range(1, t + 1))
+        self._momenta = t, product
+        return product
 
     def update(self, weights: Tensors, gradients: Tensors, rate: float, momentum: Tensors, velocity: Tensors) -> None:
         t = self._updates() + 1
-        u_now = self.beta_1 * (1 - 0.5 * 0.96**t)
-        u_next = self.beta_1 * (1 - 0.5 * 0.96 ** (t + 1))
-        if self._u_updates < t:  # once in a step, however many weights are updated by themselves
-            self._u_product *= u_now
-            self._u_updates = t
+        u_now, u_next, product = self._momentum_at(t), self._momentum_at(t + 1), self._product_of_momenta(t)
         torch._foreach_lerp_(momentum, gradients, 1 - self.beta_1)
         torch._foreach_mul_(velocity, self.beta_2)
         torch._foreach_addcmul_(velocity, gradients, gradients, value=1 - self.beta_2)
-        ahead = torch._foreach_mul(momentum, u_next / (1 - self._u_product * u_next))
-        torch._foreach_add_(ahead, gradients, alpha=(1 - u_now) / (1 - self._u_product))
+        ahead = torch._foreach_mul(momentum, u_next / (1 - product * u_next))
+        torch._foreach_add_(ahead, gradients, alpha=(1 - u_now) / (1 - product))
         scale = torch._foreach_div(velocity, 1 - self.beta_2**t)
         torch._foreach_sqrt_(scale)
         torch._foreach_add_(scale, self.epsilon)

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from lamella.engine.variable import State
 from lamella.errors import ArgumentError
 from lamella.optimizers.base import Optimizer, Tensors, registry
 
@@ -261,12 +262,14 @@ class Adafactor(Optimizer):
 
     def build(self, variables: Iterable[torch.Tensor]) -> None:
         super().build(variables)
-        self._slots["rows"] = [w.new_zeros(w.shape[:-1] if w.ndim > 1 else w.shape) for w in self._weights]
+        weights = [w.detach() for w in self._weights]
+        self._slots["rows"] = [State(w.new_zeros(w.shape[:-1] if w.ndim > 1 else w.shape)) for w in weights]
         self._slots["columns"] = [
-            w.new_zeros((*w.shape[:-2], w.shape[-1]) if w.ndim > 1 else ()) for w in self._weights
+            State(w.new_zeros((*w.shape[:-2], w.shape[-1]) if w.ndim > 1 else ())) for w in weights
         ]
+        self._name_slots()
 
-    def _kept(self) -> list[tuple[torch.Tensor, int]]:
+    def _own_kept(self) -> list[tuple[torch.Tensor, int]]:
         found: list[tuple[torch.Tensor, int]] = []
         for w, row, column in zip(self._weights, self._slots["rows"], self._slots["columns"], strict=True):
             unused = torch.zeros_like(w) if w.ndim > 1 else torch.zeros(())  # Keras keeps those too

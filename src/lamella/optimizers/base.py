@@ -30,8 +30,8 @@ from lamella.optimizers.stateless import StatelessApply
 registry = Registry("optimizer", "keras.optimizers")
 Tensors = list[torch.Tensor]
 
-_OF_ALL = ("ema", "accumulated")
-"""The slots that this class keeps for every optimizer, and `update` does not see."""
+_OF_ALL = {"ema": "average", "accumulated": "gradient_accumulator"}
+"""The slots that this class keeps for every optimizer, and `update` does not see; and what Keras calls them."""
 
 
 @registry.register()
@@ -180,6 +180,7 @@ class Optimizer(StatelessApply):
         if self.gradient_accumulation_steps:
             values["accumulated"] = 0.0
         self._slots = {name: [_slot_like(weight, value) for weight in self._weights] for name, value in values.items()}
+        self._name_slots()
         self._extra = []
         constraints = [(weight, getattr(weight, "constraint", None)) for weight in self._weights]
         self._constrained = [(weight, constraint) for weight, constraint in constraints if constraint is not None]
@@ -188,6 +189,13 @@ class Optimizer(StatelessApply):
         self.built = True
         if self.when_built is not None:
             self.when_built(self)
+
+    def _name_slots(self) -> None:
+        """Gives the slots Keras's paths, such as "adam/dense_kernel_velocity"."""
+        for kind, slots in self._slots.items():
+            for i, (weight, slot) in enumerate(zip(self._weights, slots, strict=True)):
+                of = (getattr(weight, "path", "") or str(i)).replace("/", "_")
+                slot.path = f"{self.name}/{of}_{_OF_ALL.get(kind, kind)}"  # type: ignore[attr-defined]
 
     def add_variable_from_reference(
         self, reference_variable: torch.Tensor, name: str | None = None, initializer: str = "zeros"
@@ -241,8 +249,9 @@ class Optimizer(StatelessApply):
     def variables(self) -> Tensors:
         """The step, the learning rate, and all slots."""
         slots = [tensor for tensors in self._slots.values() for tensor in tensors]
-        numbers = State(torch.tensor(self._steps)), State(torch.tensor(self.learning_rate))
-        return [*numbers, *slots, *self._extra]
+        step, rate = State(torch.tensor(self._steps)), State(torch.tensor(self.learning_rate))
+        step.path, rate.path = f"{self.name}/iteration", f"{self.name}/learning_rate"
+        return [step, rate, *slots, *self._extra]
 
     @property
     def iterations(self) -> torch.Tensor:
@@ -295,12 +304,20 @@ class Optimizer(StatelessApply):
 
     def _kept(self) -> list[tuple[torch.Tensor, int]]:
         """The tensors in the order of Keras's files, each with its sign there."""
+        shared = self._side_by_side([("ema",), ("accumulated",)])
+        return [*shared, *self._own_kept(), *((tensor, 1) for tensor in self._extra)]
+
+    def _own_kept(self) -> list[tuple[torch.Tensor, int]]:
+        """Those of them that this kind of optimizer has."""
+        return self._side_by_side(self.kept_together())
+
+    def _side_by_side(self, together: list[tuple[str, ...]]) -> list[tuple[torch.Tensor, int]]:
         found: list[tuple[torch.Tensor, int]] = []
-        for names in [("ema",), ("accumulated",), *self.kept_together()]:
+        for names in together:
             slots = [self._slots[name] for name in names if name in self._slots]
             signs = [self._file_signs.get(name, 1) for name in names if name in self._slots]
             found.extend(pair for tensors in zip(*slots, strict=True) for pair in zip(tensors, signs, strict=True))
-        return [*found, *((tensor, 1) for tensor in self._extra)]
+        return found
 
     def save_own_variables(self, store: Any) -> None:
         """Puts the step, the learning rate and all slots into `store`, a mapping, in the order of Keras's files."""
@@ -332,10 +349,6 @@ class Optimizer(StatelessApply):
         with torch.no_grad():
             for i, (tensor, sign) in enumerate(kept):
                 copy_into(tensor, torch.as_tensor(np.asarray(store[str(first + i)])) * sign)
-        self._after_loading()
-
-    def _after_loading(self) -> None:
-        """Brings numbers that follow from the step up to date."""
 
     def remember(self) -> Callable[[], None]:
         """A function that puts the state of this moment back."""
@@ -347,7 +360,6 @@ class Optimizer(StatelessApply):
             with torch.no_grad():
                 for tensor, value in kept:
                     tensor.copy_(value)
-            self._after_loading()
 
         return restore
 

@@ -62,7 +62,6 @@ class StatelessApply:
                 vars(self)[name] = {ids.get(each, each) for each in value}
             elif type(value) is dict:
                 vars(self)[name] = {ids.get(key, key): each for key, each in value.items()}
-        self._after_loading()  # type: ignore[attr-defined]
         start = 2
         for before, inner in zip(source._inner_optimizers(), self._inner_optimizers(), strict=True):
             count = len(before.variables)

@@ -47,7 +47,7 @@ def _of(model: Any) -> list[tuple[str, Callable[[], list[_Entry]]]]:
         ("trainable_variables", lambda: _weights(model.trainable_weights)),
         ("non_trainable_variables", lambda: _weights(model.non_trainable_weights)),
         ("optimizer_variables", lambda: _optimizer(model.optimizer) if model.optimizer is not None else []),
-        ("metrics_variables", lambda: [each for metric in model._plain_metrics() for each in _sums(metric)]),
+        ("metrics_variables", lambda: [each for metric in model._plain_metrics() for each in _sums(model, metric)]),
     ]
 
 
@@ -63,19 +63,17 @@ def _optimizer(optimizer: Any) -> list[_Entry]:
         optimizer.iterations = int(value)
 
     entries: list[_Entry] = [
-        ("iteration", optimizer.iterations, iteration),
-        ("learning_rate", float(optimizer.learning_rate), rate),
+        (f"{optimizer.name}/iteration", optimizer.iterations, iteration),
+        (f"{optimizer.name}/learning_rate", float(optimizer.learning_rate), rate),
     ]
-    for slot, tensors in optimizer._slots.items():
-        for i, (weight, tensor) in enumerate(zip(optimizer._weights, tensors, strict=True)):
-            path = (getattr(weight, "path", "") or str(i)).replace("/", "_")
-            entries.append((f"{path}_{slot}", tensor, _into(tensor)))
-    return [(f"{optimizer.name}/{path}", value, put) for path, value, put in entries]
+    slots = (tensor for tensors in optimizer._slots.values() for tensor in tensors)
+    return [*entries, *((tensor.path, tensor, _into(tensor)) for tensor in slots)]
 
 
-def _sums(metric: Any) -> list[_Entry]:
+def _sums(model: Any, metric: Any) -> list[_Entry]:
+    reported = model._name_of(metric)
     names = {id(value): name.strip("_") for name, value in vars(metric).items() if isinstance(value, torch.Tensor)}
-    return [(f"{metric.name}/{names.get(id(each), i)}", each, _into(each)) for i, each in enumerate(metric.variables)]
+    return [(f"{reported}/{names.get(id(each), i)}", each, _into(each)) for i, each in enumerate(metric.variables)]
 
 
 def _into(tensor: torch.Tensor) -> Callable[[Any], Any]:
