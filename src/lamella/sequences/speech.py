@@ -258,7 +258,7 @@ class SpeechRecognizer(Model):
     def get_metrics_result(self) -> dict[str, Any]:
         """The values so far; while training no texts are compared, and so there are no values of `compile`'s."""
         texts = [metric for metric in self._scores if not getattr(metric, "count", 1)]
-        return {metric.name: metric.result() for metric in self.metrics if metric not in texts}
+        return {self._name_of(metric): metric.result() for metric in self.metrics if metric not in texts}
 
     # -- texts ----------------------------------------------------------------------------------------------
 

@@ -275,7 +275,7 @@ class Trained:
     """
 
     def __init__(self, stack: Stack) -> None:
-        names = [metric.name for metric in stack.model.metrics]
+        names = stack.model.metrics_names
         self.watches = any(name != "loss" and not name.endswith("_loss") for name in names)
         self.stack = stack
         self.before = torch.zeros(0)

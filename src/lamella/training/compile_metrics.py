@@ -35,7 +35,7 @@ class CompileMetrics(Metric):
 
     def result(self) -> dict[str, Any]:
         """The values by name."""
-        return {metric.name: metric.result() for metric in self.metrics}
+        return {self._model._compiled_metrics.name_of(metric): metric.result() for metric in self.metrics}
 
     def reset_state(self) -> None:
         """Starts every metric afresh."""

@@ -161,7 +161,7 @@ class CompiledMetrics:
         self.is_single = len(names) == 1
         self.all: list[Metric] = [metric for group in (*self.plain, *self.weighted) for metric in group]
         alike = len({metric.name for metric in self.all}) < len(self.all)
-        self._name(not self.is_single and (named or alike))
+        self._reported = self._reported_names(not self.is_single and (named or alike))
         self.patient = False
         self._each_counts = self.is_single and all(counts_rows(metric, y_pred[0]) for metric in self.all)
         self._waiting: list[tuple[torch.Tensor, torch.Tensor]] = []
@@ -192,18 +192,27 @@ class CompiledMetrics:
         tree.map_structure_up_to(tree.lists_to_tuples(self._like), groups.append, tree.lists_to_tuples(metrics))
         return groups
 
-    def _name(self, by_outputs: bool) -> None:
-        """Gives each metric a name that no other has, as Keras does: nothing is reported in the place of another."""
-        taken: set[str] = set()
+    def name_of(self, metric: Metric) -> str:
+        """The name that a metric is reported under; its own where `compile` was not given it."""
+        ours = zip(self.all, self._reported, strict=True)
+        return next((name for each, name in ours if each is metric), metric.name)
+
+    @property
+    def renames(self) -> bool:
+        """Whether a metric is reported under another name than its own."""
+        return self._reported != [metric.name for metric in self.all]
+
+    def _reported_names(self, by_outputs: bool) -> list[str]:
+        """For each metric a name that no other has, as in Keras: nothing is reported in the place of another."""
+        names: list[str] = []
         for weighted, groups in ((False, self.plain), (True, self.weighted)):
             for output, group in zip(self.names, groups, strict=True):
                 prefix = f"{output}_" if by_outputs else ""
                 for metric in group:
-                    own = metric.name.removeprefix(prefix)
-                    candidates = [prefix + own, *([f"{prefix}weighted_{own}"] if weighted else [])]
+                    candidates = [prefix + metric.name, *([f"{prefix}weighted_{metric.name}"] if weighted else [])]
                     further = (f"{candidates[-1]}_{i}" for i in itertools.count(1))
-                    metric.name = next(name for name in itertools.chain(candidates, further) if name not in taken)
-                    taken.add(metric.name)
+                    names.append(next(each for each in itertools.chain(candidates, further) if each not in names))
+        return names
 
     def count(self, y: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """As `update`; where `patient`, small batches wait for each other until `settle`, if that changes no number.

@@ -210,17 +210,20 @@ class Step:
         return list({id(metric): metric for metric in found}.values())
 
     def _counts_as_one(self) -> bool:
-        """Whether `compile`'s metrics are one: before their first batch, and for several outputs in own steps."""
+        """Whether `compile`'s metrics are one: before their first batch, and in own steps that would mix them up."""
         if self._compiled_metrics is None:
             return self.compiled and any(self._compile_arguments.get(name) for name in ("metrics", "weighted_metrics"))
-        return not self._compiled_metrics.is_single and (
-            overridden(self, "train_step") or overridden(self, "test_step")
-        )
+        own_steps = overridden(self, "train_step") or overridden(self, "test_step")
+        return own_steps and (self._compiled_metrics.renames or not self._compiled_metrics.is_single)
 
     @property
     def metrics_names(self) -> list[str]:
         """The names of the metrics."""
-        return [metric.name for metric in self.metrics]
+        return [self._name_of(metric) for metric in self.metrics]
+
+    def _name_of(self, metric: Metric) -> str:
+        """The name that a metric is reported under: of several outputs, that of its output comes first."""
+        return metric.name if self._compiled_metrics is None else self._compiled_metrics.name_of(metric)
 
     def add_metric(self, metric: Metric) -> Metric:
         """Adds a metric that the model updates itself (in `call` or `train_step`)."""
@@ -237,7 +240,7 @@ class Step:
         results: dict[str, Any] = {}
         for metric in self.metrics:
             value = metric.result()
-            results.update(value if isinstance(value, dict) else {metric.name: value})
+            results.update(value if isinstance(value, dict) else {self._name_of(metric): value})
         return results
 
     def _losses(self, y_pred: Any) -> CompiledLoss | NestedLoss:

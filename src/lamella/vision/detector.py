@@ -194,7 +194,7 @@ class Detector(Model):
             if metric in self._scores and not getattr(metric, "num_images", 1):
                 continue
             value = metric.result()
-            results.update(value if isinstance(value, dict) else {metric.name: value})
+            results.update(value if isinstance(value, dict) else {self._name_of(metric): value})
         return results
 
     # -- prediction -----------------------------------------------------------------------------------------
