@@ -184,6 +184,15 @@ def test_spectral_normalization(name, arguments, shape, power_iterations, rng):
     close(keras.layers.deserialize(layers.serialize(ours))(torch.tensor(x)).shape, shape_of(theirs, x))
 
 
+def test_a_model_has_the_weights_of_spectral_normalization_in_keras_order():
+    def model(m):
+        return m.Sequential([m.Input((4,)), m.layers.Dense(5), m.layers.SpectralNormalization(m.layers.Dense(3))])
+
+    ours, theirs = model(lamella), model(keras)
+    assert [w.shape for w in ours.get_weights()] == [w.shape for w in theirs.get_weights()]
+    assert len(ours.weights) == len(ours.trainable_weights) + 1
+
+
 def shape_of(layer, x):
     return layer(torch.tensor(x)).shape
 

@@ -254,4 +254,8 @@ def _collect_weights(module: nn.Module, found: dict[int, torch.Tensor]) -> None:
         if buffer is not None and name not in module._non_persistent_buffers_set:
             found.setdefault(id(buffer), buffer)
     for child in children_in_order(module):
-        _collect_weights(child, found)
+        if isinstance(child, HoldsWeights) and type(child).weights is not HoldsWeights.weights:
+            for weight in child.weights:  # in an order of its own
+                found.setdefault(id(weight), weight)
+        else:
+            _collect_weights(child, found)
