@@ -254,6 +254,14 @@ def test_learning_rates_and_stops_as_in_keras(used):
     assert len(set(rates[0])) > 1
 
 
+@pytest.mark.parametrize("k", [lamella, keras], ids=["lamella", "keras"])
+def test_the_line_of_an_epoch_has_the_rate_that_callbacks_change(k, capsys):
+    scheduler = k.callbacks.LearningRateScheduler(lambda epoch: 0.25 / (epoch + 1))
+    fit(a_model(k), scheduler, epochs=2, verbose=2)
+    lines = [line for line in capsys.readouterr().out.splitlines() if "loss: " in line]
+    assert [line.rpartition("learning_rate: ")[2] for line in lines] == ["0.2500", "0.1250"]
+
+
 def test_csv_logger_as_in_keras(tmp_path):
     rows = []
     for k in (lamella, keras):

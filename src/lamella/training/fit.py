@@ -116,7 +116,7 @@ def fit_epochs(
                 if validation is not None and _validates(epoch, validation_freq):
                     found = evaluate_batches(model, validation, callbacks, Progress(0, None))
                     logs |= {f"val_{name}": value for name, value in found.items()}
-                progress.finish(logs)
+                progress.finish({**logs, **callbacks.shown()})
             finally:
                 progress.close()
             callbacks.call("on_epoch_end", epoch, logs)

@@ -97,7 +97,7 @@ class Progress:
             self.bar.close()
             self.bar = None
             if quiet:
-                print(f"{self._prefix()}{self._line(seconds)} - {self._text(logs)}", flush=True)
+                print(f"{self._line(seconds)} - {self._text(logs)}", flush=True)
         elif self.verbose == 2:
             print(f"{_joined(self._line(seconds), _metrics(logs))}{self._waiting(seconds)}", flush=True)
 
@@ -106,9 +106,6 @@ class Progress:
         if self.bar is not None:
             self.bar.close()
             self.bar = None
-
-    def _prefix(self) -> str:
-        return ""
 
     def _line(self, seconds: float) -> str:
         per_step = seconds / max(self.steps, 1)

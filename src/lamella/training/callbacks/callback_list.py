@@ -112,6 +112,11 @@ class CallbackList(Callback):
         for callback in self.listeners(event):
             getattr(callback, event)(*args)
 
+    def shown(self) -> Logs:
+        """What callbacks want to see in the line of an epoch, besides its metrics."""
+        found = (callback.shown() for callback in self.callbacks if hasattr(callback, "shown"))
+        return {name: value for logs in found for name, value in logs.items()}
+
     def skips(self, epoch: int) -> bool:
         """Whether a callback knows that this epoch was trained before (in a run that was cut off)."""
         return any(callback.skips(epoch) for callback in self.callbacks if hasattr(callback, "skips"))

@@ -11,7 +11,15 @@ from lamella.training.callbacks.base import Callback, Logs
 from lamella.training.callbacks.monitor import MonitorCallback
 
 
-class LearningRateScheduler(Callback):
+class _ShowsRates(Callback):
+    """A callback that changes learning rates: those of the epoch stand in its line and in its logs."""
+
+    def shown(self) -> Logs:
+        """What the line of the epoch shows besides its metrics."""
+        return {name: float(optimizer.learning_rate) for name, optimizer in with_rates(self.model.optimizer)}
+
+
+class LearningRateScheduler(_ShowsRates):
     """Sets the learning rate at the start of each epoch.
 
     Args:
@@ -40,10 +48,11 @@ class LearningRateScheduler(Callback):
                 print(f"\nEpoch {epoch + 1}: the {name.replace('_', ' ', 1)} is {rate}.")
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        _log_rates(self.model.optimizer, logs)
+        if logs is not None:
+            logs.update(self.shown())
 
 
-class ReduceLROnPlateau(MonitorCallback):
+class ReduceLROnPlateau(MonitorCallback, _ShowsRates):
     """Multiplies the learning rate by `factor` when a metric has not improved for `patience` epochs.
 
     Example:
@@ -78,7 +87,8 @@ class ReduceLROnPlateau(MonitorCallback):
         self.best = self.worst()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        _log_rates(self.model.optimizer, logs)
+        if logs is not None:
+            logs.update(self.shown())
         value = self.value(logs)
         if value is None:
             return
@@ -99,8 +109,3 @@ class ReduceLROnPlateau(MonitorCallback):
                         print(f"\nEpoch {epoch + 1}: the {name.replace('_', ' ', 1)} is now {rate}.")
                 self.cooldown_counter = self.cooldown
                 self.wait = 0
-
-
-def _log_rates(optimizer: Any, logs: Logs | None) -> None:
-    if logs is not None:
-        logs.update({name: float(each.learning_rate) for name, each in with_rates(optimizer)})
