@@ -153,15 +153,25 @@ ELSEWHERE = {
 }
 
 
+def layer_of(name, k, **more):
+    arguments = LAYERS[name][0]
+    return getattr(k.layers, name)(**((arguments(k) if callable(arguments) else arguments) | more))
+
+
+def takes_several(name):
+    """Whether its inputs are arguments each, and not a list."""
+    shapes = LAYERS[name][1]
+    return isinstance(shapes, tuple) and not isinstance(shapes[0], int)
+
+
 def model_of(name, k):
-    arguments, shapes = LAYERS[name]
-    layer = getattr(k.layers, name)(**(arguments(k) if callable(arguments) else arguments))
+    layer, shapes = layer_of(name, k), LAYERS[name][1]
     dtype = "int32" if name in WHOLE_NUMBERS else "float32"
     if isinstance(shapes[0], int):
         inputs = k.Input(shapes, dtype=dtype)
         return k.Model(inputs, layer(inputs))
     inputs = [k.Input(shape, dtype=dtype) for shape in shapes]
-    return k.Model(inputs, layer(*inputs) if isinstance(shapes, tuple) else layer(inputs))
+    return k.Model(inputs, layer(*inputs) if takes_several(name) else layer(inputs))
 
 
 def data_for(name):

@@ -1,9 +1,11 @@
 """Every layer under the mixed policies: computed in the short type, kept in float32, close to real Keras."""
 
+import inspect
+
 import numpy as np
 import pytest
 import torch
-from every_layer import LAYERS, data_for, model_of
+from every_layer import LAYERS, data_for, layer_of, model_of, takes_several
 
 import lamella
 
@@ -53,3 +55,24 @@ def test_in_fit(name, policy):
     history = model.fit(data_for(name), np.ones((3, 1), "float32"), epochs=2, verbose=0).history["loss"]
     assert np.isfinite(history).all()
     assert all(w.dtype is torch.float32 for w in model.weights if w.is_floating_point())
+
+
+# Wrappers and RNN are given the layers inside them; CategoryEncoding, as in Keras, gives the type of its weights.
+WHOLE = [name for name, (arguments, _) in LAYERS.items() if not callable(arguments) and name != "CategoryEncoding"]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", WHOLE)
+@pytest.mark.parametrize(("everywhere", "own"), [("float32", "mixed_bfloat16"), ("mixed_float16", "float32")])
+def test_a_policy_of_its_own(name, everywhere, own):
+    """What a layer makes inside itself follows it, whatever the policy of other layers: also in training."""
+    drops = "dropout" in inspect.signature(getattr(lamella.layers, name)).parameters
+    x = _tensor(data_for(name))
+    lamella.config.set_dtype_policy(everywhere)
+    try:
+        layer = layer_of(name, lamella, dtype=own, **({"dropout": 0.2} if drops else {}))
+        found = layer(*x, training=True) if takes_several(name) else layer(x, training=True)
+    finally:
+        lamella.config.set_dtype_policy(None)
+    assert found.dtype is getattr(torch, layer.compute_dtype) or not found.is_floating_point()
+    assert layer.compute_dtype in own

@@ -79,7 +79,7 @@ class Attention(Layer):
         self.scale: torch.Tensor | None = None
         self.concat_score_weight: torch.Tensor | None = None
         self._can_fuse = score_mode == "dot"
-        self._dropout = Dropout(dropout, seed=seed)
+        self._dropout = Dropout(dropout, seed=seed, autocast=False)  # in the type of the weights
 
     def build(self, input_shape: Any) -> None:
         self._check_inputs(input_shape)

@@ -72,7 +72,7 @@ class AttentionHooks:
         axes = range(1, rank - 2) if self.attention_axes is None else self.attention_axes
         self.attention_axes = self._over = tuple(axis if axis >= 0 else rank - 1 + axis for axis in axes)
         self._means_for_none = self.dropout == 0 and rank == 4
-        self._dropout_layer = Dropout(self.dropout, seed=self.seed)
+        self._dropout_layer = Dropout(self.dropout, seed=self.seed, autocast=False)  # in the type of the weights
         self._dot_product_equation, self._combine_equation = equations(rank, self._over)
 
     def _masked_softmax(self: Any, scores: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:

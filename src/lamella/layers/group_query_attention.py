@@ -121,7 +121,7 @@ class GroupQueryAttention(ProjectedAttention):
             gate = self._projection("gate", "bqm,muh->bquh", queries, "uh", "sigmoid")
             self._set("_gate_dense", gate, query_shape)
         self._set("_value_dense", self._projection("value", "bkm,mvh->bkvh", keys, "vh"), value_shape)
-        self._dropout_layer = Dropout(self.dropout, seed=self.seed)
+        self._dropout_layer = Dropout(self.dropout, seed=self.seed, autocast=False)  # in the type of the weights
         output = self._projection("attention_output", "bquh,uhm->bqm", [None, self.feature_dim], "m")
         self._set("_output_dense", output, (None, None, self.num_query_heads, self.head_dim))
 

@@ -137,7 +137,7 @@ class MultiHeadAttention(AttentionHooks, ProjectedAttention):
         if self.use_gate:
             self._set("_gate_dense", self._input_dense("gate", rank, self.value_dim, "sigmoid"), query_shape)
         self._set("_value_dense", self._input_dense("value", rank, self.value_dim), value_shape)
-        self._dropout_layer = Dropout(self.dropout, seed=self.seed)
+        self._dropout_layer = Dropout(self.dropout, seed=self.seed, autocast=False)  # in the type of the weights
         shape = [query_shape[-1]] if self._output_shape is None else list(self._output_shape)
         free, summed, made = _LETTERS[: rank - 1], _LETTERS[rank - 1 : rank + 1], _LETTERS[rank + 1 :][: len(shape)]
         equation = f"{free}{summed},{summed}{made}->{free}{made}"
