@@ -314,3 +314,22 @@ def test_a_window_of_one_place_is_a_product(size, strides):
     theirs = torch.autograd.grad(same.square().sum(), [x, kernel])
     torch.testing.assert_close(mine[0], theirs[0], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(mine[1], theirs[1].permute(2, 3, 1, 0), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["Conv1D", "Conv2D", "Conv1DTranspose", "Conv2DTranspose"])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("filters", [1, 2])
+def test_one_picture_on_one_thread_has_gradients(name, channels, filters):
+    """torch computes those without oneDNN, and takes fewer layouts of the kernel."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        layer = getattr(layers, name)(filters, 3)
+        x = torch.randn(1, *(6, 5)[: layer.rank], channels, requires_grad=True)
+        layer(x).square().sum().backward()
+        alone = layer.kernel.grad.clone()
+        layer.kernel.grad = None
+        layer(torch.cat([x, x])).square().sum().backward()
+    finally:
+        torch.set_num_threads(threads)
+    torch.testing.assert_close(layer.kernel.grad, 2 * alone)

@@ -85,8 +85,12 @@ class WindowedConvolution(SpatialLayer):
     def _add_kernel(
         self, shape: tuple[int, ...], initializer: Any, regularizer: Any, constraint: Any, name: str = "kernel"
     ) -> torch.Tensor:
-        """A kernel of Keras's shape (*window, a, b) that is channels_last once permuted to (b, a, *window)."""
-        order = (self.rank + 1, *range(self.rank), self.rank)
+        """A kernel of Keras's shape (*window, a, b) that is channels_last once permuted to (b, a, *window).
+
+        Where b is one, it is contiguous: torch, without oneDNN, refuses to compute the gradient of another.
+        """
+        window, a, b = range(self.rank), self.rank, self.rank + 1
+        order = (b, a, *window) if shape[-1] == 1 else (b, *window, a)
         return self.add_weight(
             shape, initializer, regularizer=regularizer, constraint=constraint, name=name, memory_order=order
         )
