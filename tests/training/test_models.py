@@ -80,7 +80,7 @@ def test_layers_and_models_take_data_frames():
         assert torch.equal(take(frame), take(np.array(frame)))
     normalized = layers.Normalization()
     normalized.adapt(np.array(frame.assign(c=[True, False, True])))  # of objects: numbers and truths
-    assert normalized.mean[2].item() == pytest.approx(2 / 3)
+    assert normalized.mean[0, 2].item() == pytest.approx(2 / 3)
     assert normalized(frame.assign(c=[1.0, 0.0, 1.0]).iloc[:2]).shape == (2, 3)
 
 
