@@ -21,6 +21,7 @@ from lamella.engine import masking, remat_scope
 from lamella.engine.device import default_device
 from lamella.engine.dtypes import STRING, torch_dtype
 from lamella.engine.naming import auto_name, path_of, within
+from lamella.engine.on_meta import off_meta
 from lamella.engine.registry import Registry, serialize
 from lamella.engine.rematerialize import rematerialized
 from lamella.engine.stateless import trained
@@ -28,7 +29,6 @@ from lamella.engine.strings import holds_strings
 from lamella.engine.symbolic import (
     Node,
     SymbolicTensor,
-    off_meta,
     record,
     symbolic_input,
     symbolic_leaves,
