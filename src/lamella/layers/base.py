@@ -145,6 +145,8 @@ class Layer(HoldsWeights, Stateless):
         self.input_spec: Any = None
         self.built = False
         self.declared_input_shape = declared_shape(input_shape, input_dim)
+        if not isinstance(trainable, (bool, np.bool_)):
+            raise ArgumentError(f"{type(self).__name__}: `trainable` must be True or False; got {trainable!r}.")
         self._trainable = bool(trainable)
         self._as_it_is: set[str] = set()  # weights that stay in their own type under a mixed policy
         self._use_policy(dtype)
