@@ -68,6 +68,13 @@ def test_arrays_tell_sizes():
     assert ops.broadcast_to(symbolic_input((None, 3)), (2, 3)).shape == (2, 3)
 
 
+def test_the_number_of_slices_tells_a_size():
+    slices = ops.unstack(symbolic_input((2, None, None)), num=3, axis=1)
+    assert [tuple(each.shape) for each in slices] == [(2, None)] * 3
+    with pytest.raises(ShapeError, match="has 4 slices, not 3"):
+        ops.unstack(symbolic_input((2, 4)), num=3, axis=1)
+
+
 @pytest.mark.parametrize("layer", ["Add", "Concatenate", "Maximum"])
 def test_models_join_inputs_of_known_and_unknown_length(layer):
     shapes = (None, 4), (6, 4)
@@ -99,6 +106,7 @@ def test_tensors_of_one_input_tell_nothing():
         lambda room, make: room.swapaxes(make((3, 4)), 5, 0),
         lambda room, make: room.sort(make((3, 4)), axis=10),
         lambda room, make: room.argsort(make((3, 4)), axis=10),
+        lambda room, make: room.softmax(make((3, 4)), axis=10),
         lambda room, make: room.take(make((3, 4)), make((2,), "int32"), axis=5),
         lambda room, make: room.squeeze(make((None, 1)), axis=0),
         lambda room, make: room.repeat(make((2, 3)), [1, 1]),

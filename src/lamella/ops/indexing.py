@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from lamella.engine.on_meta import OnMeta
-from lamella.errors import ArgumentError
+from lamella.errors import ArgumentError, ShapeError
 from lamella.ops.base import axes_of, op, pair, tensor
 
 _REDUCTIONS = {"max": "amax", "min": "amin", "mul": "prod"}
@@ -222,9 +222,17 @@ def unravel_index(indices: Any, shape: Sequence[int]) -> tuple[torch.Tensor, ...
 def unstack(x: Any, num: int | None = None, axis: int = 0) -> list[torch.Tensor]:
     """The slices along `axis`, as a list.
 
+    Args:
+        x: The input.
+        num: How many there are; needed for a symbolic tensor that does not know.
+        axis: The axis.
+
     Example:
         >>> unstack([[1, 2], [3, 4]])
         [tensor([1, 2], dtype=torch.int32), tensor([3, 4], dtype=torch.int32)]
     """
     x = tensor(x)
-    return list(x.unbind(axes_of(axis, x.ndim)[0]))
+    (axis,) = axes_of(axis, x.ndim)
+    if x.is_meta and num not in (None, x.shape[axis]):
+        raise ShapeError(f"unstack: axis {axis} of shape {tuple(x.shape)} has {x.shape[axis]} slices, not {num}.")
+    return list(x.unbind(axis))
