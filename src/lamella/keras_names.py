@@ -163,7 +163,7 @@ class Operation:
         for name, value in list(bound.arguments.items())[1:]:
             if kinds[name] in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.POSITIONAL_ONLY):
                 raise NotImplementedError(
-                    f"{type(self).__name__} is made with `{name}`, which cannot be given by name: write its get_config()."
+                    f"{type(self).__name__} is made with `{name}`, which has no name: write its get_config()."
                 )
             given |= value if kinds[name] is inspect.Parameter.VAR_KEYWORD else {name: value}
         return {name: serialize(value) for name, value in given.items()} | config
