@@ -26,6 +26,10 @@ class ArgumentError(LamellaError, ValueError):
     """An argument outside the values that it may have."""
 
 
+class ArgumentTypeError(ArgumentError, TypeError):
+    """An argument of a type that it may not have, such as a text for a number: a `ValueError` and a `TypeError`."""
+
+
 class UnknownNameError(LamellaError, ValueError):
     """A string that names no known layer, loss, metric, optimizer or other object."""
 

@@ -18,6 +18,7 @@ from lamella.engine.dtypes import torch_dtype
 from lamella.engine.random import generator
 from lamella.engine.registry import Registry
 from lamella.engine.seed_generator import SeedGenerator, torch_generator
+from lamella.engine.window_names import checked_window
 from lamella.errors import ArgumentError, ShapeError
 
 registry = Registry("initializer", "keras.initializers")
@@ -415,7 +416,7 @@ class STFT(Initializer):
         if scaling not in (None, "density", "spectrum"):
             raise ArgumentError(f"scaling must be 'density', 'spectrum' or None; got {scaling!r}.")
         self.side = side
-        self.window = window
+        self.window = checked_window(window)
         self.scaling = scaling
         self.periodic = periodic
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from lamella import initializers
 from lamella.engine.device import default_device
 from lamella.engine.dtypes import torch_dtype
 from lamella.engine.naming import auto_name, path_of, within
+from lamella.engine.registry import serialize
 from lamella.engine.symbolic import Graph, SymbolicTensor, record, symbolic_input, symbolic_leaves
 from lamella.engine.variable import State, Weight
 from lamella.errors import ArgumentError
@@ -123,9 +125,16 @@ class Operation:
         ([2.0, 2.0], (None, 3))
     """
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Operation:
+        operation = super().__new__(cls)
+        operation._init_arguments = args, kwargs  # for get_config
+        return operation
+
+    _init_arguments: tuple[tuple[Any, ...], dict[str, Any]]
+
     def __init__(self, name: str | None = None) -> None:
-        if name is not None and not isinstance(name, str):
-            raise ArgumentError(f"The name of an operation is a string; got {name!r}.")
+        if name is not None and (not isinstance(name, str) or "/" in name):
+            raise ArgumentError(f"The name of an operation is a string without '/'; got {name!r}.")
         self.name = name or auto_name(type(self).__name__)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -138,8 +147,26 @@ class Operation:
         raise NotImplementedError(f"{type(self).__name__} has no call(): write it, in torch.")
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make this operation again."""
-        return {"name": self.name}
+        """The arguments that make this operation again: what it was made with, unless its class has one of its own.
+
+        Raises:
+            NotImplementedError: It was made with *args, which have no names.
+        """
+        config = {"name": self.name}
+        if type(self).get_config is not Operation.get_config:
+            return config
+        args, kwargs = self._init_arguments
+        bound = inspect.signature(type(self).__init__).bind(self, *args, **kwargs)
+        bound.apply_defaults()
+        kinds = {each.name: each.kind for each in bound.signature.parameters.values()}
+        given: dict[str, Any] = {}
+        for name, value in list(bound.arguments.items())[1:]:
+            if kinds[name] in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.POSITIONAL_ONLY):
+                raise NotImplementedError(
+                    f"{type(self).__name__} is made with `{name}`, which has no name: write its get_config()."
+                )
+            given |= value if kinds[name] is inspect.Parameter.VAR_KEYWORD else {name: value}
+        return {name: serialize(value) for name, value in given.items()} | config
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Operation:
@@ -164,6 +191,10 @@ class Function(Operation):
     def __init__(self, inputs: Any, outputs: Any, name: str | None = None) -> None:
         super().__init__(name)
         self._graph = Graph(inputs, outputs)
+
+    def get_config(self) -> dict[str, Any]:
+        """Its name: what it computes stands in no config."""
+        return super().get_config()
 
     @property
     def inputs(self) -> list[SymbolicTensor]:

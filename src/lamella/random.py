@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 
 from lamella.engine.device import default_device
+from lamella.engine.on_meta import on_meta
 from lamella.engine.registry import Registry
 from lamella.engine.seed_generator import SeedGenerator, torch_generator
-from lamella.engine.symbolic import on_meta
 from lamella.errors import ArgumentError
 from lamella.ops.base import as_dtype, floatx, recorded, tensor
 

@@ -400,8 +400,10 @@ def test_unknown_sizes_stay_unknown():
     assert ops.unique(x, size=5).shape == (5,)
     assert ops.segment_sum(x, symbolic_input((None,), "int32")).shape == (None, 3)
     assert ops.shape(x) == (None, 3) and ops.ndim(x) == 2 and ops.dtype(x) == "float32"
-    with pytest.raises(ValueError, match="needs `size`"):
-        ops.unique(x)
+    values, counts = ops.unique(x, return_counts=True)
+    assert values.shape == counts.shape == (None,)
+    known = symbolic_input((2, 3))  # also where the sizes of the input are known
+    assert ops.nonzero(known).shape == (2, None) and ops.unique(known, axis=1).shape == (2, None)
 
 
 @pytest.mark.parametrize(

@@ -358,3 +358,34 @@ def test_normalization_refuses_what_does_not_fit():
         layers.Normalization(mean=0.0, variance=1.0).adapt(np.ones((2, 3)))
     with pytest.raises(ArgumentError, match="adapt\\(\\) takes"):
         layers.Normalization().adapt(3)
+
+
+@pytest.mark.parametrize(("axis", "shape"), [(-1, (1, 3)), (None, (1, 1)), ((0, 1), (4, 3)), (0, (4, 1))])
+def test_the_mean_lies_along_the_inputs_as_in_keras(axis, shape):
+    data = np.random.default_rng(1).normal(size=(4, 3)).astype("float32")
+    ours, theirs = layers.Normalization(axis=axis), keras.layers.Normalization(axis=axis)
+    assert ours.mean is None and theirs.mean is None
+    for layer in (ours, theirs):
+        layer.adapt(data)
+    for name in ("mean", "variance", "adapt_mean", "adapt_variance"):
+        one, other = getattr(ours, name), getattr(theirs, name)
+        assert tuple(one.shape) == tuple(other.shape)
+        np.testing.assert_allclose(one, keras.ops.convert_to_numpy(other), atol=1e-6)
+    assert ours.mean.shape == shape
+    assert [weight.path.split("/")[-1] for weight in ours.weights] == ["mean", "variance", "count"]
+    given = layers.Normalization(mean=[1.0, 2.0, 3.0], variance=[1.0, 1.0, 4.0])
+    given.build((None, 3))
+    assert given.mean.shape == given.variance.shape == (1, 3) and not given.weights
+
+
+def test_states_and_files_of_normalization_keep_their_names(tmp_path):
+    ours = lamella.Sequential([lamella.Input((3,)), layers.Normalization()])
+    ours.layers[0].adapt(np.arange(12.0).reshape(4, 3))
+    assert [each.split(".")[-1] for each in ours.state_dict()] == ["mean", "variance", "count"]
+    x = np.ones((2, 3), "float32")
+    ours.save(tmp_path / "ours.keras")
+    theirs = keras.models.load_model(tmp_path / "ours.keras")
+    np.testing.assert_allclose(theirs.predict(x, verbose=0), ours.predict(x, verbose=0), rtol=1e-6)
+    theirs.save(tmp_path / "theirs.keras")
+    again = lamella.models.load_model(tmp_path / "theirs.keras")
+    assert torch.equal(again.layers[-1].mean, ours.layers[-1].mean) and again.layers[-1].mean.shape == (1, 3)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from lamella.engine.naming import auto_name
-from lamella.engine.symbolic import off_meta
+from lamella.engine.on_meta import off_meta
 from lamella.engine.variable import State
 from lamella.errors import ArgumentError
 

@@ -14,17 +14,17 @@ from __future__ import annotations
 import operator
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch.nn.modules.module import _has_any_global_hook
-from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
 from lamella.engine import masking
 from lamella.engine.dtypes import dtype_name, torch_dtype
 from lamella.engine.naming import auto_name
+from lamella.engine.on_meta import OnMeta, off_meta, to_meta
+from lamella.engine.unknown_sizes import proposals
 from lamella.errors import ArgumentError, ShapeError
 
 Shape = tuple[int | None, ...]
@@ -35,74 +35,6 @@ _BATCH = (12, 24)
 _OTHER = (192, 384)
 _ROOM = 64
 """How many times those sizes are tried where the call fails with them: for windows that are longer, as of sound."""
-_SMALL = 4096
-"""Up to how many numbers a tensor has that keeps its values while shapes are found."""
-
-
-class OnMeta(TorchFunctionMode):
-    """Within it every tensor that a torch function gets is replaced by its meta twin: shapes, no data.
-
-    So layers with real weights run on meta inputs, and updates of their state go nowhere. Small tensors that are made
-    within it of numbers alone keep their values: they may be shapes, `ops.tile(x, ops.stack([batch_size, 1]))`.
-    """
-
-    suspended = False
-    depth = 0
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        if OnMeta.suspended:
-            return func(*args, **(kwargs or {}))
-        kwargs = kwargs or {}
-        given = [leaf for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
-        if all(hasattr(tensor, "_made_of_numbers") for tensor in given):
-            return pytree.tree_map_only(torch.Tensor, _keep_value, func(*args, **kwargs))
-        if func is torch.Tensor.__getitem__:  # for step in ops.arange(4): x[:, step]
-            args = args[0], pytree.tree_map_only(torch.Tensor, _as_place, args[1])
-        args, kwargs = pytree.tree_map_only(torch.Tensor, _to_meta, (args, kwargs))
-        return func(*args, **kwargs)
-
-    def __enter__(self) -> OnMeta:
-        self._before, OnMeta.suspended = OnMeta.suspended, False
-        OnMeta.depth += 1
-        return super().__enter__()
-
-    def __exit__(self, *exception: Any) -> None:
-        OnMeta.suspended = self._before
-        OnMeta.depth -= 1
-        super().__exit__(*exception)
-
-
-def on_meta() -> bool:
-    """Whether shapes are being found, so that nothing is to be drawn or counted."""
-    return OnMeta.depth > 0 and not OnMeta.suspended
-
-
-def _keep_value(tensor: torch.Tensor) -> torch.Tensor:
-    if not tensor.is_meta and tensor.numel() <= _SMALL:
-        tensor._made_of_numbers = True  # type: ignore[attr-defined]
-    return tensor
-
-
-def _as_place(index: torch.Tensor) -> Any:
-    """One known whole number as such, which an index needs; other tensors as they are."""
-    one = index.ndim == 0 and hasattr(index, "_made_of_numbers") and index.dtype in (torch.int32, torch.int64)
-    return int(index) if one else index
-
-
-def _to_meta(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor if tensor.is_meta else torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")
-
-
-@contextmanager
-def off_meta() -> Iterator[None]:
-    """Within it `OnMeta` is suspended: for making real weights while a layer runs on meta tensors."""
-    before, OnMeta.suspended = OnMeta.suspended, True
-    try:
-        yield
-    finally:
-        OnMeta.suspended = before
 
 
 class Node:
@@ -266,8 +198,7 @@ def symbolic_input(
         name: Its name.
         node: The node that it comes out of (that of an `InputLayer`).
     """
-    with off_meta():
-        probes = tuple(torch.empty(_probe_shape(shape, run), dtype=torch_dtype(dtype), device="meta") for run in (0, 1))
+    probes = tuple(_empty(_probe_shape(shape, run), torch_dtype(dtype)) for run in (0, 1))
     return SymbolicTensor(probes, node, name)  # type: ignore[arg-type]
 
 
@@ -289,13 +220,18 @@ def record(
     node = Node(function, args, kwargs)
     node.name = name or node.name
     try:
-        runs = [_run_on_probes(node, run) for run in (0, 1)]
-    except Exception:
+        runs = [_run_on_probes(node, run, lambda tensor, run=run: tensor.probes[run]) for run in (0, 1)]  # type: ignore[misc]
+    except Exception as error:
         runs = [] if declared is None else [_believed(declared, args, kwargs, run) for run in (0, 1)]
         if not runs or any(each is None for each in runs):
             runs = _with_room(node)
         if any(each is None for each in runs):
-            raise
+            runs = _with_sizes_that_meet(node)
+        if any(each is None for each in runs):
+            clear = _in_words(error, node)
+            if clear is error:
+                raise
+            raise clear from error
     first, spec = pytree.tree_flatten(runs[0])
     second = pytree.tree_leaves(runs[1])
     if len(first) != len(second):
@@ -313,9 +249,25 @@ def record(
     return node.outputs
 
 
+def _in_words(error: Exception, node: Node) -> Exception:
+    """The error of a call; what torch says of shapes and axes, as a `ShapeError` with the name and the shapes."""
+    made_by = getattr(type(node.function) if node.is_layer else node.function, "__module__", None) or "torch"
+    of_users = str(made_by).partition(".")[0] not in ("lamella", "torch", "_operator")
+    if of_users or type(error) not in (RuntimeError, IndexError):
+        return error
+    shapes = [tuple(tensor.shape) for tensor in node.inputs]
+    unknown = any(None in shape for shape in shapes)
+    stand_ins = f" (Here {_BATCH[0]} and {_OTHER[0]} stand for unknown sizes.)" if unknown else ""
+    told = ", ".join(map(str, shapes))
+    clear = ShapeError(f"{node.name!r} cannot be computed of inputs of shape {told}: {error}{stand_ins}")
+    for note in getattr(error, "__notes__", ()):
+        clear.add_note(note)
+    return clear
+
+
 def _bare(tensor: torch.Tensor) -> torch.Tensor:
     """The meta tensor without gradient history (a mask that it carries stays with it)."""
-    bare = _to_meta(tensor).detach()
+    bare = to_meta(tensor).detach()
     if hasattr(tensor, "_keras_mask"):
         bare._keras_mask = tensor._keras_mask  # type: ignore[attr-defined]
     return bare
@@ -333,11 +285,9 @@ def _believed(declared: Callable[..., Any], args: Any, kwargs: Any, run: int) ->
     return pytree.tree_map_only(SymbolicTensor, lambda tensor: tensor.probes[run], declared(args, kwargs))
 
 
-def _run_on_probes(node: Node, run: int, times: int = 1) -> Any:
-    args, kwargs = pytree.tree_map_only(
-        SymbolicTensor, lambda t: t.probes[run] if times == 1 else _longer(t, run, times), (node.args, node.kwargs)
-    )
-    with torch.no_grad(), OnMeta():
+def _run_on_probes(node: Node, run: int, probe: Callable[[SymbolicTensor], torch.Tensor]) -> Any:
+    args, kwargs = pytree.tree_map_only(SymbolicTensor, probe, (node.args, node.kwargs))
+    with torch.no_grad(), OnMeta(_OTHER[run]):
         return node.function(*args, **kwargs)
 
 
@@ -347,16 +297,49 @@ def _with_room(node: Node) -> list[Any]:
     if not any(None in tensor.shape[1:] for tensor in tensors):
         return [None, None]
     try:
-        return [_run_on_probes(node, run, times=_ROOM) for run in (0, 1)]
+        return [_run_on_probes(node, run, lambda tensor, run=run: _longer(tensor, run)) for run in (0, 1)]  # type: ignore[misc]
     except Exception:  # the first error is told
         return [None, None]
 
 
-def _longer(tensor: SymbolicTensor, run: int, times: int) -> torch.Tensor:
+def _longer(tensor: SymbolicTensor, run: int) -> torch.Tensor:
     probe = tensor.probes[run]
-    shape = [size * times if axis and tensor.shape[axis] is None else size for axis, size in enumerate(probe.shape)]
+    shape = [size * _ROOM if axis and tensor.shape[axis] is None else size for axis, size in enumerate(probe.shape)]
+    return _empty(shape, tensor.dtype)
+
+
+def _with_sizes_that_meet(node: Node) -> list[Any]:
+    """The two runs where some unknown sizes are what the others of the call ask for: `(None, 3) + (2, None)`."""
+    tensors = list({id(tensor): tensor for tensor in node.inputs}.values())
+    for proposed in proposals(tensors, _known_sizes(node)):
+        shapes: list[dict[int, torch.Tensor]] = [{}, {}]
+        for run in (0, 1):
+            for place, tensor in enumerate(tensors):
+                own = enumerate(tensor.probes[run].shape)
+                sizes = [proposed[place, axis][run] if (place, axis) in proposed else size for axis, size in own]
+                shapes[run][id(tensor)] = _empty(sizes, tensor.dtype)
+        try:
+            return [
+                _run_on_probes(node, run, lambda tensor, found=found: found[id(tensor)])  # type: ignore[misc]
+                for run, found in enumerate(shapes)
+            ]
+        except Exception:  # the first error is told
+            continue
+    return [None, None]
+
+
+def _known_sizes(node: Node) -> Iterator[int]:
+    """The sizes of the arrays among the arguments of a call, and its whole numbers."""
+    for leaf in pytree.tree_leaves((node.args, node.kwargs)):
+        if type(leaf) is int and leaf > 0:
+            yield leaf
+        elif not isinstance(leaf, SymbolicTensor):
+            yield from getattr(leaf, "shape", ())
+
+
+def _empty(shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
     with off_meta():
-        return torch.empty(shape, dtype=tensor.dtype, device="meta")
+        return torch.empty(shape, dtype=dtype, device="meta")
 
 
 class Graph:

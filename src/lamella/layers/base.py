@@ -21,6 +21,7 @@ from lamella.engine import masking, remat_scope
 from lamella.engine.device import default_device
 from lamella.engine.dtypes import STRING
 from lamella.engine.naming import auto_name, within
+from lamella.engine.on_meta import off_meta
 from lamella.engine.registry import Registry
 from lamella.engine.rematerialize import rematerialized
 from lamella.engine.stateless import trained
@@ -28,7 +29,6 @@ from lamella.engine.strings import holds_strings
 from lamella.engine.symbolic import (
     Node,
     SymbolicTensor,
-    off_meta,
     record,
     symbolic_input,
     symbolic_leaves,
@@ -143,6 +143,8 @@ class Layer(HoldsWeights, HoldsSublayers, HasPolicy, CanRematerialize, Stateless
         self.input_spec: Any = None
         self.built = False
         self.declared_input_shape = declared_shape(input_shape, input_dim)
+        if not isinstance(trainable, (bool, np.bool_)):
+            raise ArgumentError(f"{type(self).__name__}: `trainable` must be True or False; got {trainable!r}.")
         self._trainable = bool(trainable)
         self._as_it_is: set[str] = set()  # weights that stay in their own type under a mixed policy
         self._use_policy(dtype)

@@ -8,7 +8,7 @@ import torch
 
 from lamella import constraints, initializers, regularizers
 from lamella.engine.channels import channels_first, channels_last
-from lamella.errors import ArgumentError, ShapeError
+from lamella.errors import ArgumentError, ArgumentTypeError, ShapeError
 from lamella.layers.base import InputSpec, Layer, registry
 
 
@@ -82,6 +82,8 @@ class BatchNormalization(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if not hasattr(axis, "__index__"):
+            raise ArgumentTypeError(f"BatchNormalization {self.name!r}: `axis` must be a whole number; got {axis!r}.")
         self.axis = axis
         self.momentum = momentum
         self.epsilon = epsilon

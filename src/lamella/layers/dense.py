@@ -9,7 +9,7 @@ import torch
 
 from lamella import activations, constraints, initializers, regularizers
 from lamella.dtype_policies.quantized import MODES
-from lamella.errors import ArgumentError
+from lamella.errors import ArgumentError, ArgumentTypeError
 from lamella.layers.base import InputSpec, Layer, registry
 from lamella.layers.float8 import rounded_bias, rounded_gradient, rounded_inputs
 from lamella.layers.input_spec import check_input
@@ -169,8 +169,9 @@ class Dense(QuantizableLayer):
 
 def positive_int(layer: Layer, name: str, value: Any) -> int:
     """`value`, if it is a positive whole number; else an error that names the layer."""
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
-        raise ArgumentError(
+    whole = hasattr(value, "__index__") and not isinstance(value, bool)
+    if not whole or value < 1:
+        raise (ArgumentError if whole else ArgumentTypeError)(
             f"{type(layer).__name__} {layer.name!r}: `{name}` must be a positive whole number; got {value!r}."
         )
     return int(value)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from lamella.engine.random import generator
-from lamella.errors import ArgumentError, ShapeError
+from lamella.errors import ArgumentError, ArgumentTypeError, ShapeError
 from lamella.layers.base import InputSpec, Layer, registry
 from lamella.layers.input_spec import check_input
 from lamella.layers.reshaping import check_data_format
@@ -313,8 +313,9 @@ class GaussianNoise(RandomLayer):
 
 
 def _rate(layer: Layer, rate: Any) -> float:
-    if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate <= 1:
-        raise ArgumentError(
+    number = isinstance(rate, (int, float)) and not isinstance(rate, bool)
+    if not number or not 0 <= rate <= 1:
+        raise (ArgumentError if number else ArgumentTypeError)(
             f"{type(layer).__name__} {layer.name!r}: `rate` must be a number from 0 to 1; got {rate!r}."
         )
     return rate

@@ -17,6 +17,7 @@ from lamella.engine.variable import State, Weight, as_array, copy_into
 from lamella.errors import ArgumentError, NotBuiltError, ShapeError
 from lamella.layers.tracking import children_in_order
 from lamella.layers.weight_value import first_value
+from lamella.metrics.base import Metric
 
 
 class HoldsWeights(nn.Module):
@@ -206,6 +207,17 @@ class HoldsWeights(nn.Module):
                 f"Layer {self.name!r} has no weights yet, so they cannot be counted. Call it on data, or build() it."
             )
         return sum(weight.numel() for weight in self.weights)
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """The metrics that are attributes of the layer and of the layers in it: `fit` shows them."""
+        found = (each for layer in self.modules() for each in vars(layer).values() if isinstance(each, Metric))
+        return list({id(metric): metric for metric in found}.values())
+
+    @property
+    def metrics_variables(self) -> list[torch.Tensor]:
+        """The sums of those metrics."""
+        return [state for metric in self.metrics for state in metric.variables]
 
     def save_own_variables(self, store: Any) -> None:
         """Puts the layer's own weights (not those of layers inside it) into `store`, a mapping, as "0", "1", ..."""

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from lamella import constraints, initializers, regularizers
-from lamella.errors import ShapeError
+from lamella.errors import ArgumentTypeError, ShapeError
 from lamella.layers.base import Layer, registry
 
 
@@ -71,6 +71,11 @@ class LayerNormalization(Layer):
                 f"LayerNormalization {self.name!r}: rms_scaling=True is deprecated, as it divides by the standard "
                 f"deviation, not the root mean square. Use RMSNormalization.",
                 stacklevel=2,
+            )
+        axes = axis if isinstance(axis, (list, tuple)) else [axis]
+        if not all(hasattr(each, "__index__") for each in axes):
+            raise ArgumentTypeError(
+                f"LayerNormalization {self.name!r}: `axis` must be a whole number or a list of them; got {axis!r}."
             )
         self.rms_scaling = rms_scaling
         self.axis = axis if isinstance(axis, int) else tuple(axis)

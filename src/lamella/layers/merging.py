@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from lamella.engine import masking
-from lamella.errors import ArgumentError, ShapeError
+from lamella.errors import ArgumentError, ArgumentTypeError, ShapeError
 from lamella.layers.base import Layer, registry
 
 
@@ -284,7 +284,7 @@ class Dot(Merge):
         super().__init__(**kwargs)
         pair = isinstance(axes, (list, tuple)) and len(axes) == 2 and all(isinstance(a, int) for a in axes)
         if not isinstance(axes, int) and not pair:
-            raise ArgumentError(f"Dot {self.name!r}: `axes` must be a whole number or two of them; got {axes!r}.")
+            raise ArgumentTypeError(f"Dot {self.name!r}: `axes` must be a whole number or two of them; got {axes!r}.")
         self.axes = axes if isinstance(axes, int) else tuple(axes)
         self.normalize = normalize
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from lamella.engine.device import default_device
 from lamella.engine.image_data_format import image_data_format
@@ -76,6 +77,9 @@ class Normalization(Layer):
                 [ 3.]])
     """
 
+    mean: Any  # None before `build`
+    variance: Any
+
     def __init__(
         self,
         axis: int | Sequence[int] | None = -1,
@@ -97,6 +101,7 @@ class Normalization(Layer):
         self.input_variance = variance
         self.invert = invert
         self.supports_masking = True
+        self.mean = self.variance = None  # until it is built
 
     def build(self, input_shape: Any) -> None:
         rank = len(input_shape)
@@ -114,16 +119,22 @@ class Normalization(Layer):
         self._broadcast = [input_shape[axis] if axis in keep else 1 for axis in range(rank)]
         shape = [input_shape[axis] for axis in keep]
         if self.input_mean is not None:  # given, so no weights: they are in the config
-            self.register_buffer("mean", self._expanded(self.input_mean, shape), persistent=False)
-            self.register_buffer("variance", self._expanded(self.input_variance, shape), persistent=False)
+            for name, value in (("mean", self.input_mean), ("variance", self.input_variance)):
+                self.__dict__.pop(name, None)
+                self.register_buffer(name, self._expanded(value, shape), persistent=False)
             return
-        self.mean = self.add_weight(shape, "zeros", trainable=False, name="mean")
-        self.variance = self.add_weight(shape, "ones", trainable=False, name="variance")
+        self.add_weight(shape, "zeros", trainable=False, name="mean")
+        self.add_weight(shape, "ones", trainable=False, name="variance")
         self.count = self.add_weight((), "zeros", dtype="int64", trainable=False, name="count")
 
     def _expanded(self, value: Any, shape: Sequence[int]) -> torch.Tensor:
         value = torch.as_tensor(np.asarray(value), dtype=self._float, device=default_device())
         return value.expand(tuple(shape)).clone()
+
+    def __getattr__(self, name: str) -> Any:
+        # The weights have one axis for each that is kept; as `mean` they lie along the inputs, (1, n) for (batch, n)
+        held: Any = nn.Module.__getattr__(self, {"adapt_mean": "mean", "adapt_variance": "variance"}.get(name, name))
+        return held.reshape(self._broadcast).to(self._float) if name in ("mean", "variance") else held
 
     def adapt(self, data: Any) -> None:
         """Learns mean and variance.
@@ -164,8 +175,8 @@ class Normalization(Layer):
                 count = total
         if mean is None or squares is None:
             raise ArgumentError(f"Normalization {self.name!r}: adapt() got no data.")
-        self.mean.copy_(mean)
-        self.variance.copy_(squares / max(count, 1))
+        self.adapt_mean.copy_(mean)
+        self.adapt_variance.copy_(squares / max(count, 1))
         self.count.fill_(count)
 
     def _check_batch(self, shape: tuple[int, ...]) -> None:
@@ -178,8 +189,7 @@ class Normalization(Layer):
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
         inputs = inputs.to(self._float)
-        mean = self.mean.reshape(self._broadcast)
-        deviation = self.variance.reshape(self._broadcast).sqrt().clamp(min=_EPSILON)
+        mean, deviation = self.mean, self.variance.sqrt().clamp(min=_EPSILON)
         return inputs * deviation + mean if self.invert else (inputs - mean) / deviation
 
     def get_config(self) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from lamella.engine.image_data_format import checked_data_format
-from lamella.errors import ArgumentError, ShapeError
+from lamella.engine.symbolic import symbolic_input
+from lamella.errors import ArgumentError, ArgumentTypeError, ShapeError
 from lamella.layers.base import InputSpec, Layer, registry
 
 
@@ -69,7 +70,20 @@ class Reshape(Layer):
                 f"Reshape {self.name!r}: each size must be a whole number of 0 or more, or -1 for one; got "
                 f"{self.target_shape}."
             )
+        self._any_size = False
         self._build_at_init()
+
+    def _call_symbolic(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        self._any_size = None in getattr(args[0] if args else None, "shape", ())[1:]
+        return super()._call_symbolic(args, kwargs)
+
+    def _declared_outputs(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Where the size of a sample is known from the data alone, the data show whether it fits."""
+        if not self._any_size:
+            return None
+        batch, *sample = args[0].shape
+        sizes = (math.prod(sample) if size == -1 else size for size in self.target_shape)
+        return symbolic_input((batch, *sizes), args[0].dtype)
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
         size = math.prod(inputs.shape[1:])
@@ -119,7 +133,7 @@ class RepeatVector(Layer):
     def __init__(self, n: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if isinstance(n, bool) or not isinstance(n, int):
-            raise ArgumentError(f"RepeatVector {self.name!r}: `n` must be a whole number; got {n!r}.")
+            raise ArgumentTypeError(f"RepeatVector {self.name!r}: `n` must be a whole number; got {n!r}.")
         if n < 1:
             raise ArgumentError(f"RepeatVector {self.name!r}: `n` must be 1 or more; got {n}.")
         self.n = n

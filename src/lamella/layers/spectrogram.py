@@ -11,6 +11,7 @@ import torch.nn.functional as F
 
 from lamella.engine.device import default_device
 from lamella.engine.registry import deserialize
+from lamella.engine.window_names import checked_window
 from lamella.errors import DTypeError, ShapeError
 from lamella.initializers import STFT
 from lamella.layers.base import InputSpec, Layer, registry
@@ -80,7 +81,11 @@ class STFTSpectrogram(Layer):
         self.frame_length = frame_length
         self.frame_step = frame_step
         self.fft_length = fft_length
-        self.window = window if window is None or isinstance(window, str) else tuple(float(each) for each in window)
+        self.window = (
+            checked_window(window)
+            if window is None or isinstance(window, str)
+            else tuple(float(each) for each in window)
+        )
         self.periodic = periodic
         self.scaling = one_of(self, "scaling", scaling, ("density", "spectrum", None))
         self.padding = one_of(self, "padding", padding, ("valid", "same"))

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from lamella.errors import ArgumentError, ShapeError
+from lamella.errors import ArgumentTypeError, ShapeError
 from lamella.layers.base import Layer, registry
 
 
@@ -36,7 +36,7 @@ class UnitNormalization(Layer):
         super().__init__(**kwargs)
         axes = axis if isinstance(axis, (list, tuple)) else [axis]
         if any(not isinstance(each, int) for each in axes):
-            raise ArgumentError(
+            raise ArgumentTypeError(
                 f"UnitNormalization {self.name!r}: `axis` must be a whole number or a list of them; got {axis!r}."
             )
         self.axis = axis if isinstance(axis, int) else list(axis)

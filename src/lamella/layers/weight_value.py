@@ -12,7 +12,7 @@ import torch
 
 from lamella import initializers
 from lamella.engine.device import default_device
-from lamella.engine.symbolic import off_meta
+from lamella.engine.on_meta import off_meta
 from lamella.errors import FileError, ShapeError
 
 _allowance: list[int] = []

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch.utils import _pytree as pytree
 
-from lamella.engine.symbolic import SymbolicTensor, on_meta, record
+from lamella.engine.on_meta import on_meta
+from lamella.engine.symbolic import SymbolicTensor, record
 from lamella.errors import ArgumentError, ShapeError
 from lamella.ops.base import op, tensor
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from lamella.engine.device import default_device
+from lamella.errors import ArgumentError, DTypeError
 from lamella.ops.base import as_dtype, floatx, op, result_dtype, tensor
 
 
@@ -127,9 +129,16 @@ def eye(N: int, M: int | None = None, k: int | None = 0, dtype: Any = None) -> t
         tensor([[1., 0.],
                 [0., 1.]])
     """
-    rows = torch.arange(N, device=default_device())
-    columns = torch.arange(N if M is None else M, device=default_device())
+    height, width = (_whole("eye", size) for size in (N, N if M is None else M))
+    rows, columns = (torch.arange(size, device=default_device()) for size in (height, width))
     return (columns == rows[:, None] + (k or 0)).to(as_dtype(dtype))
+
+
+def _whole(name: str, size: Any) -> int:
+    try:
+        return operator.index(size)
+    except TypeError as error:
+        raise DTypeError(f"{name}: sizes are whole numbers; got {size!r}.") from error
 
 
 @op
@@ -252,6 +261,8 @@ def meshgrid(*x: Any, indexing: str = "xy") -> list[torch.Tensor]:
         >>> [grid.tolist() for grid in meshgrid([1, 2], [3, 4])]
         [[[1, 2], [1, 2]], [[3, 3], [4, 4]]]
     """
+    if indexing not in ("xy", "ij"):
+        raise ArgumentError(f"meshgrid: `indexing` must be 'xy' or 'ij'; got {indexing!r}.")
     vectors = [tensor(each).reshape(-1) for each in x]
     turned = indexing == "xy" and len(vectors) > 1
     if turned:

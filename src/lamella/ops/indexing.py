@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from lamella.errors import ArgumentError
+from lamella.engine.on_meta import OnMeta
+from lamella.errors import ArgumentError, ShapeError
 from lamella.ops.base import axes_of, op, pair, tensor
 
 _REDUCTIONS = {"max": "amax", "min": "amin", "mul": "prod"}
@@ -131,7 +132,7 @@ def take(x: Any, indices: Any, axis: int | None = None) -> torch.Tensor:
     indices = tensor(indices).long().to(x.device)
     if axis is None:
         x, axis = x.reshape(-1), 0
-    axis = axis % x.ndim
+    (axis,) = axes_of(axis, x.ndim)
     indices = torch.where(indices < 0, indices + x.shape[axis], indices)
     found = torch.index_select(x, axis, indices.reshape(-1))
     return found.reshape(x.shape[:axis] + indices.shape + x.shape[axis + 1 :])
@@ -161,7 +162,9 @@ def where(condition: Any, x1: Any = None, x2: Any = None) -> torch.Tensor:
         tensor([1., 0.])
     """
     condition = tensor(condition, torch.bool)
-    if x1 is None or x2 is None:
+    if (x1 is None) != (x2 is None):
+        raise ArgumentError("where: give both `x1` and `x2`, or neither.")
+    if x1 is None:
         return torch.nonzero(condition).T if not condition.is_meta else _unknown(condition, torch.int64)
     return torch.where(condition, *pair(x1, x2))
 
@@ -194,8 +197,8 @@ def nonzero(x: Any) -> torch.Tensor:
 
 
 def _unknown(x: torch.Tensor, kind: torch.dtype) -> torch.Tensor:
-    """Indices whose number is data: as many as `x` could have, which differ with the batch and so are unknown."""
-    return torch.empty(x.ndim, x.numel(), dtype=kind, device="meta")
+    """Indices whose number is data."""
+    return torch.empty(x.ndim, OnMeta.unknown or x.numel(), dtype=kind, device="meta")
 
 
 @op
@@ -219,9 +222,17 @@ def unravel_index(indices: Any, shape: Sequence[int]) -> tuple[torch.Tensor, ...
 def unstack(x: Any, num: int | None = None, axis: int = 0) -> list[torch.Tensor]:
     """The slices along `axis`, as a list.
 
+    Args:
+        x: The input.
+        num: How many there are; needed for a symbolic tensor that does not know.
+        axis: The axis.
+
     Example:
         >>> unstack([[1, 2], [3, 4]])
         [tensor([1, 2], dtype=torch.int32), tensor([3, 4], dtype=torch.int32)]
     """
     x = tensor(x)
-    return list(x.unbind(axes_of(axis, x.ndim)[0]))
+    (axis,) = axes_of(axis, x.ndim)
+    if x.is_meta and num not in (None, x.shape[axis]):
+        raise ShapeError(f"unstack: axis {axis} of shape {tuple(x.shape)} has {x.shape[axis]} slices, not {num}.")
+    return list(x.unbind(axis))

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from lamella.errors import ShapeError
-from lamella.ops.base import op, tensor
+from lamella.ops.base import axes_of, op, tensor
 
 
 @op
@@ -22,13 +22,15 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> torch.Tensor:
     x = tensor(x)
     if axis is None:
         x, axis = x.reshape(-1), 0
+    (axis,) = axes_of(axis, x.ndim)
     if isinstance(repeats, (list, tuple)) and len(repeats) == 1:
         repeats = repeats[0]
     if isinstance(repeats, int):
-        axis = axis % x.ndim
         wide = x.unsqueeze(axis + 1).expand(*x.shape[: axis + 1], repeats, *x.shape[axis + 1 :])
         return wide.flatten(axis, axis + 1)
     if isinstance(repeats, (list, tuple)):  # the size is known without asking the device
+        if len(repeats) != x.shape[axis]:
+            raise ShapeError(f"repeat: {len(repeats)} `repeats` do not fit the {x.shape[axis]} items of axis {axis}.")
         index = [i for i, times in enumerate(repeats) for _ in range(times)]
         return x.index_select(axis, torch.tensor(index, device=x.device))
     return torch.repeat_interleave(x, tensor(repeats).long().reshape(-1).to(x.device), dim=axis)

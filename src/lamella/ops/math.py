@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from lamella.engine.on_meta import OnMeta
 from lamella.errors import ArgumentError, DTypeError, ShapeError
 from lamella.ops.base import op, tensor
 
@@ -20,8 +21,7 @@ def _reduced(data: Any, segment_ids: Any, num_segments: int | None, how: str) ->
         raise ShapeError(
             f"`segment_ids` must be a vector as long as `data`; got shapes {tuple(ids.shape)} and {tuple(data.shape)}."
         )
-    # On meta the number is unknown: that of the items differs with the batch, as an unknown size must
-    count = num_segments or (len(ids) if ids.is_meta else int(ids.max()) + 1)
+    count = num_segments or (OnMeta.unknown if ids.is_meta else int(ids.max()) + 1)
     ids = torch.where((ids < 0) | (ids >= count), count, ids)  # one segment more takes what is out of range
     fill = _NEUTRAL[how] if how in _NEUTRAL else _limit(data.dtype, how)
     start = torch.full((count + 1, *data.shape[1:]), fill, dtype=data.dtype, device=data.device)

@@ -305,6 +305,8 @@ def _along(function: Any, x: torch.Tensor, axis: Any) -> torch.Tensor:
     if x.ndim == 0:
         raise ArgumentError("A softmax needs an axis to sum over; got a scalar.")
     if isinstance(axis, int):
+        if x.is_meta:  # where torch does not look at it
+            axes_of(axis, x.ndim)
         return function(x, dim=axis)
     axes = axes_of(axis, x.ndim)
     order = [*(i for i in range(x.ndim) if i not in axes), *axes]

@@ -24,7 +24,12 @@ def reshape(x: Any, newshape: Any) -> torch.Tensor:
         tensor([[1, 2],
                 [3, 4]], dtype=torch.int32)
     """
-    return torch.reshape(tensor(x), tuple(newshape) if isinstance(newshape, (list, tuple)) else (newshape,))
+    shape = tuple(newshape) if isinstance(newshape, (list, tuple)) else (newshape,)
+    x = tensor(x)
+    try:
+        return torch.reshape(x, shape)
+    except RuntimeError as error:
+        raise ShapeError(f"reshape: shape {tuple(x.shape)} cannot become {shape}. {error}") from error
 
 
 @op
@@ -99,7 +104,10 @@ def squeeze(x: Any, axis: Any = None) -> torch.Tensor:
     x = tensor(x)
     if axis is None:
         return x.squeeze()
-    return x.squeeze(axes_of(axis, x.ndim))
+    axes = axes_of(axis, x.ndim)
+    if x.is_meta and any(x.shape[each] != 1 for each in axes):  # with data, as in torch, nothing happens
+        raise ShapeError(f"squeeze: only axes of size 1 can be left out; got axis {axis} of shape {tuple(x.shape)}.")
+    return x.squeeze(axes)
 
 
 @op
@@ -178,6 +186,8 @@ def roll(x: Any, shift: Any, axis: Any = None) -> torch.Tensor:
         >>> roll([1, 2, 3], 1)
         tensor([3, 1, 2], dtype=torch.int32)
     """
+    if isinstance(axis, (list, tuple)) and isinstance(shift, int):
+        shift = (shift,) * len(axis)  # along each
     return torch.roll(tensor(x), shift, axis)
 
 
@@ -279,7 +289,10 @@ def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> torch.T
         >>> diagonal([[1, 2], [3, 4]])
         tensor([1, 4], dtype=torch.int32)
     """
-    return torch.diagonal(tensor(x), offset, axis1, axis2)
+    x = tensor(x)
+    if axes_of(axis1, x.ndim) == axes_of(axis2, x.ndim):
+        raise ArgumentError(f"diagonal: it lies between two axes; got axis1={axis1}, axis2={axis2} of rank {x.ndim}.")
+    return torch.diagonal(x, offset, axis1, axis2)
 
 
 @op

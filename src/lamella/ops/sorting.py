@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from lamella.engine.on_meta import OnMeta
 from lamella.errors import ArgumentError, ShapeError
 from lamella.ops.base import axes_of, op, result_dtype, tensor
 
@@ -25,6 +26,7 @@ def sort(x: Any, axis: int | None = -1) -> torch.Tensor:
     x = tensor(x)
     if axis is None:
         x, axis = x.reshape(-1), 0
+    (axis,) = axes_of(axis, x.ndim) if x.ndim else (-1,)
     return torch.sort(_ordered(x), dim=axis).values.to(x.dtype)
 
 
@@ -39,6 +41,7 @@ def argsort(x: Any, axis: int | None = -1) -> torch.Tensor:
     x = tensor(x)
     if axis is None:
         x, axis = x.reshape(-1), 0
+    (axis,) = axes_of(axis, x.ndim) if x.ndim else (-1,)
     return torch.argsort(_ordered(x), dim=axis, stable=True).to(torch.int32)
 
 
@@ -122,8 +125,8 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = Fal
     weights = None if weights is None else tensor(weights)
     kind = torch.int32 if weights is None else result_dtype(x, weights)
     rows = x.reshape(-1, x.shape[-1]).long()
-    if x.is_meta:  # the length is data: a number that differs with the batch, and so is unknown
-        return torch.empty(*x.shape[:-1], max(x.numel(), minlength), dtype=kind, device="meta")
+    if x.is_meta:  # the length is data
+        return torch.empty(*x.shape[:-1], OnMeta.unknown + minlength, dtype=kind, device="meta")
     length = max(int(x.max()) + 1, minlength) if x.numel() else minlength
     added = torch.ones_like(rows, dtype=kind) if weights is None else weights.reshape(rows.shape).to(kind)
     found = torch.zeros(len(rows), length, dtype=kind, device=x.device).scatter_add(1, rows, added)
@@ -155,7 +158,8 @@ def histogram(x: Any, bins: int = 10, range: Any = None) -> tuple[torch.Tensor, 
     low, high = (x.amin(), x.amax()) if range is None else (tensor(r).to(x) for r in range)
     flat = low == high
     low, high = torch.where(flat, low - 0.5, low), torch.where(flat, high + 0.5, high)
-    edges = low + (high - low) * (torch.arange(bins + 1, device=x.device) / bins).to(x.dtype)
+    steps, width = torch.arange(bins + 1, device=x.device).to(x.dtype), (high - low) / bins
+    edges = torch.where(steps <= bins / 2, low + steps * width, high - (bins - steps) * width)  # exact at both ends
     inside = (x >= low) & (x <= high)
     places = (torch.searchsorted(edges, x, side="right") - 1).clamp(0, bins - 1)
     return torch.zeros(bins, dtype=x.dtype, device=x.device).scatter_add(0, places, inside.to(x.dtype)), edges
@@ -192,16 +196,17 @@ def unique(
         (tensor([1, 3], dtype=torch.int32), tensor([1, 2]))
     """
     x = tensor(x)
-    if x.is_meta and size is None:
-        raise ArgumentError("unique of a symbolic tensor needs `size`: how many there are is known only from data.")
-    if x.is_meta and size is not None:
-        shape = [size] if axis is None else [size if i == axis % x.ndim else n for i, n in enumerate(x.shape)]
+    if axis is not None:
+        (axis,) = axes_of(axis, x.ndim)
+    if x.is_meta:
+        size = size or OnMeta.unknown  # without data nobody knows how many there are
+        shape = [size] if axis is None else [size if i == axis else n for i, n in enumerate(x.shape)]
         counts = torch.empty([size], dtype=torch.int64, device="meta")
         inverse = torch.empty(x.shape if axis is None else x.shape[axis], dtype=torch.int64, device="meta")
         values = torch.empty(shape, dtype=x.dtype, device="meta")
         return _asked(values, (return_index, counts), (return_inverse, inverse), (return_counts, counts))
     values, inverse, counts = torch.unique(x, sorted=sorted, return_inverse=True, return_counts=True, dim=axis)
-    along = 0 if axis is None else axis % x.ndim
+    along = 0 if axis is None else axis
     flat = inverse.reshape(-1)
     index = torch.full_like(counts, len(flat)).scatter_reduce(0, flat, torch.arange(len(flat), device=x.device), "amin")
     if size is not None:

@@ -7,7 +7,9 @@ from typing import Any
 import torch
 
 from lamella import ops
-from lamella.errors import ShapeError
+from lamella.errors import ArgumentError, ShapeError
+from lamella.tensorflow_stand_in.image_comparison import psnr, ssim, ssim_multiscale
+from lamella.tensorflow_stand_in.image_types import convert_image_dtype
 from lamella.tensorflow_stand_in.io import decode_bmp, decode_gif, decode_image, decode_jpeg, decode_png
 from lamella.tensorflow_stand_in.random import stateless_uniform, uniform
 from lamella.tensorflow_stand_in.tensors import convert_to_tensor, sizes
@@ -16,6 +18,7 @@ __all__ = [
     "ResizeMethod",
     "adjust_brightness",
     "adjust_contrast",
+    "adjust_gamma",
     "adjust_hue",
     "adjust_saturation",
     "central_crop",
@@ -30,8 +33,11 @@ __all__ = [
     "flip_left_right",
     "flip_up_down",
     "grayscale_to_rgb",
+    "hsv_to_rgb",
+    "image_gradients",
     "pad_to_bounding_box",
     "per_image_standardization",
+    "psnr",
     "random_brightness",
     "random_contrast",
     "random_crop",
@@ -43,8 +49,11 @@ __all__ = [
     "resize_with_crop_or_pad",
     "resize_with_pad",
     "rgb_to_grayscale",
+    "rgb_to_hsv",
     "rot90",
     "sobel_edges",
+    "ssim",
+    "ssim_multiscale",
     "stateless_random_brightness",
     "stateless_random_contrast",
     "stateless_random_crop",
@@ -205,21 +214,6 @@ def transpose(image: Any, name: str | None = None) -> Any:
     return convert_to_tensor(image).transpose(-3, -2)
 
 
-def convert_image_dtype(image: Any, dtype: Any, saturate: bool = False, name: str | None = None) -> Any:
-    """Pictures in another type: whole numbers reach to the largest of their type, others from 0 to 1."""
-    image = convert_to_tensor(image)
-    wanted = ops.cast(torch.zeros(()), dtype).dtype
-    if image.dtype == wanted or (image.is_floating_point() and wanted.is_floating_point):
-        return image.to(wanted)
-    if wanted.is_floating_point:
-        return image.to(wanted) / torch.iinfo(image.dtype).max
-    if image.is_floating_point():
-        top = torch.iinfo(wanted).max
-        scaled = image * (top + 0.5)
-        return (scaled.clamp(0, top) if saturate else scaled).to(wanted)
-    return (image.double() * (torch.iinfo(wanted).max / torch.iinfo(image.dtype).max)).to(wanted)
-
-
 def _in_floats(image: Any, change: Any) -> Any:
     """The change of pictures from 0 to 1, given back in their own type."""
     image = convert_to_tensor(image)
@@ -253,9 +247,25 @@ def adjust_hue(image: Any, delta: Any, name: str | None = None) -> Any:
     return _in_floats(image, lambda x: _with_hsv(x, lambda h, s, v: ((h + delta) % 1.0, s, v)))
 
 
+def adjust_gamma(image: Any, gamma: Any = 1, gain: Any = 1) -> Any:
+    """Pictures raised to the power of `gamma`, `gain` times as bright."""
+    if isinstance(gamma, (int, float)) and gamma < 0:
+        raise ArgumentError(f"adjust_gamma: gamma is 0 or more; got {gamma}.")
+    return _in_floats(image, lambda x: gain * x**gamma)
+
+
+def rgb_to_hsv(images: Any, name: str | None = None) -> Any:
+    """Red, green and blue to hue, saturation and value, all from 0 to 1."""
+    return ops.image.rgb_to_hsv(convert_to_tensor(images), data_format="channels_last")
+
+
+def hsv_to_rgb(images: Any, name: str | None = None) -> Any:
+    """Hue, saturation and value to red, green and blue, all from 0 to 1."""
+    return ops.image.hsv_to_rgb(convert_to_tensor(images), data_format="channels_last")
+
+
 def _with_hsv(x: Any, change: Any) -> Any:
-    parts = change(*ops.image.rgb_to_hsv(x, data_format="channels_last").unbind(-1))
-    return ops.image.hsv_to_rgb(torch.stack(parts, -1), data_format="channels_last")
+    return hsv_to_rgb(torch.stack(change(*rgb_to_hsv(x).unbind(-1)), -1))
 
 
 def random_brightness(image: Any, max_delta: float, seed: int | None = None) -> Any:
@@ -320,6 +330,17 @@ def total_variation(images: Any, name: str | None = None) -> Any:
     axes = (-3, -2, -1)
     down, across = images[..., 1:, :, :] - images[..., :-1, :, :], images[..., 1:, :] - images[..., :-1, :]
     return down.abs().sum(dim=axes) + across.abs().sum(dim=axes)
+
+
+def image_gradients(image: Any) -> Any:
+    """How much each pixel of pictures (batch, height, width, channels) is less than the one below, and the next."""
+    image = convert_to_tensor(image)
+    if image.ndim != 4:
+        raise ShapeError(f"image_gradients takes pictures (batch, height, width, channels); got {tuple(image.shape)}.")
+    down, across = torch.zeros_like(image), torch.zeros_like(image)
+    down[:, :-1] = image[:, 1:] - image[:, :-1]
+    across[:, :, :-1] = image[:, :, 1:] - image[:, :, :-1]
+    return down, across
 
 
 def sobel_edges(image: Any) -> Any:

@@ -12,8 +12,9 @@ from torch.utils import _pytree as pytree
 
 from lamella import ops
 from lamella.engine.dtypes import torch_dtype
+from lamella.engine.on_meta import off_meta
 from lamella.engine.strings import Strings, holds_strings, one_string
-from lamella.engine.symbolic import SymbolicTensor, off_meta
+from lamella.engine.symbolic import SymbolicTensor
 from lamella.engine.tensor_shape import TensorShape
 from lamella.engine.variable import State, Weight
 from lamella.tensorflow_stand_in.indexed_slices import IndexedSlices

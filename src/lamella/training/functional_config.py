@@ -142,7 +142,7 @@ class _Maker:
         return len(self.calls) < before
 
     def _called(self, args: Any, kwargs: Any) -> Any:
-        if isinstance(self.function, Layer):
+        if not isinstance(self.function, tuple):  # a layer, or an `Operation` that a user wrote
             if kwargs.get("mask", False) is None:
                 kwargs.pop("mask")
             return self.function(*args, **kwargs)

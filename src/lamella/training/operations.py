@@ -47,6 +47,8 @@ _FROM_OPERATORS = {name: function for function, name in _OPERATORS.items()}
 def to_config(node: Node) -> tuple[dict[str, Any], list[Any], dict[str, Any]]:
     """The config of what a node calls, and the arguments of the call that are not part of it."""
     function = node.function
+    if callable(getattr(function, "get_config", None)):  # an `Operation` that a user wrote
+        return serialize(function), list(node.args), dict(node.kwargs)
     name = _OPERATORS.get(function) or (class_of(function.__name__) if _is_op(function) else None)
     if name in _FROM_OPERATORS and function in _OPERATORS:
         return _config(MODULES[name], name, {"name": node.name}), list(node.args), dict(node.kwargs)
