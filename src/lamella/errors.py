@@ -30,6 +30,14 @@ class UnknownNameError(LamellaError, ValueError):
     """A string that names no known layer, loss, metric, optimizer or other object."""
 
 
+class ConfigError(LamellaError, TypeError, ValueError):
+    """A config that describes no object."""
+
+
+class UnknownClassError(UnknownNameError, ConfigError):
+    """A config of a class or function that is neither built in nor registered."""
+
+
 class DataError(LamellaError, ValueError):
     """Training data that cannot be used: wrong lengths, NaN, labels out of range."""
 
@@ -60,6 +68,10 @@ class DownloadError(LamellaError, RuntimeError):
 
 class FileError(LamellaError, ValueError):
     """A saved model or weights that are damaged, of another model, or of another format."""
+
+
+class NoFileError(FileError, FileNotFoundError):
+    """A file that is to be loaded, and is not there."""
 
 
 class UnsafeError(LamellaError, ValueError):

@@ -41,6 +41,7 @@ from lamella.layers.carried_masks import carried_masks
 from lamella.layers.declared_outputs import declared_outputs
 from lamella.layers.holds_weights import HoldsWeights
 from lamella.layers.input_spec import InputSpec, check_input
+from lamella.layers.kept_states import note_states
 from lamella.layers.layer_config import arguments_of, passed_arguments, plain
 from lamella.layers.mixed import call_mixed
 from lamella.layers.shapes import as_tuples, declared_shape, has_tensors, is_number_list, map_shapes, shapes_of
@@ -193,10 +194,10 @@ class Layer(HoldsWeights, Stateless):
                     found.append(regularizer(weight))
         return found
 
-    def _flatten_layers(self, recursive: bool = True, include_self: bool = True) -> Iterator[Layer]:
+    def _flatten_layers(self, include_self: bool = True, recursive: bool = True) -> list[Layer]:
         """This layer and those inside it, under the name that packages around Keras walk them by."""
         found = self.modules() if recursive else (self, *nearest_layers(self))
-        return (module for module in found if isinstance(module, Layer) and (include_self or module is not self))
+        return [module for module in found if isinstance(module, Layer) and (include_self or module is not self)]
 
     # -- calling ------------------------------------------------------------------------------------
 
@@ -379,6 +380,7 @@ class Layer(HoldsWeights, Stateless):
     def _mark_built(self) -> None:
         self.built = True
         self._settle()
+        note_states(self)
         if self.when_built is not None:
             self.when_built(self)
 

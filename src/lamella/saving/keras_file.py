@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from lamella.engine.keras_version import KERAS_VERSION
-from lamella.engine.registry import deserialize, own_assets, serialize
-from lamella.errors import ArgumentError, FileError
+from lamella.engine.registry import deserialize, known_too, own_assets, serialize
+from lamella.engine.shared_objects import numbered, only_shared, read_as_one
+from lamella.errors import ArgumentError, FileError, NoFileError
 from lamella.saving import legacy_model, weights_file
 from lamella.saving.atomic import folder_written_aside, written_aside
 from lamella.saving.container import ASSETS, CONFIG, METADATA, WEIGHTS, Container, Folder, Zip
@@ -132,7 +133,9 @@ def load_model(
         with reading(None, "model file"), Zip(filepath) as archive:
             return _model_in(archive, "The file", custom_objects, compile, safe_mode)
     path = Path(filepath)
-    if path.suffix in (".h5", ".hdf5") and path.exists():
+    if not path.exists():
+        raise NoFileError(f"There is no file {path}.")
+    if path.suffix in (".h5", ".hdf5"):
         return legacy_model.load(path, custom_objects, compile, safe_mode)
     if (path / "saved_model.pb").exists():
         raise FileError(
@@ -167,7 +170,7 @@ def _model_in(
         config.pop("compile_config", None)
     weights, size = container.weights()
     later = {key: config.pop(key, None) for key in ("build_config", "compile_config")}
-    with making_layers(size, safe):
+    with making_layers(size, safe), known_too(custom_objects), read_as_one():
         model = deserialize(config, custom_objects)
         if not hasattr(model, "load_own_variables"):
             raise FileError(f"{path} describes a {type(model).__name__}, no model.")
@@ -184,7 +187,9 @@ def _model_in(
 def _write_description(model: Any, write: Any) -> None:
     metadata = {"keras_version": KERAS_VERSION, "date_saved": f"{datetime.now():%Y-%m-%d@%H:%M:%S}"}
     write(METADATA, json.dumps(metadata))
-    write(CONFIG, json.dumps(serialize(model)))
+    with numbered():
+        config = serialize(model)
+    write(CONFIG, json.dumps(only_shared(config)))
 
 
 def _write_assets(model: Any, folder: Path) -> None:

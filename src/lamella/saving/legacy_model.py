@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 from lamella.engine.keras_version import KERAS_VERSION
-from lamella.engine.registry import deserialize, serialize
+from lamella.engine.registry import deserialize, known_too, serialize
 from lamella.errors import FileError
 from lamella.saving import h5, legacy_h5
 from lamella.saving.atomic import written_aside
@@ -75,7 +75,8 @@ def load(path: Path, custom_objects: Mapping[str, Any] | None, compiled: bool, s
         legacy_h5.read(model, path)
         if compiled and "training_config" in file.attrs:
             training = json.loads(_text(file.attrs["training_config"]))
-            model.compile_from_config({**training, "optimizer": training.get("optimizer_config")})
+            with known_too(custom_objects):
+                model.compile_from_config({**training, "optimizer": training.get("optimizer_config")})
             _read_optimizer(file, model.optimizer)
         return model
 

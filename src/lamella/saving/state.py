@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from torch import nn
@@ -37,6 +38,31 @@ def places(model: Any, skip: Iterable[Any] = ()) -> Iterator[tuple[str, Any]]:
     yield from _walk(model, "", {id(each): each for each in skip})
 
 
+def other_places(model: Any) -> dict[str, list[str]]:
+    """The further paths of objects that have several, by the first: of attributes that are layers and properties too.
+
+    A file may have the weights at any of them: Keras takes the name that comes first in the alphabet.
+    """
+    first = {id(keeper): path for path, keeper in places(model)}
+    found: dict[str, list[str]] = {}
+    for path, keeper in places(model):
+        for name, child in [*_children(keeper), *_properties(keeper)]:
+            for place, item in _held(child, f"{path}/{name}" if path else name):
+                if place != first[id(item)]:
+                    found.setdefault(first[id(item)], []).append(place)
+    return found
+
+
+def _properties(keeper: Any) -> Iterator[tuple[str, Any]]:
+    """What properties of classes that are not ours give, if it keeps weights."""
+    users = [cls for cls in type(keeper).__mro__ if cls.__module__.partition(".")[0] not in ("lamella", "torch")]
+    for name in {name for cls in users for name, value in vars(cls).items() if isinstance(value, property)} - _NEVER:
+        with suppress(Exception):  # it may want what the model has not yet
+            value = getattr(keeper, name)
+            if _keeps(value):
+                yield name, value
+
+
 def _walk(keeper: Any, path: str, seen: dict[int, Any]) -> Iterator[tuple[str, Any]]:
     if id(keeper) in seen:
         return
@@ -47,17 +73,24 @@ def _walk(keeper: Any, path: str, seen: dict[int, Any]) -> Iterator[tuple[str, A
 
 
 def _walk_into(child: Any, path: str, seen: dict[int, Any]) -> Iterator[tuple[str, Any]]:
+    for place, item in _held(child, path):
+        yield from _walk(item, place, seen)
+
+
+def _held(child: Any, path: str, around: tuple[Any, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """What keeps weights: the child itself, or what is in it, a container; each with its path."""
     if _keeps(child):
-        yield from _walk(child, path, seen)
+        yield path, child
         return
-    items = list(child.values()) if isinstance(child, dict) else list(child)
+    if any(child is each for each in around):
+        return
     count: Counter[str] = Counter()
-    for item in items:
+    for item in list(child.values()) if isinstance(child, dict) else list(child):
         if not (_keeps(item) or _is_container(item)):
             continue
         kind = "container" if not _keeps(item) else _kind(item)
         number, count[kind] = count[kind], count[kind] + 1
-        yield from _walk_into(item, f"{path}/{kind}_{number}" if number else f"{path}/{kind}", seen)
+        yield from _held(item, f"{path}/{kind}_{number}" if number else f"{path}/{kind}", (*around, child))
 
 
 def _kind(item: Any) -> str:

@@ -15,6 +15,7 @@ from lamella.engine import cluster
 from lamella.engine.batches import rows
 from lamella.engine.device import device_of
 from lamella.engine.dtypes import floatx
+from lamella.layers.kept_states import states_kept
 from lamella.training import checks, limits
 from lamella.training.step import overridden
 
@@ -56,7 +57,7 @@ def build_from(model: Any, x: Any) -> None:
     makes its weights where it is called.
     """
     if not model.built and model.can_be_called:
-        with torch.no_grad():
+        with torch.no_grad(), states_kept(model):
             model(rows(x, slice(1)))
 
 

@@ -71,7 +71,7 @@ def may_be_replayed(model: Any) -> bool:
 
 def _played(model: Any, compute: Compute) -> Replay | Captured | None:
     """What records and plays the step where the model is: a CUDA graph, or the list of torch's operations."""
-    loss, graphs, layers = model._compiled_loss, graphs_of(device_of(model)), list(model._flatten_layers())
+    loss, graphs, layers = model._compiled_loss, graphs_of(device_of(model)), model._flatten_layers()
 
     def settings() -> Any:
         return plain.settings(model, loss), [each.trainable for each in layers]
