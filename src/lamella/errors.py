@@ -46,6 +46,10 @@ class NotBuiltError(LamellaError, ValueError):
     """A model or layer that has no weights yet."""
 
 
+class NoGraphError(NotBuiltError, AttributeError):
+    """A model or layer without symbolic inputs and outputs: `hasattr(model, "input")` is False."""
+
+
 class NotCompiledError(LamellaError, ValueError):
     """`fit`, `evaluate` or the like before `compile`."""
 
@@ -62,7 +66,7 @@ class ClusterError(LamellaError, RuntimeError):
     """Several processes that do not find each other, or of which one was lost."""
 
 
-class DownloadError(LamellaError, RuntimeError):
+class DownloadError(LamellaError, RuntimeError, ValueError):
     """A file that is neither on this machine nor reachable over the network, or is damaged."""
 
 

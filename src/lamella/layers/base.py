@@ -34,7 +34,7 @@ from lamella.engine.symbolic import (
     symbolic_leaves,
 )
 from lamella.engine.variable import State
-from lamella.errors import ArgumentError, DataError, LamellaError, NotBuiltError
+from lamella.errors import ArgumentError, DataError, LamellaError, NoGraphError
 from lamella.layers import added_losses
 from lamella.layers.added_losses import add_losses, pop_added_losses
 from lamella.layers.carried_masks import carried_masks
@@ -124,9 +124,9 @@ class Layer(HoldsWeights, Stateless):
     ) -> None:
         early = {name: value for name, value in self.__dict__.items() if isinstance(value, _HELD)}
         super().__init__()
+        self.training = False  # calling a layer is inference; `fit` trains
         for attribute, value in early.items():  # given before this: the layers in them are the layer's own all the same
             setattr(self, attribute, value)
-        self.training = False  # calling a layer is inference; `fit` trains
         input_shape = kwargs.pop("input_shape", None)
         input_dim = kwargs.pop("input_dim", None)
         batch_shape = kwargs.pop("batch_input_shape", None)
@@ -419,7 +419,7 @@ class Layer(HoldsWeights, Stateless):
 
     def _node(self, what: str) -> Node:
         if not self._nodes:
-            raise NotBuiltError(
+            raise NoGraphError(
                 f"Layer {self.name!r} has no symbolic {what}: it was never called on an Input. "
                 f"Build the model with an Input, or call the layer on one."
             )
@@ -647,6 +647,8 @@ class Layer(HoldsWeights, Stateless):
         super().__setattr__(name, value)
         if is_new:
             note_sublayer(self, name)
+        if isinstance(value, nn.Module) and not isinstance(value, Layer):
+            value.train(self.training)  # torch's modules begin in training
 
     def _make_way(self, name: str) -> None:
         """Frees the name of a sublayer for what is no module. A layer of a graph stays, under another name."""

@@ -19,7 +19,7 @@ from lamella.engine.registry import class_of, serialize
 from lamella.engine.rematerialize import in_segments
 from lamella.engine.strings import as_strings, is_string, is_string_list
 from lamella.engine.symbolic import Graph, SymbolicTensor, alone
-from lamella.errors import ArgumentError, DataError, NotBuiltError, ShapeError, nearest
+from lamella.errors import ArgumentError, DataError, NoGraphError, ShapeError, nearest
 from lamella.layers.base import Layer, in_mode, is_other_mode, marks_itself, nearest_layers, registry
 from lamella.layers.fusion import fused
 from lamella.layers.shapes import map_shapes
@@ -282,6 +282,7 @@ class Model(Trainer, Layer):
             except Exception:
                 self.built = False
                 raise
+            self._build_config = {"input_shape": input_shape}
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Model:
         self._on_cpu = None
@@ -381,7 +382,7 @@ class Model(Trainer, Layer):
 
     def _require_graph(self) -> Graph:
         if self._graph is None:
-            raise NotBuiltError(
+            raise NoGraphError(
                 f"Model {self.name!r} has no symbolic inputs and outputs: it is subclassed, or not built yet. "
                 f"Add an Input(shape=...) at its start."
             )

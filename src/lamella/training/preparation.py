@@ -114,7 +114,7 @@ def check_data(model: Any, source: Source) -> None:
         checks.needs_targets(model)
     if y is None:
         return
-    if loss is not None:
+    if loss is not None and not overridden(model, "compute_loss"):  # which may give it other outputs
         model._losses(y_pred).check_targets(source.targets(), y_pred)
     model._metrics(y, y_pred)
 

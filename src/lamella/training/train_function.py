@@ -110,6 +110,7 @@ def _loss_function(model: Any, penalized: bool = True) -> Any:
     def loss(x: Any, y: Any, y_pred: Any, weight: Any) -> torch.Tensor:
         if own is not None:
             total = own(x, y, y_pred, weight)
+            pop_added_losses(model)
         else:
             total = losses(y, y_pred, weight) if losses is not None and y is not None else None
             for parameter, regularizer in penalties:
