@@ -138,3 +138,20 @@ def test_an_older_file_that_is_cut_leaves_the_model_as_it_was(tmp_path):
             model.load_weights(tmp_path / "cut.h5")
     for one, other in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("library", [lamella, keras])
+def test_without_the_optimizer(library, tmp_path):
+    model = library.Sequential([library.Input((3,)), library.layers.Dense(2)])
+    model.compile("adam", "mse")
+    x = np.ones((4, 3), "float32")
+    model.fit(x, x[:, :2], verbose=0)
+    model.save(tmp_path / "m.h5", include_optimizer=False)
+    again = lamella.models.load_model(tmp_path / "m.h5")
+    assert not again.compiled
+    np.testing.assert_allclose(again.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-6)
+    model.save(tmp_path / "m.keras", include_optimizer=False)
+    again = lamella.models.load_model(tmp_path / "m.keras")
+    assert again.compiled and (library is keras or int(again.optimizer.iterations) == 0)
+    np.testing.assert_allclose(again.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-6)

@@ -89,3 +89,42 @@ def test_compute_loss_of_ones_own_sees_what_layers_add() -> None:
     ours, theirs = losses(lamella), losses(keras)
     assert min(ours) > 0
     np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+
+
+def shapes_in_summary(k: Any, named: bool) -> list[str]:
+    class Heads(k.layers.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two = k.layers.Dense(4), k.layers.Dense(5)
+
+        def call(self, x: Any) -> Any:
+            return {"one": self.one(x), "two": self.two(x)}
+
+    class Shown(k.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = k.layers.Dense(7)
+            self.attention = k.layers.MultiHeadAttention(2, 3)
+            self.last = Heads() if named else k.layers.Dense(2)
+            self.unused = k.layers.Dense(9)
+
+        def call(self, x: Any) -> Any:
+            x = self.first(x)
+            return self.last(self.attention(x, x))
+
+    model = Shown()
+    model(np.ones((4, 6, 3), "float32"))
+    lines: list[str] = []
+    model.summary(print_fn=lambda text, *_, **__: lines.append(text))
+    cells = [line.split("│")[2].strip() for text in lines for line in text.splitlines() if line.startswith("│")]
+    return [cell for cell in cells if cell]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:keras")
+def test_a_summary_has_the_shapes_of_layers_that_were_called() -> None:
+    assert (
+        shapes_in_summary(lamella, False)
+        == shapes_in_summary(keras, False)
+        == ["(4, 6, 7)", "(4, 6, 7)", "(4, 6, 2)", "?"]
+    )
+    assert shapes_in_summary(lamella, True)[2] == "(4, 6, 4), (4, 6, 5)"

@@ -12,7 +12,7 @@ import os
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
@@ -34,6 +34,7 @@ def save_model(
     overwrite: bool = True,
     zipped: bool | None = None,
     save_format: str | None = None,
+    include_optimizer: bool = True,
 ) -> None:
     """Writes a whole model to a `.keras` file, or to a folder.
 
@@ -45,6 +46,7 @@ def save_model(
         zipped: False writes a folder of the files that a `.keras` file packs into one.
         save_format: An argument of older versions of Keras. As in Keras 3 the ending alone counts, and a warning says
             so.
+        include_optimizer: False leaves out the state of the optimizer; of a `.h5` file also how the model is compiled.
 
     Raises:
         ArgumentError: Another ending, or the file exists and `overwrite` is False, or a folder that holds other files.
@@ -57,26 +59,27 @@ def save_model(
         >>> lamella.saving.load_model(path).count_params()
         3
     """
+    skip = () if include_optimizer else (getattr(model, "optimizer", None),)
     if not isinstance(filepath, (str, os.PathLike)):
         _warn_of_no_weights(model)
-        _write(model, filepath)
+        _write(model, filepath, skip)
         return
     path = Path(filepath)
     if save_format is not None:
         warnings.warn(f"save_format={save_format!r} is not needed: the ending of {path.name!r} counts.", stacklevel=3)
     _check_ending(path, zipped)
     if path.suffix in (".h5", ".hdf5") and not path.name.endswith(".weights.h5"):
-        legacy_model.save(model, path, overwrite)
+        legacy_model.save(model, path, overwrite, include_optimizer)
         return
     _warn_of_no_weights(model)
     if zipped is False:
         with folder_written_aside(path, {CONFIG, METADATA, WEIGHTS, ASSETS}, overwrite) as aside:
             _write_description(model, lambda name, text: (aside / name).write_text(text, encoding="utf-8"))
-            weights_file.write(model, aside / WEIGHTS)
+            weights_file.write(model, aside / WEIGHTS, skip)
             _write_assets(model, aside / ASSETS)
         return
     with written_aside(path, overwrite) as aside:
-        _write(model, aside)
+        _write(model, aside, skip)
 
 
 def _warn_of_no_weights(model: Any) -> None:
@@ -84,11 +87,11 @@ def _warn_of_no_weights(model: Any) -> None:
         warnings.warn("The model has no weights yet: call it on data before saving to keep them.", stacklevel=4)
 
 
-def _write(model: Any, file: Path | IO[bytes]) -> None:
+def _write(model: Any, file: Path | IO[bytes], skip: Iterable[Any]) -> None:
     with zipfile.ZipFile(file, "w") as archive:
         _write_description(model, archive.writestr)
         weights = io.BytesIO()
-        weights_file.write(model, weights)
+        weights_file.write(model, weights, skip)
         archive.writestr(WEIGHTS, weights.getbuffer())
         with tempfile.TemporaryDirectory() as folder:
             _write_assets(model, Path(folder))

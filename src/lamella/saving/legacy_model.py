@@ -23,8 +23,8 @@ _FORGOTTEN = frozenset({"implementation", "time_major", "ragged", "fused"})
 """Arguments of layers of Keras 2 that changed no number."""
 
 
-def save(model: Any, path: Path, overwrite: bool = True) -> None:
-    """Writes the config, the weights and the optimizer's state to a `.h5` file."""
+def save(model: Any, path: Path, overwrite: bool = True, include_optimizer: bool = True) -> None:
+    """Writes the config, the weights and, if asked, how the model is compiled and the optimizer's state."""
     with written_aside(path, overwrite) as aside, h5py.File(aside, "w") as file:
         config = {key: value for key, value in serialize(model).items() if key != "compile_config"}
         file.attrs["model_config"] = json.dumps(config)
@@ -34,7 +34,7 @@ def save(model: Any, path: Path, overwrite: bool = True) -> None:
         group.attrs["keras_version"], group.attrs["backend"] = KERAS_VERSION, "torch"
         for layer in [*model.layers, None]:
             _write_layer(group, layer)
-        compiled = model.get_compile_config()
+        compiled = model.get_compile_config() if include_optimizer else None
         if compiled is not None:
             optimizer = compiled.pop("optimizer")
             file.attrs["training_config"] = json.dumps({**compiled, "optimizer_config": optimizer})

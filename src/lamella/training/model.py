@@ -492,7 +492,12 @@ class Model(Trainer, Layer):
     # -- files -------------------------------------------------------------------------------------------------
 
     def save(
-        self, filepath: str | Path, overwrite: bool = True, zipped: bool | None = None, save_format: str | None = None
+        self,
+        filepath: str | Path,
+        overwrite: bool = True,
+        zipped: bool | None = None,
+        save_format: str | None = None,
+        include_optimizer: bool = True,
     ) -> None:
         """Writes the whole model to a `.keras` file: what it is, its weights, how it is trained and how far it is.
 
@@ -504,13 +509,14 @@ class Model(Trainer, Layer):
             overwrite: Whether a file that exists is replaced.
             zipped: False writes a folder of the files that a `.keras` file packs into one.
             save_format: An argument of older versions of Keras: the ending alone counts, and a warning says so.
+            include_optimizer: False leaves out the state of the optimizer.
 
         Raises:
             ArgumentError: Another ending, or the file exists and `overwrite` is False.
         """
         from lamella.saving import save_model
 
-        save_model(self, filepath, overwrite, zipped, save_format)
+        save_model(self, filepath, overwrite, zipped, save_format, include_optimizer)
 
     def save_weights(
         self,
