@@ -5,6 +5,7 @@ import json
 import h5py
 import numpy as np
 import pytest
+import torch
 from model_zoo import ZOO, branches, data, dense, nested, recurrent, residual_pictures, shared
 
 import lamella
@@ -155,3 +156,22 @@ def test_without_the_optimizer(library, tmp_path):
     again = lamella.models.load_model(tmp_path / "m.keras")
     assert again.compiled and (library is keras or int(again.optimizer.iterations) == 0)
     np.testing.assert_allclose(again.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-6)
+
+
+TWO = np.float32(2)
+
+
+def scaled(library, scale):
+    shift = np.array([1.0, 2.0, 3.0], "float32")
+    return library.layers.Lambda(lambda x, factor=TWO: x * scale * float(factor) + torch.as_tensor(shift))
+
+
+@pytest.mark.parametrize("name", ["new/folder/m.h5", "m.keras"])
+def test_a_lambda_may_hold_arrays_and_tensors(name, tmp_path):
+    model = lamella.Sequential([lamella.Input((3,)), scaled(lamella, torch.tensor([1.0, 2.0, 3.0]))])
+    x = np.ones((2, 3), "float32")
+    model.save(tmp_path / name)
+    with pytest.raises(lamella.errors.UnsafeError):
+        lamella.models.load_model(tmp_path / name)
+    again = lamella.models.load_model(tmp_path / name, safe_mode=False)
+    np.testing.assert_array_equal(again.predict(x, verbose=0), [[3.0, 6.0, 9.0]] * 2)

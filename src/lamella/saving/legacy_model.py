@@ -25,6 +25,7 @@ _FORGOTTEN = frozenset({"implementation", "time_major", "ragged", "fused"})
 
 def save(model: Any, path: Path, overwrite: bool = True, include_optimizer: bool = True) -> None:
     """Writes the config, the weights and, if asked, how the model is compiled and the optimizer's state."""
+    path.parent.mkdir(parents=True, exist_ok=True)  # as Keras does for this form
     with written_aside(path, overwrite) as aside, h5py.File(aside, "w") as file:
         config = {key: value for key, value in serialize(model).items() if key != "compile_config"}
         file.attrs["model_config"] = json.dumps(config)
