@@ -34,12 +34,24 @@ class UnknownNameError(LamellaError, ValueError):
     """A string that names no known layer, loss, metric, optimizer or other object."""
 
 
+class ConfigError(LamellaError, TypeError, ValueError):
+    """A config that describes no object."""
+
+
+class UnknownClassError(UnknownNameError, ConfigError):
+    """A config of a class or function that is neither built in nor registered."""
+
+
 class DataError(LamellaError, ValueError):
     """Training data that cannot be used: wrong lengths, NaN, labels out of range."""
 
 
 class NotBuiltError(LamellaError, ValueError):
     """A model or layer that has no weights yet."""
+
+
+class NoGraphError(NotBuiltError, AttributeError):
+    """A model or layer without symbolic inputs and outputs: `hasattr(model, "input")` is False."""
 
 
 class NotCompiledError(LamellaError, ValueError):
@@ -58,12 +70,16 @@ class ClusterError(LamellaError, RuntimeError):
     """Several processes that do not find each other, or of which one was lost."""
 
 
-class DownloadError(LamellaError, RuntimeError):
+class DownloadError(LamellaError, RuntimeError, ValueError):
     """A file that is neither on this machine nor reachable over the network, or is damaged."""
 
 
 class FileError(LamellaError, ValueError):
     """A saved model or weights that are damaged, of another model, or of another format."""
+
+
+class NoFileError(FileError, FileNotFoundError):
+    """A file that is to be loaded, and is not there."""
 
 
 class UnsafeError(LamellaError, ValueError):

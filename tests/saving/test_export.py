@@ -70,8 +70,42 @@ def test_several_inputs(tmp_path):
     model = several_inputs_and_outputs(lamella)
     model.export(tmp_path / "m.pt2", format="torch")
     x = torch.tensor(data(ROWS)[0])
-    found = torch.export.load(tmp_path / "m.pt2").module()(x, 2 * x)
-    assert [tuple(each.shape) for each in found] == [(6, 3), (6, 2)]
+    found = torch.export.load(tmp_path / "m.pt2").module()([x, 2 * x])
+    assert {name: tuple(each.shape) for name, each in found.items()} == {"one": (6, 3), "two": (6, 2)}
+
+
+class OfArguments(lamella.Model):
+    """A subclassed model whose inputs are several arguments."""
+
+    def build(self, b_shape, a_shape):
+        self.scale = self.add_weight((a_shape[-1],), "ones")
+
+    def call(self, a, b):
+        return {"sum": self.scale * a + b, "difference": a - b}
+
+
+def test_nested_inputs_and_outputs_stay_nested(tmp_path):
+    x = torch.rand(3, 4)
+    inputs = {name: lamella.Input((4,), name=f"input_{name}") for name in "xy"}
+    added = lamella.Model(inputs, {"z": lamella.layers.add(list(inputs.values()))})
+    added.export(tmp_path / "m.pt2", format="torch")
+    found = torch.export.load(tmp_path / "m.pt2").module()({"x": x, "y": 2 * x})
+    torch.testing.assert_close(found, {"z": 3 * x})
+    model = OfArguments()
+    model(x[:1], b=x[:1])
+    model.export(tmp_path / "m.pt2", format="torch")
+    found = torch.export.load(tmp_path / "m.pt2").module()(2 * x, x)
+    torch.testing.assert_close(found, {"sum": 3 * x, "difference": x})
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_inputs_of_onnx_have_the_names_of_the_signature(tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    model = lamella.Sequential([lamella.Input((4,)), lamella.layers.Dense(2)])
+    spec = lamella.InputSpec(shape=(None, 4), dtype="float32", name="pixels")
+    model.export(tmp_path / "m.onnx", format="onnx", input_signature=[spec])
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    assert [each.name for each in session.get_inputs()] == ["pixels"]
 
 
 @lamella.saving.register_keras_serializable()
@@ -101,7 +135,7 @@ def test_a_subclassed_model_of_two_inputs_in_files(named, tmp_path):
     torch.testing.assert_close(lamella.models.load_model(tmp_path / "m.keras")(given), expected)
     model.export(tmp_path / "m.pt2", format="torch")
     given = pair(3)
-    found = torch.export.load(tmp_path / "m.pt2").module()(*torch.utils._pytree.tree_leaves(given))
+    found = torch.export.load(tmp_path / "m.pt2").module()(given if named else list(given))
     torch.testing.assert_close(found, model(given))
 
 

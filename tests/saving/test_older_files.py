@@ -5,6 +5,7 @@ import json
 import h5py
 import numpy as np
 import pytest
+import torch
 from model_zoo import ZOO, branches, data, dense, nested, recurrent, residual_pictures, shared
 
 import lamella
@@ -138,3 +139,39 @@ def test_an_older_file_that_is_cut_leaves_the_model_as_it_was(tmp_path):
             model.load_weights(tmp_path / "cut.h5")
     for one, other in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("library", [lamella, keras])
+def test_without_the_optimizer(library, tmp_path):
+    model = library.Sequential([library.Input((3,)), library.layers.Dense(2)])
+    model.compile("adam", "mse")
+    x = np.ones((4, 3), "float32")
+    model.fit(x, x[:, :2], verbose=0)
+    model.save(tmp_path / "m.h5", include_optimizer=False)
+    again = lamella.models.load_model(tmp_path / "m.h5")
+    assert not again.compiled
+    np.testing.assert_allclose(again.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-6)
+    model.save(tmp_path / "m.keras", include_optimizer=False)
+    again = lamella.models.load_model(tmp_path / "m.keras")
+    assert again.compiled and (library is keras or int(again.optimizer.iterations) == 0)
+    np.testing.assert_allclose(again.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-6)
+
+
+TWO = np.float32(2)
+
+
+def scaled(library, scale):
+    shift = np.array([1.0, 2.0, 3.0], "float32")
+    return library.layers.Lambda(lambda x, factor=TWO: x * scale * float(factor) + torch.as_tensor(shift))
+
+
+@pytest.mark.parametrize("name", ["new/folder/m.h5", "m.keras"])
+def test_a_lambda_may_hold_arrays_and_tensors(name, tmp_path):
+    model = lamella.Sequential([lamella.Input((3,)), scaled(lamella, torch.tensor([1.0, 2.0, 3.0]))])
+    x = np.ones((2, 3), "float32")
+    model.save(tmp_path / name)
+    with pytest.raises(lamella.errors.UnsafeError):
+        lamella.models.load_model(tmp_path / name)
+    again = lamella.models.load_model(tmp_path / name, safe_mode=False)
+    np.testing.assert_array_equal(again.predict(x, verbose=0), [[3.0, 6.0, 9.0]] * 2)

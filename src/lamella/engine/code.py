@@ -12,11 +12,13 @@ from typing import Any
 import numpy
 import torch
 
+from lamella.engine import config_values
+
 
 def dump(function: Any) -> list[Any]:
     """The byte code (base64), the defaults and the closure of a function."""
-    cells = None if function.__closure__ is None else [cell.cell_contents for cell in function.__closure__]
-    defaults = None if function.__defaults__ is None else list(function.__defaults__)
+    cells = None if function.__closure__ is None else [_written(cell.cell_contents) for cell in function.__closure__]
+    defaults = None if function.__defaults__ is None else [_written(value) for value in function.__defaults__]
     return [base64.encodebytes(marshal.dumps(function.__code__)).decode("ascii"), defaults, cells]
 
 
@@ -29,5 +31,16 @@ def load(value: Any) -> FunctionType:
     code = marshal.loads(base64.decodebytes(text.encode("ascii")))
     lamella = sys.modules["lamella"]
     names = {"torch": torch, "np": numpy, "numpy": numpy, "keras": lamella, "lamella": lamella}
-    closure = None if cells is None else tuple(CellType(cell) for cell in cells)
-    return FunctionType(code, {"__builtins__": builtins, **names}, code.co_name, defaults and tuple(defaults), closure)
+    closure = None if cells is None else tuple(CellType(_read(cell)) for cell in cells)
+    given = None if defaults is None else tuple(map(_read, defaults))
+    return FunctionType(code, {"__builtins__": builtins, **names}, code.co_name, given, closure)
+
+
+def _written(value: Any) -> Any:
+    """An array or tensor that the function holds, as its config; anything else as it is."""
+    config = config_values.to_config(value)
+    return value if config is None else config
+
+
+def _read(value: Any) -> Any:
+    return config_values.from_config(value) if isinstance(value, dict) and config_values.is_value(value) else value

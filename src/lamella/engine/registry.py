@@ -14,8 +14,8 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
-from lamella.engine import code
-from lamella.errors import ArgumentError, UnknownNameError, UnsafeError, unknown_name
+from lamella.engine import code, config_values, shared_objects
+from lamella.errors import ArgumentError, ConfigError, UnknownClassError, UnsafeError, unknown_name
 
 T = TypeVar("T")
 
@@ -113,6 +113,7 @@ _REGISTRIES: dict[str, Registry] = {}
 _BUILT_IN: dict[Any, tuple[str, str]] = {}
 _CUSTOM: dict[str, Any] = {}
 _CUSTOM_NAMES: dict[Any, str] = {}
+_given: ContextVar[Mapping[str, Any] | None] = ContextVar("custom objects of the config being read", default=None)
 
 
 def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[T], T]:
@@ -163,8 +164,9 @@ def get_custom_objects() -> dict[str, Any]:
 
 
 def _custom(name: str, custom_objects: Mapping[str, Any] | None) -> Any:
-    if custom_objects and name in custom_objects:
-        return custom_objects[name]
+    for known in (custom_objects, _given.get()):
+        if known and name in known:
+            return known[name]
     if name in _CUSTOM:
         return _CUSTOM[name]
     return _CUSTOM.get(f"Custom>{name}")
@@ -193,19 +195,13 @@ def serialize(obj: Any) -> Any:
         return [serialize(item) for item in obj]
     if isinstance(obj, dict):
         return {key: serialize(value) for key, value in obj.items()}
-    if isinstance(obj, bytes):
-        return {"class_name": "__bytes__", "config": {"value": obj.decode()}}
-    if isinstance(obj, slice):
-        parts = {"start": obj.start, "stop": obj.stop, "step": obj.step}
-        return {"class_name": "__slice__", "config": {key: serialize(value) for key, value in parts.items()}}
-    if obj is Ellipsis:
-        return {"class_name": "__ellipsis__", "config": {}}
     if inspect.isfunction(obj) and obj.__name__ == "<lambda>":
         return {"class_name": "__lambda__", "config": {"value": code.dump(obj)}}
     if inspect.isfunction(obj) or inspect.isbuiltin(obj):
         return _serialize_function(obj)
-    if hasattr(obj, "item") and getattr(obj, "ndim", None) == 0:
-        return obj.item()
+    value = config_values.to_config(obj)
+    if value is not None:
+        return value
     if hasattr(obj, "get_config") and not inspect.isclass(obj):
         cls = class_of(obj)
         module, name = _BUILT_IN.get(cls, (cls.__module__, cls.__name__))
@@ -219,10 +215,8 @@ def serialize(obj: Any) -> Any:
             found = getattr(obj, f"get_{extra}", lambda: None)()
             if found is not None:
                 config[extra] = serialize(found)
-        return config
-    if hasattr(obj, "tolist"):
-        kind = "__numpy__" if type(obj).__module__ == "numpy" else "__tensor__"
-        return {"class_name": kind, "config": {"value": obj.tolist(), "dtype": str(obj.dtype).split(".")[-1]}}
+        number = shared_objects.number_of(obj)
+        return config if number is None else {**config, shared_objects.ID: number}
     raise ArgumentError(
         f"Cannot write {obj!r} ({type(obj).__name__}) to a config: it has no get_config() method. "
         f"Add one, and register the class with register_keras_serializable()."
@@ -241,8 +235,12 @@ def _plain_config(value: Any) -> Any:
 def _serialize_function(function: Any) -> Any:
     if function in _BUILT_IN:
         return _BUILT_IN[function][1]
-    name = get_registered_name(function)
-    return {"module": "builtins", "class_name": "function", "config": name, "registered_name": name}
+    return {
+        "module": "builtins",
+        "class_name": "function",
+        "config": get_registered_name(function),
+        "registered_name": "function",
+    }
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None, registry: Registry | None = None) -> Any:
@@ -255,6 +253,7 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None, re
 
     Raises:
         UnknownNameError: A class that is neither built in nor registered.
+        ConfigError: A class whose config is no dict, or a function without a name.
     """
     if isinstance(config, list):
         return [deserialize(item, custom_objects, registry) for item in config]
@@ -264,16 +263,22 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None, re
     if name is None:
         return {key: deserialize(value, custom_objects, registry) for key, value in config.items()}
     inner = config.get("config", {})
-    if name in _PLAIN:
-        return _PLAIN[name](inner)
+    if config_values.is_value(config):
+        return config_values.from_config(config)
     if name == "__lambda__":
         return _unsafe_function(inner)
     if name == "function":
-        name, inner = inner, None
+        return _function(inner, config, custom_objects, registry)
     obj = _find(name, config, custom_objects, registry)
     if inner is None or not inspect.isclass(obj):
         return obj
+    if not isinstance(inner, dict):
+        raise ConfigError(f"The config of a {name!r} holds its arguments by their names; found {inner!r}.")
+    known = shared_objects.known(config)
+    if known is not None:
+        return known
     made = _made(obj, inner, custom_objects)
+    shared_objects.remember(config, made)
     if config.get("build_config") and hasattr(made, "build_from_config"):
         made.build_from_config(config["build_config"])
     if config.get("compile_config") and hasattr(made, "compile_from_config"):
@@ -281,25 +286,52 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None, re
     return made
 
 
+def _function(name: Any, config: dict[str, Any], custom: Mapping[str, Any] | None, registry: Registry | None) -> Any:
+    """The function of a name: registered, built in, or registered in any package (Keras 3.6 left out in which)."""
+    if not isinstance(name, str):
+        raise ConfigError(f"The config of a function is its name; found {name!r}.")
+    found = _custom(name, custom)
+    if found is not None:
+        return found
+    for other in _REGISTRIES.values():
+        if name in other and other.module != "keras.ops" and not inspect.isclass(other[name]):
+            return other[name]
+    return custom_function(name) or _find(name, {**config, "registered_name": name}, custom, registry)
+
+
+def custom_function(name: str) -> Any:
+    """What is registered, or known for now, under a name; under any package's, if nothing built in has it; or None."""
+    found = _custom(name, None)
+    if found is not None or any(name in built_in for built_in in _REGISTRIES.values()):
+        return found
+    return next((obj for key, obj in _CUSTOM.items() if key.endswith(f">{name}")), None)
+
+
+@contextmanager
+def known_too(custom_objects: Mapping[str, Any] | None) -> Iterator[None]:
+    """Within it configs may name these objects, wherever they are read."""
+    token = _given.set({**(_given.get() or {}), **(custom_objects or {})})
+    try:
+        yield
+    finally:
+        _given.reset(token)
+
+
 def _made(cls: Any, config: Any, custom_objects: Mapping[str, Any] | None) -> Any:
+    """The object; what its class reads from configs for itself knows the custom objects, too."""
+    if not custom_objects:
+        return _from_config(cls, config, None)
+    with known_too(custom_objects):
+        return _from_config(cls, config, custom_objects)
+
+
+def _from_config(cls: Any, config: Any, custom_objects: Mapping[str, Any] | None) -> Any:
     if not hasattr(cls, "from_config"):
         return cls(**config)
     if custom_objects and "custom_objects" in inspect.signature(cls.from_config).parameters:
         return cls.from_config(config, custom_objects=custom_objects)
     return cls.from_config(config)
 
-
-def _slice(config: Any) -> slice:
-    return slice(config["start"], config["stop"], config["step"])
-
-
-_PLAIN: dict[str, Callable[[Any], Any]] = {
-    "__tensor__": lambda config: config["value"],
-    "__numpy__": lambda config: config["value"],
-    "__bytes__": lambda config: config["value"].encode(),
-    "__slice__": _slice,
-    "__ellipsis__": lambda config: Ellipsis,
-}
 
 _safe: ContextVar[bool] = ContextVar("safe_mode", default=True)
 _untrusted: ContextVar[bool] = ContextVar("untrusted", default=False)
@@ -415,15 +447,16 @@ def _find(name: str, config: dict[str, Any], custom: Mapping[str, Any] | None, d
     module = config.get("module")
     if module in _LATER:
         importlib.import_module(_LATER[module])
-    registry = _REGISTRIES.get(module) if module else default
+    was_custom = "module" in config and module is None and bool(config.get("registered_name"))  # of a script, by Keras
+    registry = _REGISTRIES.get(module) if module else None if was_custom else default
     if registry is not None and name in registry:
         return registry[name]
-    for other in _REGISTRIES.values():  # Keras moves objects between modules from release to release
+    for other in () if was_custom else _REGISTRIES.values():  # Keras moves objects between modules now and then
         if (module is None or module.startswith("keras")) and name in other and other.module != "keras.ops":
             return other[name]
     if registry is not None:
         raise unknown_name(registry.kind, name, registry)
-    raise UnknownNameError(
+    raise UnknownClassError(
         f"Unknown class {name!r} (module {module!r}) in a config. Pass custom_objects={{{name!r}: ...}} or "
         f"decorate the class with @lamella.saving.register_keras_serializable()."
     )

@@ -33,7 +33,7 @@ from lamella.engine.symbolic import (
     symbolic_input,
     symbolic_leaves,
 )
-from lamella.errors import ArgumentError, DataError, LamellaError, NotBuiltError
+from lamella.errors import ArgumentError, DataError, LamellaError, NoGraphError
 from lamella.layers import added_losses
 from lamella.layers.added_losses import add_losses, pop_added_losses
 from lamella.layers.building import prepared
@@ -44,6 +44,7 @@ from lamella.layers.has_policy import HasPolicy
 from lamella.layers.holds_sublayers import HELD, HoldsSublayers
 from lamella.layers.holds_weights import HoldsWeights
 from lamella.layers.input_spec import InputSpec, check_input
+from lamella.layers.kept_states import note_states
 from lamella.layers.layer_config import arguments_of, config_of, from_config
 from lamella.layers.mixed import call_mixed
 from lamella.layers.modes import in_mode, is_other_mode
@@ -121,9 +122,9 @@ class Layer(HoldsWeights, HoldsSublayers, HasPolicy, CanRematerialize, Stateless
     ) -> None:
         early = {name: value for name, value in self.__dict__.items() if isinstance(value, HELD)}
         super().__init__()
+        self.training = False  # calling a layer is inference; `fit` trains
         for attribute, value in early.items():  # given before this: the layers in them are the layer's own all the same
             setattr(self, attribute, value)
-        self.training = False  # calling a layer is inference; `fit` trains
         input_shape = kwargs.pop("input_shape", None)
         input_dim = kwargs.pop("input_dim", None)
         batch_shape = kwargs.pop("batch_input_shape", None)
@@ -193,10 +194,10 @@ class Layer(HoldsWeights, HoldsSublayers, HasPolicy, CanRematerialize, Stateless
                     found.append(regularizer(weight))
         return found
 
-    def _flatten_layers(self, recursive: bool = True, include_self: bool = True) -> Iterator[Layer]:
+    def _flatten_layers(self, include_self: bool = True, recursive: bool = True) -> list[Layer]:
         """This layer and those inside it, under the name that packages around Keras walk them by."""
         found = self.modules() if recursive else (self, *nearest_layers(self))
-        return (module for module in found if isinstance(module, Layer) and (include_self or module is not self))
+        return [module for module in found if isinstance(module, Layer) and (include_self or module is not self)]
 
     # -- calling ------------------------------------------------------------------------------------
 
@@ -379,6 +380,7 @@ class Layer(HoldsWeights, HoldsSublayers, HasPolicy, CanRematerialize, Stateless
     def _mark_built(self) -> None:
         self.built = True
         self._settle()
+        note_states(self)
         if self.when_built is not None:
             self.when_built(self)
 
@@ -417,7 +419,7 @@ class Layer(HoldsWeights, HoldsSublayers, HasPolicy, CanRematerialize, Stateless
 
     def _node(self, what: str) -> Node:
         if not self._nodes:
-            raise NotBuiltError(
+            raise NoGraphError(
                 f"Layer {self.name!r} has no symbolic {what}: it was never called on an Input. "
                 f"Build the model with an Input, or call the layer on one."
             )

@@ -47,6 +47,8 @@ class HoldsSublayers(nn.Module):
         super().__setattr__(name, value)
         if is_new:
             note_sublayer(self, name)
+        if isinstance(value, nn.Module) and not isinstance(value, HoldsSublayers):
+            value.train(self.training)  # torch's modules begin in training
 
     def _make_way(self, name: str) -> None:
         """Frees the name of a sublayer for what is no module. A layer of a graph stays, under another name."""

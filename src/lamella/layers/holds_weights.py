@@ -35,6 +35,20 @@ class HoldsWeights(nn.Module):
     _regularizers: dict[str, Any]
     _constraints: dict[str, Any]
 
+    def __getattr__(self, name: str) -> Any:
+        """Weights, states and sublayers, as in torch; and of a property that has no value yet, why it has none.
+
+        torch would say that there is no such attribute, and nothing of the reason.
+        """
+        own = self.__dict__
+        for held in ("_parameters", "_buffers", "_modules"):
+            if held in own and name in own[held]:
+                return own[held][name]
+        asked = getattr(type(self), name, None)
+        if isinstance(asked, property) and asked.fget is not None:
+            return asked.fget(self)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+
     def add_weight(
         self,
         shape: Sequence[int] | int | None = None,

@@ -11,6 +11,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from lamella.engine.device import default_device
 from lamella.errors import ArgumentError
 from lamella.layers.base import Layer, registry
+from lamella.layers.torch_state import TorchState
 
 
 @registry.register()
@@ -54,6 +55,18 @@ class TorchModule(Layer):
         outputs = self.module(*args, **kwargs)
         self._overwrites[self.module.training] = [each._version for each in copies] != before
         return outputs
+
+    def save_own_variables(self, store: Any) -> None:
+        """Puts what the module's `state_dict` has into `store`, by its names, as in Keras."""
+        TorchState(self.module, with_layers=True).save_own_variables(store)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Takes what `save_own_variables` put there.
+
+        Raises:
+            ShapeError: Other names, or other shapes.
+        """
+        TorchState(self.module, with_layers=True).load_own_variables(store)
 
     def get_config(self) -> dict[str, Any]:
         raise ArgumentError(

@@ -35,8 +35,10 @@ class _Tracked(nn.Module):
         self._modules.clear()
         self._since.clear()
         for key, item in items:
-            if isinstance(item, nn.Module):
+            if isinstance(item, nn.Module) and item is not self:
                 key = str(key).replace(".", "_")
+                if id(item) not in before and not hasattr(item, "save_own_variables"):  # no layer
+                    item.train(self.training)  # torch's modules begin in training
                 self._modules[key] = item
                 self._since[key] = before[id(item)] if id(item) in before else next(_clock)
 

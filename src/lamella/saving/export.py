@@ -31,11 +31,13 @@ def export(
     Args:
         model: A built model.
         filepath: Where to.
-        format: `"onnx"` (read by onnxruntime and others), `"torch"` (a `.pt2` file: `torch.export.load`),
-            `"openvino"` (an `.xml` file with a `.bin` beside it) or `"litert"` (a `.tflite` file).
+        format: `"onnx"` (read by onnxruntime and others), `"torch"` (a `.pt2` file, which `torch.export.load` reads: it
+            takes and gives what the model does, in lists and dicts as there), `"openvino"` (an `.xml` file with a
+            `.bin` beside it) or `"litert"` (a `.tflite` file).
         verbose: Whether to print where the file is.
-        input_signature: `InputSpec`s, symbolic tensors or examples of the inputs; by default those of the model. The
-            batch, and axes of size None, may have any size in use. (In LiteRT they are fixed: to 1, or as given.)
+        input_signature: `InputSpec`s (whose names are those of the inputs in ONNX), symbolic tensors or examples of the
+            inputs; by default those of the model. The batch, and axes of size None, may have any size in use. (In
+            LiteRT they are fixed: to 1, or as given.)
         **options: Passed on to `torch.onnx.export` (such as `opset_version`), `torch.export.export` (such as
             `dynamic_shapes`), `openvino.convert_model` or `litert_torch.convert`.
 
@@ -60,9 +62,9 @@ def export(
     path = Path(filepath)
     if endings and path.suffix not in endings:
         raise ArgumentError(f"A file of format {format!r} ends in {' or '.join(endings)}; got {path.name!r}.")
-    examples, nesting = examples_of(model, input_signature)
+    examples, names, nesting = examples_of(model, input_signature)
     was_training = model.training
-    module = _Plain(model, nesting).eval()
+    module = _Plain(model, names, nesting).eval()
     try:
         write(module, examples, path, options)
     finally:
@@ -74,30 +76,43 @@ def export(
 class _Plain(nn.Module):
     """A model as a module of flat inputs and flat outputs."""
 
-    def __init__(self, model: Any, nesting: pytree.TreeSpec) -> None:
+    def __init__(self, model: Any, names: list[str | None], nesting: pytree.TreeSpec) -> None:
         super().__init__()
         self.model = model
+        self.names = names
         self.nesting = nesting
 
     def forward(self, *inputs: torch.Tensor) -> Any:
-        outputs = self.model(pytree.tree_unflatten(list(inputs), self.nesting))
-        leaves = pytree.tree_leaves(outputs)
+        leaves = pytree.tree_leaves(self.model(*pytree.tree_unflatten(list(inputs), self.nesting)))
         return leaves[0] if len(leaves) == 1 else tuple(leaves)
 
 
+class _Nested(nn.Module):
+    """A model as a module that takes and gives what the model does."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, *args: Any) -> Any:
+        return self.model(*args)
+
+
 def _to_torch(module: _Plain, examples: list[Example], path: Path, options: dict[str, Any]) -> None:
-    program = _program(module, examples, options)
+    args = pytree.tree_unflatten([tensor for tensor, _ in examples], module.nesting)
+    shapes = pytree.tree_unflatten(list(_shapes(options.get("dynamic_shapes"), examples)), module.nesting)
+    whole = _Nested(module.model).eval()
+    program = torch.export.export(whole, args, **{**options, "dynamic_shapes": {"args": shapes}})
     with written_aside(path) as aside:
         torch.export.save(program, aside)
 
 
 def _to_onnx(module: _Plain, examples: list[Example], path: Path, options: dict[str, Any]) -> None:
     _needed("onnxscript", "Export to ONNX needs two more packages: pip install 'lamella[onnx]'.")
-    functional = getattr(module.model, "_graph", None) is not None
     program = torch.onnx.export(
         module,
         tuple(tensor for tensor, _ in examples),
-        input_names=[tensor.name for tensor in module.model.inputs] if functional else None,
+        input_names=[name for name in module.names if name is not None] if None not in module.names else None,
         dynamic_shapes={"inputs": tuple(map(dynamic_axes, examples))},
         dynamo=True,
         verbose=False,
@@ -109,7 +124,7 @@ def _to_onnx(module: _Plain, examples: list[Example], path: Path, options: dict[
 
 def _to_openvino(module: _Plain, examples: list[Example], path: Path, options: dict[str, Any]) -> None:
     openvino = _needed("openvino", "Export to OpenVINO needs one more package: pip install openvino.")
-    converted = openvino.convert_model(_program(module, examples, {}), **options)
+    converted = openvino.convert_model(_program(module, examples), **options)
     for source, (tensor, axes) in zip(converted.inputs, examples, strict=True):
         shape = [-1 if axis in axes else size for axis, size in enumerate(tensor.shape)]
         source.get_node().set_partial_shape(openvino.PartialShape(shape))
@@ -136,14 +151,12 @@ def _needed(package: str, mend: str) -> Any:
         raise ImportError(mend) from error
 
 
-def _program(module: _Plain, examples: Sequence[Example], options: dict[str, Any]) -> torch.export.ExportedProgram:
-    shapes = _named_shapes(options.get("dynamic_shapes"), examples)
-    return torch.export.export(
-        module, tuple(tensor for tensor, _ in examples), **{**options, "dynamic_shapes": {"inputs": shapes}}
-    )
+def _program(module: _Plain, examples: Sequence[Example]) -> torch.export.ExportedProgram:
+    shapes = {"inputs": tuple(map(dynamic_axes, examples))}
+    return torch.export.export(module, tuple(tensor for tensor, _ in examples), dynamic_shapes=shapes)
 
 
-def _named_shapes(given: Any, examples: Sequence[Example]) -> tuple[Any, ...]:
+def _shapes(given: Any, examples: Sequence[Example]) -> tuple[Any, ...]:
     """The sizes that are not fixed, for each input: those given, or those that the inputs leave open."""
     if given is None:
         return tuple(map(dynamic_axes, examples))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from lamella.engine.dtypes import STRING, torch_dtype
-from lamella.engine.symbolic import SymbolicTensor
+from lamella.engine.symbolic import SymbolicTensor, alone
 from lamella.errors import ArgumentError
 from lamella.layers.shapes import map_shapes
 
@@ -21,8 +22,8 @@ _EXAMPLES = 2  # torch.export takes sizes of 0 and 1 for constants
 _STEPS = 16
 
 
-def examples_of(model: Any, signature: Any) -> tuple[list[Example], pytree.TreeSpec]:
-    """Examples of a model's inputs, and how the model takes them.
+def examples_of(model: Any, signature: Any) -> tuple[list[Example], list[str | None], pytree.TreeSpec]:
+    """Examples of a model's inputs, their names, and the nesting in which a call takes them as its arguments.
 
     Args:
         model: A built model.
@@ -33,9 +34,14 @@ def examples_of(model: Any, signature: Any) -> tuple[list[Example], pytree.TreeS
         ArgumentError: Inputs that cannot be made up, or strings.
     """
     device = next(iter(model.parameters()), torch.empty(0)).device
-    wanted = _own_signature(model) if signature is None else _unpacked(signature)
+    wanted = _own_signature(model) if signature is None else (_unpacked(signature),)
     leaves, nesting = pytree.tree_flatten(wanted, is_leaf=_is_shape_and_type)
-    return [example_of(leaf, device) for leaf in leaves], nesting
+    if getattr(model, "_graph", None) is not None and len(leaves) == len(model.inputs):
+        names = [tensor.name for tensor in model.inputs]
+    else:
+        names = [None] * len(leaves)
+    names = [getattr(leaf, "name", None) or name for leaf, name in zip(leaves, names, strict=True)]
+    return [example_of(leaf, device) for leaf in leaves], names, nesting
 
 
 def example_of(leaf: Any, device: torch.device | None = None) -> Example:
@@ -65,16 +71,24 @@ def dynamic_axes(example: Example) -> dict[int, Any]:
     return {axis: torch.export.Dim.DYNAMIC for axis in axes if axis < tensor.ndim}
 
 
-def _own_signature(model: Any) -> Any:
+def _own_signature(model: Any) -> tuple[Any, ...]:
+    """The shapes and types of the arguments that a call of the model takes."""
     if getattr(model, "_graph", None) is not None:
         symbols: Sequence[SymbolicTensor] = model.inputs
         _refuse_strings(model, symbols)
-        return _unpacked([(symbol.shape, symbol.dtype) for symbol in symbols])
-    shapes = (model.get_build_config() or {}).get("input_shape")
-    if not shapes:
+        return (alone(pytree.tree_map_only(SymbolicTensor, lambda each: (each.shape, each.dtype), model.input)),)
+    built = model.get_build_config() or {}
+    shapes = {name.removesuffix("_shape"): shape for name, shape in built.get("shapes_dict", {}).items()}
+    if shapes and set(list(inspect.signature(model.call).parameters)[: len(shapes)]) == set(shapes):
+        return tuple(_of_any_batch(shapes[name]) for name in inspect.signature(model.call).parameters if name in shapes)
+    if not built.get("input_shape"):
         raise ArgumentError(
             f"Model {model.name!r} is subclassed: pass an example of its inputs as input_signature=[...]."
         )
+    return (_of_any_batch(built["input_shape"]),)
+
+
+def _of_any_batch(shapes: Any) -> Any:
     return map_shapes(lambda shape: ((None, *shape[1:]), torch.float32), shapes)
 
 

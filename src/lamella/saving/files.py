@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lamella.errors import ArgumentError, NotBuiltError
+from lamella.errors import ArgumentError, NoFileError, NotBuiltError
 from lamella.saving import keras_file, legacy_h5, safetensors, shards, weights_file
 from lamella.saving.atomic import written_aside
 
@@ -27,12 +27,6 @@ def save_weights(
         overwrite: Whether a file that exists is replaced.
         max_shard_size: The size in GiB that no file passes.
         objects_to_skip: Layers to leave out. (Not for `.safetensors`.)
-
-    Args:
-        model: The model.
-        filepath: Where to.
-        overwrite: Whether a file that exists is replaced.
-        objects_to_skip: Layers whose weights are left out; for `.weights.h5` files alone.
 
     Raises:
         ArgumentError: Another ending, or the file exists and `overwrite` is False.
@@ -74,16 +68,10 @@ def load_weights(
         by_name: For older `.h5` files: take the layers by their names rather than in their order.
         objects_to_skip: Layers to leave as they are. (For `.weights.h5` and `.weights.json`.)
 
-    Args:
-        model: A model whose weights exist.
-        filepath: The file.
-        skip_mismatch: Whether weights that do not fit are left as they are, with a warning.
-        by_name: Whether layers are found by their names, in older `.h5` files.
-        objects_to_skip: Layers whose weights are not looked for; for `.weights.h5` files alone.
-
     Raises:
         FileNotFoundError: There is no such file.
         FileError: A damaged file, or weights that are not this model's; the model is as it was.
+        ArgumentError: Another ending, or `by_name` or `objects_to_skip` for a file that they are not for.
         NotBuiltError: The model has no weights yet.
     """
     path = Path(filepath)
@@ -91,8 +79,14 @@ def load_weights(
     if not model.built:
         raise NotBuiltError(f"Model {model.name!r} has no weights yet: call it on data, or build() it, before loading.")
     if not path.exists():
-        raise FileNotFoundError(f"There is no file {path}.")
+        raise NoFileError(f"There is no file {path}.")
     hdf5 = path.suffix in (".h5", ".hdf5") and not legacy_h5.is_legacy(path)
+    if by_name and (hdf5 or path.suffix not in (".h5", ".hdf5")):
+        raise ArgumentError(
+            f"`by_name` is for older .h5 files, whose layers have their names; those of {path.name!r} are found by "
+            f"their places in the model. To take some of them, build the old model, load its weights, and set those of "
+            f"the new layers: new.get_layer(name).set_weights(old.get_layer(name).get_weights())."
+        )
     if hdf5 or path.name.endswith(".weights.json"):
         weights_file.read(model, path, skip_mismatch, skip)
     elif path.suffix in (".h5", ".hdf5", ".safetensors", ".keras"):

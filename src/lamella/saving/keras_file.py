@@ -12,14 +12,15 @@ import os
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
 from lamella.engine.keras_version import KERAS_VERSION
-from lamella.engine.registry import deserialize, own_assets, serialize
-from lamella.errors import ArgumentError, FileError
+from lamella.engine.registry import deserialize, known_too, own_assets, serialize
+from lamella.engine.shared_objects import numbered, only_shared, read_as_one
+from lamella.errors import ArgumentError, FileError, NoFileError
 from lamella.saving import legacy_model, weights_file
 from lamella.saving.atomic import folder_written_aside, written_aside
 from lamella.saving.container import ASSETS, CONFIG, METADATA, WEIGHTS, Container, Folder, Zip
@@ -33,6 +34,7 @@ def save_model(
     overwrite: bool = True,
     zipped: bool | None = None,
     save_format: str | None = None,
+    include_optimizer: bool = True,
 ) -> None:
     """Writes a whole model to a `.keras` file, or to a folder.
 
@@ -44,6 +46,7 @@ def save_model(
         zipped: False writes a folder of the files that a `.keras` file packs into one.
         save_format: An argument of older versions of Keras. As in Keras 3 the ending alone counts, and a warning says
             so.
+        include_optimizer: False leaves out the state of the optimizer; of a `.h5` file also how the model is compiled.
 
     Raises:
         ArgumentError: Another ending, or the file exists and `overwrite` is False, or a folder that holds other files.
@@ -56,26 +59,27 @@ def save_model(
         >>> lamella.saving.load_model(path).count_params()
         3
     """
+    skip = () if include_optimizer else (getattr(model, "optimizer", None),)
     if not isinstance(filepath, (str, os.PathLike)):
         _warn_of_no_weights(model)
-        _write(model, filepath)
+        _write(model, filepath, skip)
         return
     path = Path(filepath)
     if save_format is not None:
         warnings.warn(f"save_format={save_format!r} is not needed: the ending of {path.name!r} counts.", stacklevel=3)
     _check_ending(path, zipped)
     if path.suffix in (".h5", ".hdf5") and not path.name.endswith(".weights.h5"):
-        legacy_model.save(model, path, overwrite)
+        legacy_model.save(model, path, overwrite, include_optimizer)
         return
     _warn_of_no_weights(model)
     if zipped is False:
         with folder_written_aside(path, {CONFIG, METADATA, WEIGHTS, ASSETS}, overwrite) as aside:
             _write_description(model, lambda name, text: (aside / name).write_text(text, encoding="utf-8"))
-            weights_file.write(model, aside / WEIGHTS)
+            weights_file.write(model, aside / WEIGHTS, skip)
             _write_assets(model, aside / ASSETS)
         return
     with written_aside(path, overwrite) as aside:
-        _write(model, aside)
+        _write(model, aside, skip)
 
 
 def _warn_of_no_weights(model: Any) -> None:
@@ -83,11 +87,11 @@ def _warn_of_no_weights(model: Any) -> None:
         warnings.warn("The model has no weights yet: call it on data before saving to keep them.", stacklevel=4)
 
 
-def _write(model: Any, file: Path | IO[bytes]) -> None:
+def _write(model: Any, file: Path | IO[bytes], skip: Iterable[Any]) -> None:
     with zipfile.ZipFile(file, "w") as archive:
         _write_description(model, archive.writestr)
         weights = io.BytesIO()
-        weights_file.write(model, weights)
+        weights_file.write(model, weights, skip)
         archive.writestr(WEIGHTS, weights.getbuffer())
         with tempfile.TemporaryDirectory() as folder:
             _write_assets(model, Path(folder))
@@ -132,7 +136,9 @@ def load_model(
         with reading(None, "model file"), Zip(filepath) as archive:
             return _model_in(archive, "The file", custom_objects, compile, safe_mode)
     path = Path(filepath)
-    if path.suffix in (".h5", ".hdf5") and path.exists():
+    if not path.exists():
+        raise NoFileError(f"There is no file {path}.")
+    if path.suffix in (".h5", ".hdf5"):
         return legacy_model.load(path, custom_objects, compile, safe_mode)
     if (path / "saved_model.pb").exists():
         raise FileError(
@@ -167,7 +173,7 @@ def _model_in(
         config.pop("compile_config", None)
     weights, size = container.weights()
     later = {key: config.pop(key, None) for key in ("build_config", "compile_config")}
-    with making_layers(size, safe):
+    with making_layers(size, safe), known_too(custom_objects), read_as_one():
         model = deserialize(config, custom_objects)
         if not hasattr(model, "load_own_variables"):
             raise FileError(f"{path} describes a {type(model).__name__}, no model.")
@@ -184,7 +190,9 @@ def _model_in(
 def _write_description(model: Any, write: Any) -> None:
     metadata = {"keras_version": KERAS_VERSION, "date_saved": f"{datetime.now():%Y-%m-%d@%H:%M:%S}"}
     write(METADATA, json.dumps(metadata))
-    write(CONFIG, json.dumps(serialize(model)))
+    with numbered():
+        config = serialize(model)
+    write(CONFIG, json.dumps(only_shared(config)))
 
 
 def _write_assets(model: Any, folder: Path) -> None:

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 from lamella.engine.keras_version import KERAS_VERSION
-from lamella.engine.registry import deserialize, serialize
+from lamella.engine.registry import deserialize, known_too, serialize
 from lamella.errors import FileError
 from lamella.saving import h5, legacy_h5
 from lamella.saving.atomic import written_aside
@@ -23,8 +23,9 @@ _FORGOTTEN = frozenset({"implementation", "time_major", "ragged", "fused"})
 """Arguments of layers of Keras 2 that changed no number."""
 
 
-def save(model: Any, path: Path, overwrite: bool = True) -> None:
-    """Writes the config, the weights and the optimizer's state to a `.h5` file."""
+def save(model: Any, path: Path, overwrite: bool = True, include_optimizer: bool = True) -> None:
+    """Writes the config, the weights and, if asked, how the model is compiled and the optimizer's state."""
+    path.parent.mkdir(parents=True, exist_ok=True)  # as Keras does for this form
     with written_aside(path, overwrite) as aside, h5py.File(aside, "w") as file:
         config = {key: value for key, value in serialize(model).items() if key != "compile_config"}
         file.attrs["model_config"] = json.dumps(config)
@@ -34,7 +35,7 @@ def save(model: Any, path: Path, overwrite: bool = True) -> None:
         group.attrs["keras_version"], group.attrs["backend"] = KERAS_VERSION, "torch"
         for layer in [*model.layers, None]:
             _write_layer(group, layer)
-        compiled = model.get_compile_config()
+        compiled = model.get_compile_config() if include_optimizer else None
         if compiled is not None:
             optimizer = compiled.pop("optimizer")
             file.attrs["training_config"] = json.dumps({**compiled, "optimizer_config": optimizer})
@@ -75,7 +76,8 @@ def load(path: Path, custom_objects: Mapping[str, Any] | None, compiled: bool, s
         legacy_h5.read(model, path)
         if compiled and "training_config" in file.attrs:
             training = json.loads(_text(file.attrs["training_config"]))
-            model.compile_from_config({**training, "optimizer": training.get("optimizer_config")})
+            with known_too(custom_objects):
+                model.compile_from_config({**training, "optimizer": training.get("optimizer_config")})
             _read_optimizer(file, model.optimizer)
         return model
 

@@ -12,10 +12,11 @@ import numpy as np
 import torch
 
 from lamella.errors import FileError, LamellaError
+from lamella.layers.torch_state import TorchState
 from lamella.saving import h5
 from lamella.saving.reading import reading
 from lamella.saving.shards import Shards
-from lamella.saving.state import places
+from lamella.saving.state import other_places, places
 
 
 def write(model: Any, file: Any, skip: Iterable[Any] = ()) -> None:
@@ -52,11 +53,15 @@ def read(model: Any, file: Any, skip_mismatch: bool = False, skip: Iterable[Any]
         FileError: A damaged file, or weights that are not this model's; the message says where.
     """
     failed: list[str] = []
+    others: dict[str, list[str]] | None = None
     with _opened(file) as source, AllOrNothing(model) as attempt:
         for path, keeper in places(model, skip):
             try:
                 place = source.place(path)
-                if len(place) or isinstance(keeper, torch.nn.Module):  # an optimizer's state, say, may be missing
+                if not len(place):
+                    others = other_places(model) if others is None else others
+                    place = next(filter(len, map(source.place, _elsewhere(path, others))), place)
+                if len(place) or _must_have(keeper):
                     keeper.load_own_variables(place)
             except (LamellaError, KeyError, ValueError, TypeError, OSError, RuntimeError) as error:
                 failed.append(f"{path or 'the top'}: {error}")
@@ -67,6 +72,18 @@ def read(model: Any, file: Any, skip_mismatch: bool = False, skip: Iterable[Any]
         if not skip_mismatch:
             raise FileError(f"{message}. The model is as it was. Is the file that of another model?")
         warnings.warn(f"{message}. Those weights are as they were.", stacklevel=4)
+
+
+def _must_have(keeper: Any) -> bool:
+    """Whether its weights may not be missing, as an optimizer's state may."""
+    return isinstance(keeper, torch.nn.Module) or (isinstance(keeper, TorchState) and bool(keeper.tensors))
+
+
+def _elsewhere(path: str, others: dict[str, list[str]]) -> Iterator[str]:
+    """The paths that a path becomes where a part of it has further ones."""
+    for own, further in others.items():
+        if f"{path}/".startswith(f"{own}/"):
+            yield from (each + path.removeprefix(own) for each in further)
 
 
 class _OneFile:

@@ -13,6 +13,7 @@ from lamella.engine import cluster
 from lamella.engine.batches import length, rows
 from lamella.engine.non_finite import first_non_finite, has_non_finite, name_of
 from lamella.errors import ArgumentError, DataError, LamellaError, NonFiniteError
+from lamella.layers.kept_states import states_kept
 from lamella.optimizers.rate import with_rates
 from lamella.training.loss_of_output import loss_of_output
 
@@ -94,7 +95,7 @@ def input_fits(model: Any, x: Any) -> Any:
     """
     states = [state for name, state in model.named_buffers() if "rnn_state" in name]
     stateful = any(getattr(module, "stateful", False) for module in model.modules())
-    with torch.no_grad():
+    with torch.no_grad(), states_kept(model):
         kept = [state.clone() for state in states]
         outputs = model(x) if stateful else _on_two_samples(model, x)
         for state, before in zip(states, kept, strict=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lamella import losses, metrics, optimizers
-from lamella.engine.registry import get_registered_object, serialize
+from lamella.engine.registry import custom_function, serialize
 
 _ARGUMENTS = ("optimizer", "loss", "loss_weights", "metrics", "weighted_metrics", "run_eagerly")
 
@@ -27,14 +27,16 @@ def arguments_of(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _argument(name: str, config: Any) -> Any:
-    """An argument of `compile` as its config says: names stay names, as in the script that was saved."""
+    """An argument of `compile` as its config says: names of ours stay names, as in the script that was saved."""
     kinds: Any = {"optimizer": optimizers, "loss": losses, "metrics": metrics}
     kind = kinds.get(name.replace("weighted_", ""))
-    if kind is None or isinstance(config, str):
+    if kind is None:
         return config
+    if isinstance(config, str):
+        return custom_function(config) or config
     if isinstance(config, dict) and "class_name" in config:
         if config["class_name"] == "function" and isinstance(config.get("config"), str):
-            return get_registered_object(config.get("registered_name") or config["config"]) or config["config"]
+            return custom_function(config["config"]) or config["config"]
         return kind.deserialize(config)
     if isinstance(config, dict):
         return {key: _argument(name, value) for key, value in config.items()}

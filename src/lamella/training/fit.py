@@ -268,5 +268,5 @@ def host_values(logs: Mapping[str, Any]) -> dict[str, Any]:
 
 def _host_value(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
-        return value.item() if value.ndim == 0 else value.tolist()
+        return value.item() if value.numel() == 1 else value.tolist()
     return float(value) if isinstance(value, np.generic) else value

@@ -19,7 +19,7 @@ from lamella.engine.registry import class_of, serialize
 from lamella.engine.rematerialize import in_segments
 from lamella.engine.strings import as_strings, is_string, is_string_list
 from lamella.engine.symbolic import Graph, SymbolicTensor, alone
-from lamella.errors import ArgumentError, DataError, NotBuiltError, ShapeError, nearest
+from lamella.errors import ArgumentError, DataError, NoGraphError, ShapeError, nearest
 from lamella.layers.base import Layer, nearest_layers, registry
 from lamella.layers.building import marks_itself
 from lamella.layers.fusion import fused
@@ -284,6 +284,7 @@ class Model(Trainer, Layer):
             except Exception:
                 self.built = False
                 raise
+            self._build_config = {"input_shape": input_shape}
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Model:
         self._on_cpu = None
@@ -383,7 +384,7 @@ class Model(Trainer, Layer):
 
     def _require_graph(self) -> Graph:
         if self._graph is None:
-            raise NotBuiltError(
+            raise NoGraphError(
                 f"Model {self.name!r} has no symbolic inputs and outputs: it is subclassed, or not built yet. "
                 f"Add an Input(shape=...) at its start."
             )
@@ -493,7 +494,12 @@ class Model(Trainer, Layer):
     # -- files -------------------------------------------------------------------------------------------------
 
     def save(
-        self, filepath: str | Path, overwrite: bool = True, zipped: bool | None = None, save_format: str | None = None
+        self,
+        filepath: str | Path,
+        overwrite: bool = True,
+        zipped: bool | None = None,
+        save_format: str | None = None,
+        include_optimizer: bool = True,
     ) -> None:
         """Writes the whole model to a `.keras` file: what it is, its weights, how it is trained and how far it is.
 
@@ -505,13 +511,14 @@ class Model(Trainer, Layer):
             overwrite: Whether a file that exists is replaced.
             zipped: False writes a folder of the files that a `.keras` file packs into one.
             save_format: An argument of older versions of Keras: the ending alone counts, and a warning says so.
+            include_optimizer: False leaves out the state of the optimizer.
 
         Raises:
             ArgumentError: Another ending, or the file exists and `overwrite` is False.
         """
         from lamella.saving import save_model
 
-        save_model(self, filepath, overwrite, zipped, save_format)
+        save_model(self, filepath, overwrite, zipped, save_format, include_optimizer)
 
     def save_weights(
         self,

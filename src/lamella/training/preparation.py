@@ -15,6 +15,7 @@ from lamella.engine import cluster
 from lamella.engine.batches import rows
 from lamella.engine.device import device_of
 from lamella.engine.dtypes import floatx
+from lamella.layers.kept_states import states_kept
 from lamella.training import checks, limits
 from lamella.training.step import overridden
 
@@ -56,7 +57,7 @@ def build_from(model: Any, x: Any) -> None:
     makes its weights where it is called.
     """
     if not model.built and model.can_be_called:
-        with torch.no_grad():
+        with torch.no_grad(), states_kept(model):
             model(rows(x, slice(1)))
 
 
@@ -113,7 +114,7 @@ def check_data(model: Any, source: Source) -> None:
         checks.needs_targets(model)
     if y is None:
         return
-    if loss is not None:
+    if loss is not None and not overridden(model, "compute_loss"):  # which may give it other outputs
         model._losses(y_pred).check_targets(source.targets(), y_pred)
     model._metrics(y, y_pred)
 

@@ -32,7 +32,7 @@ def quantize(model: Any, mode: str | None, config: Any, filters: Filters, type_c
 
 
 def _quantize_every_layer(model: Any, config: Any, wanted: Callable[[Any], bool], type_check: bool) -> None:
-    for layer in list(model._flatten_layers()):
+    for layer in model._flatten_layers():
         if isinstance(layer, QuantizableLayer) and wanted(layer):
             try:
                 layer.quantize(type_check=type_check, config=config)

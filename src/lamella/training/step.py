@@ -16,7 +16,6 @@ from lamella.engine.batches import length
 from lamella.engine.device import device_of
 from lamella.engine.stateless import Exchange
 from lamella.errors import NotCompiledError
-from lamella.layers.added_losses import pop_added_losses
 from lamella.metrics import Metric
 from lamella.training.compile_metrics import CompileMetrics
 from lamella.training.compiled import CompiledLoss, CompiledMetrics
@@ -117,7 +116,6 @@ class Step:
         extra = [added.sum() for added in self.losses]  # type: ignore[attr-defined]
         if extra:
             total = sum(extra) if total is None else total + sum(extra)
-        pop_added_losses(self)  # type: ignore[arg-type]
         return total
 
     def compiled_loss(

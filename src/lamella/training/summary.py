@@ -61,9 +61,28 @@ def _rows(model: Any, expand: bool, show_trainable: bool, depth: int) -> Iterato
 
 def _output_shape(layer: Any) -> str:
     if not layer._nodes:
-        return "?"
+        return _shape_since_built(layer)
     shapes = [leaf.shape for leaf in pytree.tree_leaves(layer._nodes[-1].outputs) if isinstance(leaf, SymbolicTensor)]
     return ", ".join(str(shape) for shape in shapes)
+
+
+def _shape_since_built(layer: Any) -> str:
+    """Of a layer that was built and never called on an `Input`: what it makes of the shapes it was built for."""
+    built = (layer.get_build_config() if layer.built else None) or {}
+    shapes = built.get("shapes_dict", built)
+    if not shapes or None in shapes.values():
+        return "?"
+    try:
+        named = "shapes_dict" in built
+        found = layer.compute_output_shape(**shapes) if named else layer.compute_output_shape(*shapes.values())
+    except Exception:  # it may want data, or more than the shapes
+        return "?"
+    leaves = pytree.tree_leaves(found, is_leaf=lambda each: isinstance(each, tuple) and not any(map(_is_nest, each)))
+    return ", ".join(str(tuple(leaf)) for leaf in leaves)
+
+
+def _is_nest(value: Any) -> bool:
+    return isinstance(value, (tuple, list, dict))
 
 
 def _count(weights: Any) -> int:

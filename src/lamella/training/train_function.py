@@ -71,7 +71,7 @@ def may_be_replayed(model: Any) -> bool:
 
 def _played(model: Any, compute: Compute) -> Replay | Captured | None:
     """What records and plays the step where the model is: a CUDA graph, or the list of torch's operations."""
-    loss, graphs, layers = model._compiled_loss, graphs_of(device_of(model)), list(model._flatten_layers())
+    loss, graphs, layers = model._compiled_loss, graphs_of(device_of(model)), model._flatten_layers()
 
     def settings() -> Any:
         return plain.settings(model, loss), [each.trainable for each in layers]
@@ -110,6 +110,7 @@ def _loss_function(model: Any, penalized: bool = True) -> Any:
     def loss(x: Any, y: Any, y_pred: Any, weight: Any) -> torch.Tensor:
         if own is not None:
             total = own(x, y, y_pred, weight)
+            pop_added_losses(model)
         else:
             total = losses(y, y_pred, weight) if losses is not None and y is not None else None
             for parameter, regularizer in penalties:

@@ -72,7 +72,7 @@ class ReduceLROnPlateau(MonitorCallback, _ShowsRates):
         min_lr: float = 0.0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(monitor, mode, min_delta)
+        super().__init__(monitor, mode, min_delta=min_delta)
         if factor >= 1.0:
             raise ArgumentError(f"ReduceLROnPlateau: `factor` must be below 1; got {factor}.")
         self.factor = factor
@@ -80,25 +80,35 @@ class ReduceLROnPlateau(MonitorCallback, _ShowsRates):
         self.verbose = verbose
         self.cooldown = cooldown
         self.min_lr = min_lr
+        self._reset()
 
-    def on_train_begin(self, logs: Logs | None = None) -> None:
+    def _reset(self) -> None:
         self.wait = 0
         self.cooldown_counter = 0
-        self.best = self.worst()
+        self.best = None
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self._reset()
+
+    def in_cooldown(self) -> bool:
+        """Whether the rate was changed so lately that epochs do not count yet."""
+        return self.cooldown_counter > 0
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        if self.monitor_op is None:
+            self._set_monitor_op()
         if logs is not None:
             logs.update(self.shown())
         value = self.value(logs)
         if value is None:
             return
-        if self.cooldown_counter > 0:
+        if self.in_cooldown():
             self.cooldown_counter -= 1
             self.wait = 0
-        if self.improved(value, self.best):
+        if self._is_improvement(value, self.best):
             self.best = value
             self.wait = 0
-        elif self.cooldown_counter <= 0:
+        elif not self.in_cooldown():
             self.wait += 1
             reducible = [pair for pair in with_rates(self.model.optimizer) if pair[1].learning_rate > self.min_lr]
             if self.wait >= self.patience and reducible:

@@ -52,7 +52,7 @@ class ModelCheckpoint(MonitorCallback):
         verbose: 1 to say what is saved.
         save_best_only: Whether only a model better than all before is saved.
         save_weights_only: Whether only the weights are saved.
-        mode: `"min"`, `"max"`, or `"auto"` (by the metric's name).
+        mode: `"min"`, `"max"`, or `"auto"`: what is known of the metric says it.
         save_freq: `"epoch"`, or a number of batches.
         initial_value_threshold: A value of the metric that the first model to be saved must beat.
 
@@ -76,7 +76,7 @@ class ModelCheckpoint(MonitorCallback):
         save_freq: int | str = "epoch",
         initial_value_threshold: float | None = None,
     ) -> None:
-        super().__init__(monitor, mode, 0.0)
+        super().__init__(monitor, mode, initial_value_threshold)
         check_save_freq("ModelCheckpoint", save_freq)
         self.filepath = os.fspath(filepath)
         endings = _WEIGHTS if save_weights_only else _MODELS
@@ -89,7 +89,6 @@ class ModelCheckpoint(MonitorCallback):
         self.save_best_only = save_best_only
         self.save_weights_only = save_weights_only
         self.save_freq = save_freq
-        self.best = initial_value_threshold
         self._count = [0, -1]
         self._current_epoch = 0
 
@@ -145,7 +144,7 @@ class ModelCheckpoint(MonitorCallback):
             )
             return True
         before = "none" if self.best is None else f"{self.best:.5f}"
-        if self.best is not None and not self.improved(value, self.best):
+        if not self._is_improvement(value, self.best):
             self._say(f"\nEpoch {epoch + 1}: {self.monitor} did not improve from {before}")
             return False
         self._say(f"\nEpoch {epoch + 1}: {self.monitor} improved from {before} to {value:.5f}: saving to {path}")
