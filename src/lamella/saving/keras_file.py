@@ -17,6 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
+from lamella.engine.custom_objects import CustomObjectScope
 from lamella.engine.keras_version import KERAS_VERSION
 from lamella.engine.registry import deserialize, own_assets, serialize
 from lamella.errors import ArgumentError, FileError
@@ -167,7 +168,7 @@ def _model_in(
         config.pop("compile_config", None)
     weights, size = container.weights()
     later = {key: config.pop(key, None) for key in ("build_config", "compile_config")}
-    with making_layers(size, safe):
+    with making_layers(size, safe), CustomObjectScope(custom_objects):  # also for the losses and metrics of compile
         model = deserialize(config, custom_objects)
         if not hasattr(model, "load_own_variables"):
             raise FileError(f"{path} describes a {type(model).__name__}, no model.")

@@ -27,17 +27,26 @@ def arguments_of(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _argument(name: str, config: Any) -> Any:
-    """An argument of `compile` as its config says: names stay names, as in the script that was saved."""
+    """An argument of `compile` as its config says: names stay names but for those of the user's own objects."""
     kinds: Any = {"optimizer": optimizers, "loss": losses, "metrics": metrics}
     kind = kinds.get(name.replace("weighted_", ""))
-    if kind is None or isinstance(config, str):
+    if kind is None:
         return config
+    if isinstance(config, str):
+        return _registered(config)
     if isinstance(config, dict) and "class_name" in config:
         if config["class_name"] == "function" and isinstance(config.get("config"), str):
-            return get_registered_object(config.get("registered_name") or config["config"]) or config["config"]
+            return _registered(config["config"], config.get("registered_name"))  # Keras registers all as "function"
         return kind.deserialize(config)
     if isinstance(config, dict):
         return {key: _argument(name, value) for key, value in config.items()}
     if isinstance(config, (list, tuple)):
         return [_argument(name, value) for value in config]
     return config
+
+
+def _registered(name: str, registered_name: str | None = None) -> Any:
+    """The user's object of that name; the name itself where there is none."""
+    found = get_registered_object(registered_name) if registered_name else None
+    found = get_registered_object(name) if found is None else found
+    return name if found is None else found
