@@ -45,14 +45,33 @@ from lamella.layers.layer_config import arguments_of, passed_arguments, plain
 from lamella.layers.mixed import call_mixed
 from lamella.layers.shapes import as_tuples, declared_shape, has_tensors, is_number_list, map_shapes, shapes_of
 from lamella.layers.stateless import Stateless
-from lamella.layers.tracking import TrackedDict, TrackedList, children_in_order, note_sublayer, tracked
+from lamella.layers.tracking import (
+    TrackedDict,
+    TrackedList,
+    TrackedTuple,
+    children_in_order,
+    holds_modules,
+    note_sublayer,
+    tracked,
+)
 
 registry = Registry("layer", "keras.layers")
 
 _TRACKED = frozenset({list, dict, TrackedList, TrackedDict})
-_HELD = (list, dict, nn.Module, nn.Parameter)
-_OWN_LISTS = frozenset({"_chain", "_plan", "_direct", "_graph_layers"})
+_TUPLES = frozenset({tuple, TrackedTuple})
+_HELD = (list, dict, tuple, nn.Module, nn.Parameter)
+_OWN_LISTS = frozenset({"_chain", "_plan", "_direct", "_graph_layers", "_init_arguments"})
 _BASE_ARGUMENTS = ("name", "trainable", "dtype", "weights")
+
+
+class _NotInitialized:
+    """What a layer has in the place of torch's own attributes while `super().__init__()` was not called."""
+
+    def __get__(self, layer: Any, owner: Any = None) -> Any:
+        if layer is None:
+            return self
+        name = type(layer).__name__
+        raise ArgumentError(f"{name}.__init__ does not call super().__init__(): let it be the first line there.")
 
 
 class Layer(HoldsWeights, Stateless):
@@ -93,6 +112,8 @@ class Layer(HoldsWeights, Stateless):
     """Whether arrays and lists of numbers become tensors before `call`. Layers that prepare data turn it off."""
 
     _init_arguments: tuple[tuple[Any, ...], dict[str, Any]]
+
+    _modules = _backward_hooks = _NotInitialized()  # type: ignore[assignment]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Layer:
         layer = super().__new__(cls)
@@ -312,9 +333,13 @@ class Layer(HoldsWeights, Stateless):
             check_input(self, args[0] if args else next(iter(kwargs.values())))
             outputs = record(self, args, kwargs, declared=self._declared_outputs)
         pop_added_losses(self)  # those were of meta tensors
-        node = symbolic_leaves(outputs)[0].node
-        assert node is not None
-        self._nodes.append(node)
+        made = symbolic_leaves(outputs)
+        if not made or made[0].node is None:
+            raise ArgumentError(
+                f"{type(self).__name__} {self.name!r}: call() gave {'None' if outputs is None else 'no tensor'}; it "
+                f"must give what the next layer takes. Is a `return` missing?"
+            )
+        self._nodes.append(made[0].node)
         return outputs
 
     def _declared_outputs(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -624,15 +649,15 @@ class Layer(HoldsWeights, Stateless):
     def __setattr__(self, name: str, value: Any) -> None:
         if type(value) in _TRACKED and "_modules" in self.__dict__:
             if not name.startswith("_") or (name not in _OWN_LISTS and _has_modules(value)):
-                value = tracked(value)
-                self._modules.pop(name, None)
-                self._modules[name] = value
-                object.__setattr__(self, name, value)
+                self._set_tracked(name, tracked(value))
                 return
         elif name in ("trainable", "training", "rematerialize"):
             object.__setattr__(self, name, value)
             return
-        elif name in self.__dict__ and isinstance(self.__dict__[name], (TrackedList, TrackedDict)):
+        elif type(value) in _TUPLES and "_modules" in self.__dict__ and name not in _OWN_LISTS and holds_modules(value):
+            self._set_tracked(name, tracked(value))
+            return
+        elif name in self.__dict__ and isinstance(self.__dict__[name], (TrackedList, TrackedDict, TrackedTuple)):
             self._modules.pop(name, None)
         elif name in self.__dict__.get("_modules", ()) and not (value is None or isinstance(value, nn.Module)):
             self._make_way(name)
@@ -645,6 +670,11 @@ class Layer(HoldsWeights, Stateless):
         super().__setattr__(name, value)
         if is_new:
             note_sublayer(self, name)
+
+    def _set_tracked(self, name: str, value: Any) -> None:
+        self._modules.pop(name, None)
+        self._modules[name] = value
+        object.__setattr__(self, name, value)
 
     def _make_way(self, name: str) -> None:
         """Frees the name of a sublayer for what is no module. A layer of a graph stays, under another name."""
