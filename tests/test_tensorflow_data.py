@@ -170,3 +170,16 @@ def test_a_list_that_a_mapped_function_gives_is_a_tuple():
 def test_size_of_strings():
     assert int(tf.size(tf.strings.split("a b c"))) == 3
     assert int(tf.size(tf.constant([["a", "b"]]))) == 2 and int(tf.size("a")) == 1
+
+
+def test_get_next():
+    items = iter(tf.data.Dataset.range(4).batch(2).map(lambda x: x + 1))
+    assert items.get_next().tolist() == [1, 2] and next(items).tolist() == [3, 4]
+    with pytest.raises(StopIteration):
+        items.get_next()
+
+
+def test_samples_of_different_shapes_need_a_padded_batch():
+    data = tf.data.Dataset.from_generator(lambda: iter([[1], [2, 3]]), output_signature=tf.TensorSpec([None]))
+    with pytest.raises(ShapeError, match=r"\[\(1,\), \(2,\)\].*padded_batch"):
+        list(data.batch(2))
