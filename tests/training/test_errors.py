@@ -259,3 +259,18 @@ def test_an_error_inside_a_custom_layer_names_it():
 def test_numpy_may_ask_a_symbolic_tensor_for_its_shape():
     x = lamella.Input((4,))
     assert np.shape(x) == (None, 4) and np.ndim(x) == 2
+
+
+def logits_missing(activation, loss):
+    net = model(3, loss, activation)
+    net.layers[-1].kernel.assign(-np.ones((8, 3)) if activation == "relu" else np.full((8, 3), np.float32(3e38)))
+    with pytest.raises(errors.NonFiniteError) as raised:
+        net.fit(np.abs(X) + 1, LABELS, verbose=0)
+    return str(raised.value)
+
+
+def test_a_crossentropy_of_what_are_no_probabilities_says_so():
+    found = logits_missing("relu", "sparse_categorical_crossentropy")
+    assert "takes probabilities, but the last layer" in found and "ends in 'relu'" in found
+    loss = lamella.losses.SparseCategoricalCrossentropy(from_logits=True)
+    assert "takes probabilities" not in logits_missing(None, loss)
