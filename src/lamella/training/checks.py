@@ -162,6 +162,6 @@ def _of_no_probabilities(model: Any) -> str:
     if getattr(loss, "from_logits", False):
         return ""
     return (
-        f" {name} takes probabilities, but the last layer, {last.name!r}, ends in {activation!r}: end it in softmax (or "
-        f"sigmoid), or leave its activation out and give the loss from_logits=True."
+        f" {name} takes probabilities, but the last layer {last.name!r} ends in {activation!r}: end it in softmax "
+        f"(or sigmoid), or leave its activation out and give the loss from_logits=True."
     )
