@@ -2,6 +2,7 @@
 
 import itertools
 
+import numpy as np
 import pytest
 import torch
 from tensorflow_recorded import evaluated, expected, same
@@ -150,3 +151,35 @@ def test_items_of_examples_in_batches(tmp_path):
         assert [batch["y"].tolist() for batch in each] == [[0, 1], [2, 3]]
     pairs = tf.data.experimental.make_batched_features_dataset(path, 2, spec, label_key="y")
     assert [len(y) for _, y in itertools.islice(pairs, 3)] == [2, 2, 2]
+
+
+def test_numbers_of_numpy_iterators_are_scalars():
+    numbers = list(tf.data.Dataset.range(3).as_numpy_iterator())
+    assert numbers == [0, 1, 2] and all(isinstance(each, np.int64) for each in numbers)
+    assert next(tf.data.Dataset.from_tensor_slices(["a"]).as_numpy_iterator()) == b"a"
+    assert next(tf.data.Dataset.from_tensors([1.0, 2.0]).as_numpy_iterator()).tolist() == [1.0, 2.0]
+
+
+def test_a_list_that_a_mapped_function_gives_is_a_tuple():
+    lines = tf.data.Dataset.from_tensor_slices(["1,2", "3,4"])
+    parts = lines.map(lambda line: tf.io.decode_csv(line, [0.0, 0]))
+    assert [type(item) for item in parts] == [tuple, tuple]
+    assert [float(total) for total in parts.map(lambda a, b: a + tf.cast(b, tf.float32))] == [3.0, 7.0]
+
+
+def test_size_of_strings():
+    assert int(tf.size(tf.strings.split("a b c"))) == 3
+    assert int(tf.size(tf.constant([["a", "b"]]))) == 2 and int(tf.size("a")) == 1
+
+
+def test_get_next():
+    items = iter(tf.data.Dataset.range(4).batch(2).map(lambda x: x + 1))
+    assert items.get_next().tolist() == [1, 2] and next(items).tolist() == [3, 4]
+    with pytest.raises(StopIteration):
+        items.get_next()
+
+
+def test_samples_of_different_shapes_need_a_padded_batch():
+    data = tf.data.Dataset.from_generator(lambda: iter([[1], [2, 3]]), output_signature=tf.TensorSpec([None]))
+    with pytest.raises(ShapeError, match=r"\[\(1,\), \(2,\)\].*padded_batch"):
+        list(data.batch(2))

@@ -93,3 +93,68 @@ def test_a_copy_of_a_list_is_another(way):
     twin = way(model.blocks)
     twin.append(lamella.layers.Dense(4))
     assert len(model.blocks) == len(list(model.blocks.children())) == 2 and len(list(twin.children())) == 3
+
+
+def own(weight):
+    return weight.path.split("holder/")[1]
+
+
+def holding(library):
+    class Holder(library.layers.Layer):
+        def __init__(self):
+            super().__init__(name="holder")
+            dense = library.layers.Dense
+            self.first = dense(2, name="first")
+            self.pair = (dense(3, name="in_tuple"), 3, [dense(4, name="in_list")], (dense(5, name="in_inner_tuple"),))
+            self.heads = {"a": dense(6, name="a"), "more": [dense(7, name="more")], "b": dense(8, name="b")}
+
+        def call(self, x):
+            inside = (self.pair[0], self.pair[2][0], self.pair[3][0])
+            heads = (self.heads["a"], self.heads["more"][0], self.heads["b"])
+            return sum(layer(x)[:, :2] for layer in (self.first, *inside, *heads))
+
+    model = library.Sequential([library.Input((2,)), Holder()])
+    return model, model.layers[0]
+
+
+def test_layers_in_tuples_are_the_layers_own_in_the_order_of_keras(tmp_path):
+    reference, _ = holding(pytest.importorskip("keras"))
+    model, holder = holding(lamella)
+    assert [own(weight) for weight in model.weights] == [own(weight) for weight in reference.weights]
+    assert isinstance(holder.pair, tuple) and holder.get_parameter("pair.0.kernel") is holder.pair[0].kernel
+    reference.save_weights(tmp_path / "m.weights.h5")
+    model.load_weights(tmp_path / "m.weights.h5")
+    for ours, theirs in zip(model.get_weights(), reference.get_weights(), strict=True):
+        assert (ours == theirs).all()
+
+
+def test_a_tuple_of_layers_gives_way():
+    _, holder = holding(lamella)
+    count = len(holder.weights)
+    holder.pair = None
+    assert holder.pair is None and len(holder.weights) == count - 6
+    holder.pair = (1, 2)
+    assert holder.pair == (1, 2) and len(holder.weights) == count - 6
+
+
+def test_copies_of_a_tuple():
+    _, holder = holding(lamella)
+    twin = copy.deepcopy(holder)
+    assert twin.pair[0] is not holder.pair[0] and twin.get_parameter("pair.0.kernel") is twin.pair[0].kernel
+    assert [own(weight) for weight in twin.weights] == [own(weight) for weight in holder.weights]
+    again = pickle.loads(pickle.dumps(Blocks().named["b"])), copy.copy(holder.pair)
+    assert again[1] == holder.pair and isinstance(again[1], tuple)
+
+
+def test_a_tuple_that_came_before_super_init():
+    class Early(lamella.layers.Layer):
+        def __init__(self):
+            self.inner = (lamella.layers.Dense(3),)
+            super().__init__()
+
+        def call(self, x):
+            return self.inner[0](x)
+
+    layer = Early()
+    layer(torch.ones(1, 2))
+    assert len(layer.weights) == 2

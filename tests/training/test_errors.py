@@ -25,11 +25,60 @@ def with_value(x, value, place):
     return x
 
 
+class NoSuper(lamella.Model):
+    def __init__(self):
+        self.dense = layers.Dense(1)
+
+    def call(self, x):
+        return self.dense(x)
+
+
+def both_ways(layer):
+    layer([np.ones((2, 3, 4)), np.ones((2, 4))])
+    layer([np.ones((2, 3, 4)), np.ones((2, 5))])
+
+
+class NoReturn(layers.Layer):
+    def call(self, x):
+        x * 2
+
+
 CASES = {
     "wrong shape": (
         lambda: model().fit(X[:, :3], LABELS),
         errors.ShapeError,
         r"must have shape \(None, 4\), but the data have shape \(None, 3\)",
+    ),
+    "super().__init__() forgotten, called": (lambda: NoSuper()(X), errors.ArgumentError, r"NoSuper.*super\(\)"),
+    "super().__init__() forgotten, compiled": (
+        lambda: NoSuper().compile("adam", "mse"),
+        errors.ArgumentError,
+        r"NoSuper.__init__ does not call super\(\).__init__\(\)",
+    ),
+    "a call without return": (
+        lambda: lamella.Sequential([lamella.Input((4,)), NoReturn(), layers.Dense(1)]),
+        errors.ArgumentError,
+        r"NoReturn 'no_return.*': call\(\) gave None.*`return`",
+    ),
+    "a loss without return": (
+        lambda: model(loss=lambda y_true, y_pred: None).fit(X, LABELS),
+        errors.ArgumentError,
+        "gave None.*`return`",
+    ),
+    "NumPy on what has no values": (
+        lambda: np.sum(lamella.Input((4,), name="x")),
+        TypeError,
+        "Symbolic tensor 'x'.*numpy.sum.*lamella.ops",
+    ),
+    "sizes that cannot be added": (
+        lambda: layers.Add(name="both")([lamella.Input((3,)), lamella.Input((4,))]),
+        errors.ShapeError,
+        r"Add 'both'.*\[\(None, 3\), \(None, 4\)\].*axis 1",
+    ),
+    "sizes that cannot be multiplied, found late": (
+        lambda: both_ways(layers.Multiply(name="both")),
+        errors.ShapeError,
+        r"Multiply 'both'.*\[\(2, 3, 4\), \(2, 5\)\].*axis 2",
     ),
     "wrong rank": (
         lambda: model().fit(X[:, None, :], LABELS),
@@ -205,3 +254,23 @@ def test_an_error_inside_a_custom_layer_names_it():
     with pytest.raises(RuntimeError) as caught:
         lamella.Sequential([Wrong(name="mine")])(torch.ones(2, 3))
     assert any("In layer 'mine' (Wrong)" in note for note in caught.value.__notes__)
+
+
+def test_numpy_may_ask_a_symbolic_tensor_for_its_shape():
+    x = lamella.Input((4,))
+    assert np.shape(x) == (None, 4) and np.ndim(x) == 2
+
+
+def logits_missing(activation, loss):
+    net = model(3, loss, activation)
+    net.layers[-1].kernel.assign(-np.ones((8, 3)) if activation == "relu" else np.full((8, 3), np.float32(3e38)))
+    with pytest.raises(errors.NonFiniteError) as raised:
+        net.fit(np.abs(X) + 1, LABELS, verbose=0)
+    return str(raised.value)
+
+
+def test_a_crossentropy_of_what_are_no_probabilities_says_so():
+    found = logits_missing("relu", "sparse_categorical_crossentropy")
+    assert "takes probabilities, but the last layer" in found and "ends in 'relu'" in found
+    loss = lamella.losses.SparseCategoricalCrossentropy(from_logits=True)
+    assert "takes probabilities" not in logits_missing(None, loss)

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch.nn.modules.module import _has_any_global_hook
 from torch.utils import _pytree as pytree
@@ -128,6 +129,12 @@ class SymbolicTensor:
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
         raise TypeError(_no_value(self, "a NumPy array"))
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        if func in (np.shape, np.ndim):
+            return self.shape if func is np.shape else len(self.shape)
+        name = func.__name__
+        raise TypeError(f"{_no_value(self, f'a result of numpy.{name}')} Or compute with lamella.ops.")
 
     def __len__(self) -> int:
         if not self.shape or self.shape[0] is None:

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from lamella.errors import ShapeError
+
 
 class _Assignable:
     """In-place assignment under Keras's names; the tensor stays the same object in the same memory."""
@@ -29,9 +31,19 @@ class _Assignable:
         return self.path.rpartition("/")[2] or None
 
     def assign(self, value: Any) -> torch.Tensor:
-        """Copies `value` (any array or number of the same shape) into this tensor."""
+        """Copies `value` (an array of the same shape, or one number for all places) into this tensor.
+
+        Raises:
+            ShapeError: An array of another shape.
+        """
+        given = self._like(value)
+        if given.shape != self.shape and given.ndim:  # type: ignore[attr-defined]
+            raise ShapeError(
+                f"The weight {getattr(self, 'path', '')!r} has shape {tuple(self.shape)}; the value that is assigned "  # type: ignore[attr-defined]
+                f"has shape {tuple(given.shape)}. They must be equal."
+            )
         with torch.no_grad():
-            return self.copy_(self._like(value))  # type: ignore[attr-defined]
+            return self.copy_(given)  # type: ignore[attr-defined]
 
     def assign_add(self, value: Any) -> torch.Tensor:
         """Adds `value` in place."""

@@ -55,6 +55,16 @@ from lamella.layers.tracking import children_in_order
 registry = Registry("layer", "keras.layers")
 
 
+class _NotInitialized:
+    """What a layer has in the place of torch's own attributes while `super().__init__()` was not called."""
+
+    def __get__(self, layer: Any, owner: Any = None) -> Any:
+        if layer is None:
+            return self
+        name = type(layer).__name__
+        raise ArgumentError(f"{name}.__init__ does not call super().__init__(): let it be the first line there.")
+
+
 class Layer(HoldsWeights, HoldsSublayers, HasPolicy, CanRematerialize, Stateless):
     """The base of every layer. Subclass it, and write `call` (and `build` where it has weights) in torch.
 
@@ -93,6 +103,8 @@ class Layer(HoldsWeights, HoldsSublayers, HasPolicy, CanRematerialize, Stateless
     """Whether arrays and lists of numbers become tensors before `call`. Layers that prepare data turn it off."""
 
     _init_arguments: tuple[tuple[Any, ...], dict[str, Any]]
+
+    _modules = _backward_hooks = _NotInitialized()  # type: ignore[assignment]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Layer:
         layer = super().__new__(cls)
@@ -313,9 +325,13 @@ class Layer(HoldsWeights, HoldsSublayers, HasPolicy, CanRematerialize, Stateless
             check_input(self, args[0] if args else next(iter(kwargs.values())))
             outputs = record(self, args, kwargs, declared=self._declared_outputs)
         pop_added_losses(self)  # those were of meta tensors
-        node = symbolic_leaves(outputs)[0].node
-        assert node is not None
-        self._nodes.append(node)
+        made = symbolic_leaves(outputs)
+        if not made or made[0].node is None:
+            raise ArgumentError(
+                f"{type(self).__name__} {self.name!r}: call() gave {'None' if outputs is None else 'no tensor'}; it "
+                f"must give what the next layer takes. Is a `return` missing?"
+            )
+        self._nodes.append(made[0].node)
         return outputs
 
     def _declared_outputs(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

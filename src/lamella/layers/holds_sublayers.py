@@ -9,13 +9,21 @@ import torch
 from torch import nn
 
 from lamella.engine.variable import State
-from lamella.layers.tracking import TrackedDict, TrackedList, note_sublayer, tracked
+from lamella.layers.tracking import (
+    TrackedDict,
+    TrackedList,
+    TrackedTuple,
+    holds_modules,
+    note_sublayer,
+    tracked,
+)
 
-HELD = (list, dict, nn.Module, nn.Parameter)
+HELD = (list, dict, tuple, nn.Module, nn.Parameter)
 """What may hold weights."""
 
 _TRACKED = frozenset({list, dict, TrackedList, TrackedDict})
-_OWN_LISTS = frozenset({"_chain", "_plan", "_direct", "_graph_layers"})
+_TUPLES = frozenset({tuple, TrackedTuple})
+_OWN_LISTS = frozenset({"_chain", "_plan", "_direct", "_graph_layers", "_init_arguments"})
 
 
 class HoldsSublayers(nn.Module):
@@ -26,15 +34,15 @@ class HoldsSublayers(nn.Module):
     def __setattr__(self, name: str, value: Any) -> None:
         if type(value) in _TRACKED and "_modules" in self.__dict__:
             if not name.startswith("_") or (name not in _OWN_LISTS and _has_modules(value)):
-                value = tracked(value)
-                self._modules.pop(name, None)
-                self._modules[name] = value
-                object.__setattr__(self, name, value)
+                self._set_tracked(name, tracked(value))
                 return
         elif name in ("trainable", "training", "rematerialize"):
             object.__setattr__(self, name, value)
             return
-        elif name in self.__dict__ and isinstance(self.__dict__[name], (TrackedList, TrackedDict)):
+        elif type(value) in _TUPLES and "_modules" in self.__dict__ and name not in _OWN_LISTS and holds_modules(value):
+            self._set_tracked(name, tracked(value))
+            return
+        elif name in self.__dict__ and isinstance(self.__dict__[name], (TrackedList, TrackedDict, TrackedTuple)):
             self._modules.pop(name, None)
         elif name in self.__dict__.get("_modules", ()) and not (value is None or isinstance(value, nn.Module)):
             self._make_way(name)
@@ -49,6 +57,11 @@ class HoldsSublayers(nn.Module):
             note_sublayer(self, name)
         if isinstance(value, nn.Module) and not isinstance(value, HoldsSublayers):
             value.train(self.training)  # torch's modules begin in training
+
+    def _set_tracked(self, name: str, value: Any) -> None:
+        self._modules.pop(name, None)
+        self._modules[name] = value
+        object.__setattr__(self, name, value)
 
     def _make_way(self, name: str) -> None:
         """Frees the name of a sublayer for what is no module. A layer of a graph stays, under another name."""

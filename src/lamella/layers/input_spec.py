@@ -51,6 +51,11 @@ class InputSpec:
         self.name = name
         self.optional = optional
 
+    def __repr__(self) -> str:
+        names = ("dtype", "shape", "ndim", "max_ndim", "min_ndim")
+        told = [f"{name}={getattr(self, name)}" for name in names if getattr(self, name) is not None]
+        return f"InputSpec({', '.join(told + ([f'axes={self.axes}'] if self.axes else []))})"
+
     def problem(self, shape: tuple[int | None, ...]) -> str | None:
         """What is wrong with an input of `shape`, or None."""
         rank = len(shape)

@@ -31,6 +31,8 @@ class Merge(Layer):
                 f"{type(self).__name__} {self.name!r} takes a list of inputs, as in {type(self).__name__}()([a, b]); "
                 f"got one input of shape {input_shape}."
             )
+        if type(self).call is Merge.call:
+            self._check_sizes(input_shape)
 
     def merge(self, inputs: list[torch.Tensor]) -> torch.Tensor:
         """The formula, on inputs of equal rank."""
@@ -41,7 +43,24 @@ class Merge(Layer):
         # A missing axis goes after the batch, as in Keras, where torch would put it before.
         if masking.in_use and any(masking.get_mask(x) is not None for x in inputs):
             return self.merge_masked([_expanded(x, rank) for x in inputs], [_places(x, rank) for x in inputs])
-        return self.merge([_expanded(x, rank) for x in inputs])
+        lined_up = [_expanded(x, rank) for x in inputs]
+        try:
+            return self.merge(lined_up)
+        except RuntimeError:
+            self._check_sizes([x.shape for x in inputs])
+            raise
+
+    def _check_sizes(self, shapes: Sequence[Sequence[int | None]]) -> None:
+        """Raises ShapeError where the shapes do not broadcast; the axes that some lack go after the batch."""
+        rank = max(map(len, shapes))
+        lined_up = [(*shape[:1], *(1,) * (rank - len(shape)), *shape[1:]) for shape in shapes]
+        for axis, sizes in enumerate(zip(*lined_up, strict=True)):
+            if len({size for size in sizes if size not in (1, None)}) > 1:
+                raise ShapeError(
+                    f"{type(self).__name__} {self.name!r} goes over its inputs number by number, so that their sizes "
+                    f"must be equal, or 1. Got shapes {[tuple(shape) for shape in shapes]}, which differ in axis "
+                    f"{axis}: bring them to one, for instance by a Dense or a Conv2D with window 1."
+                )
 
     def merge_masked(self, inputs: list[torch.Tensor], masks: list[torch.Tensor | None]) -> torch.Tensor:
         """The formula, where some of the inputs have masks: a mask is True where the input is real, or None."""

@@ -4,6 +4,8 @@
 keeps in step with what it holds: parameters, `state_dict`, `to(device)`, `get_submodule` and
 `torch.func.functional_call` see its layers under the names that `torch.nn.ModuleList` would give them.
 
+So are tuples with layers in them.
+
 Keras lists weights in the order in which a layer got its sublayers, whether as attributes or in lists: so both note
 when that was.
 """
@@ -81,7 +83,7 @@ class TrackedList(list, _Tracked):  # type: ignore[misc]
 
     def _sync(self) -> None:
         for i, item in enumerate(self):
-            if type(item) in (list, dict):  # appended later: `self.stages.append([Dense(8)])`
+            if type(item) in (list, dict, tuple):  # appended later: `self.stages.append([Dense(8)])`
                 list.__setitem__(self, i, tracked(item))
         self._hold(enumerate(self))
 
@@ -104,9 +106,31 @@ class TrackedDict(dict, _Tracked):  # type: ignore[misc]
 
     def _sync(self) -> None:
         for key, item in self.items():
-            if type(item) in (list, dict):
+            if type(item) in (list, dict, tuple):
                 dict.__setitem__(self, key, tracked(item))
         self._hold(self.items())
+
+
+class TrackedTuple(tuple, _Tracked):  # type: ignore[misc]
+    """A tuple whose modules belong to the layer that holds it."""
+
+    __hash__ = object.__hash__  # type: ignore[assignment]
+
+    def __new__(cls, items: Any = ()) -> TrackedTuple:
+        return super().__new__(cls, map(tracked, items))
+
+    def __init__(self, items: Any = ()) -> None:
+        _Tracked.__init__(self)
+        self._hold(enumerate(self))
+
+    def __copy__(self) -> TrackedTuple:
+        return type(self)(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> TrackedTuple:
+        memo[id(self)] = twin = type(self)(copy.deepcopy(tuple(self), memo))
+        twin._since.update(self._since)
+        twin.training = self.training
+        return twin
 
 
 def _then_sync(cls: type, name: str) -> None:
@@ -140,18 +164,26 @@ for _name in ("__setitem__", "__delitem__", "pop", "popitem", "clear", "update",
 
 # Tensors kept in them are inputs of layers and results as those in plain ones are: `Add()(self.branches)`.
 pytree.register_pytree_node(TrackedList, lambda held: (list(held), None), lambda items, _: list(items))
+pytree.register_pytree_node(TrackedTuple, lambda held: (list(held), None), lambda items, _: tuple(items))
 pytree.register_pytree_node(
     TrackedDict, lambda held: (list(held.values()), list(held)), lambda items, keys: dict(zip(keys, items, strict=True))
 )
 
 
 def tracked(value: Any) -> Any:
-    """`value`, or its tracked twin if it is a plain list or dict."""
+    """`value`, or its tracked twin if it is a plain list or dict, or a tuple with modules."""
     if type(value) is list:
         return TrackedList(value)
     if type(value) is dict:
         return TrackedDict(value)
-    return value
+    return TrackedTuple(value) if type(value) is tuple and holds_modules(value) else value
+
+
+def holds_modules(value: Any) -> bool:
+    """Whether a module is in a tuple, list or dict, or in those within."""
+    if isinstance(value, (tuple, list, dict)):
+        return any(map(holds_modules, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, nn.Module)
 
 
 def note_sublayer(layer: nn.Module, name: str) -> None:
@@ -186,10 +218,12 @@ def children_in_order(module: nn.Module) -> list[nn.Module]:
     ]
 
 
-def _with_time(module: nn.Module) -> Iterator[tuple[int, nn.Module]]:
-    """The modules inside a module and its lists, each with when it came there."""
+def _with_time(module: nn.Module, outer: int = 0) -> Iterator[tuple[int, nn.Module]]:
+    """The modules inside a module and its lists, each with when it came there; at `outer` or later."""
+    since = module.__dict__.get("_since", {})
     for name, child in module._modules.items():
+        came = max(outer, since.get(name, 0))  # a list may be older than its place
         if isinstance(child, _Tracked):
-            yield from _with_time(child)
+            yield from _with_time(child, came)
         elif child is not None:
-            yield module.__dict__["_since"][name], child
+            yield came, child

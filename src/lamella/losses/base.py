@@ -93,6 +93,8 @@ class Loss:
         return self._reduced(self.call(y_true, y_pred), sample_weight, mask, self.reduction)
 
     def _reduced(self, values: Any, sample_weight: Any, mask: Any, reduction: str | None) -> torch.Tensor:
+        if values is None:
+            raise ArgumentError(f"The loss {self.name!r} gave None: is a `return` missing from its function?")
         own_mask = masking.get_mask(values)
         if own_mask is not None:
             mask = own_mask if mask is None else mask & own_mask

@@ -299,3 +299,7 @@ def serialize(learning_rate_schedule: Any) -> Any:
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
     """The schedule that `serialize` described."""
     return registry.get(config, custom_objects)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)  # scripts list the schedules by dir()

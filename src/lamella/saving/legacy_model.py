@@ -10,6 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from lamella.engine.custom_objects import CustomObjectScope
 from lamella.engine.keras_version import KERAS_VERSION
 from lamella.engine.registry import deserialize, known_too, serialize
 from lamella.errors import FileError
@@ -67,7 +68,7 @@ def load(path: Path, custom_objects: Mapping[str, Any] | None, compiled: bool, s
     Raises:
         FileError: A damaged file, or one that has weights only.
     """
-    with reading(path, "model file"), h5py.File(path, "r") as file:
+    with reading(path, "model file"), h5py.File(path, "r") as file, CustomObjectScope(custom_objects):
         if "model_config" not in file.attrs:
             raise FileError(f"{path} has weights only: build the model and use load_weights().")
         config = _modern(json.loads(_text(file.attrs["model_config"])))

@@ -23,6 +23,7 @@ from lamella.tensorflow_stand_in.data_experimental import (
     sparse_batch,
 )
 from lamella.tensorflow_stand_in.io import fitting_files
+from lamella.tensorflow_stand_in.iterators import iterate
 from lamella.tensorflow_stand_in.records import FixedLengthRecordDataset, TFRecordDataset
 from lamella.tensorflow_stand_in.tensors import constant
 from lamella.utils.slices import Slices
@@ -44,6 +45,7 @@ __all__ = [
 experimental.CsvDataset, experimental.make_csv_dataset = CsvDataset, make_csv_dataset  # type: ignore[attr-defined]
 # What only scripts for TensorFlow know: streams of Lamella itself have no ragged and sparse tensors.
 Stream.ragged_batch, Stream.sparse_batch = ragged_batch, sparse_batch  # type: ignore[attr-defined]
+Stream.__iter__ = iterate  # type: ignore[method-assign, assignment]
 
 
 class _Typed(Stream):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -331,8 +332,8 @@ def top_k(input: Any, k: int = 1, sorted: bool = True, name: str | None = None) 
 
 
 def size(input: Any, out_type: Any = torch.int32, name: str | None = None) -> Any:
-    """How many numbers there are."""
-    return torch.tensor(convert_to_tensor(input).numel(), dtype=out_type)
+    """How many numbers, or strings, there are."""
+    return torch.tensor(math.prod(convert_to_tensor(input).shape), dtype=out_type)
 
 
 def rank(input: Any, name: str | None = None) -> Any:

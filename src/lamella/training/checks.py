@@ -147,5 +147,22 @@ def told_non_finite(model: Any, x: Any) -> str:
             return f"The weight {name!r} has NaN or infinite values."
     first = first_non_finite(model, x)
     if first is None:
-        return "Every layer's output is finite: it is the loss itself (a logarithm of 0, or an overflow)."
+        told = "Every layer's output is finite: it is the loss itself (a logarithm of 0, or an overflow)."
+        return told + _of_no_probabilities(model)
     return f"The first layer with NaN or infinite outputs is {name_of(first)!r} ({type(first).__name__})."
+
+
+def _of_no_probabilities(model: Any) -> str:
+    """In words: that the loss takes probabilities and the last layer gives none; nothing where it does or may."""
+    loss = model._compile_arguments["loss"]
+    name = loss if isinstance(loss, str) else getattr(loss, "name", None)
+    last: Any = model.layers[-1] if model.layers else None
+    activation = getattr(getattr(last, "activation", None), "__name__", "softmax")
+    if not str(name).endswith("crossentropy") or activation in ("softmax", "sigmoid"):
+        return ""
+    if getattr(loss, "from_logits", False):
+        return ""
+    return (
+        f" {name} takes probabilities, but the last layer {last.name!r} ends in {activation!r}: end it in softmax "
+        f"(or sigmoid), or leave its activation out and give the loss from_logits=True."
+    )

@@ -47,6 +47,15 @@ def as_list(structure: Any, names: Sequence[str], what: str) -> list[Any]:
     return [structure]
 
 
+def _only(given: Any, names: list[str]) -> Any:
+    """What is given for the one output there is, also from a list of one or a dict by its name."""
+    if isinstance(given, torch.Tensor):
+        return given
+    if isinstance(given, (list, tuple)) and len(given) == 1:
+        return given[0]
+    return given[names[0]] if isinstance(given, Mapping) and list(given) == names else given
+
+
 class CompiledLoss:
     """The losses of all outputs, weighted and summed.
 
@@ -85,7 +94,7 @@ class CompiledLoss:
     def __call__(self, y: Any, y_pred: Any, sample_weight: Any = None) -> torch.Tensor:
         """The total loss of a batch."""
         if self.single is not None and isinstance(y_pred, torch.Tensor):
-            return self.single(y, y_pred, sample_weight)
+            return self.single(_only(y, self.names), y_pred, _only(sample_weight, self.names))
         targets = self._targets(y)
         outputs = as_list(y_pred, self.names, "the output")
         weights = self._sample_weights(sample_weight)
@@ -159,9 +168,14 @@ class CompiledMetrics:
         self.plain = self._resolved(metrics, "metrics", y, y_pred)
         self.weighted = self._resolved(weighted, "weighted_metrics", y, y_pred)
         self.is_single = len(names) == 1
-        self.all: list[Metric] = [metric for group in (*self.plain, *self.weighted) for metric in group]
-        alike = len({metric.name for metric in self.all}) < len(self.all)
-        self._reported = self._reported_names(not self.is_single and (named or alike))
+        found: list[Metric] = [metric for group in (*self.plain, *self.weighted) for metric in group]
+        alike = len({metric.name for metric in found}) < len(found)
+        by_outputs = not self.is_single and (named or alike)
+        named_all = list(zip(self._reported_names(by_outputs), found, strict=True))
+        if by_outputs:  # as Keras lists what `evaluate` gives
+            named_all.sort(key=lambda pair: pair[0])
+        self.all = [metric for _, metric in named_all]
+        self._reported = [name for name, _ in named_all]
         self.patient = False
         self._each_counts = self.is_single and all(counts_rows(metric, y_pred[0]) for metric in self.all)
         self._waiting: list[tuple[torch.Tensor, torch.Tensor]] = []
@@ -236,6 +250,7 @@ class CompiledMetrics:
     def update(self, y: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Adds one batch to every metric."""
         if self.is_single and isinstance(y_pred, torch.Tensor):
+            y, sample_weight = _only(y, self.names), _only(sample_weight, self.names)
             for metric in self.plain[0]:
                 metric.update_state(y, y_pred)
             for metric in self.weighted[0]:

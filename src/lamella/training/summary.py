@@ -8,6 +8,7 @@ from typing import Any
 from torch.utils import _pytree as pytree
 
 from lamella.engine.symbolic import SymbolicTensor
+from lamella.errors import ArgumentError
 
 Row = tuple[str, ...]
 
@@ -27,6 +28,9 @@ def print_summary(
     rows = list(_rows(model, expand_nested, show_trainable, 0))
     if layer_range is not None:
         names = [row[0].split(" ")[0] for row in rows]
+        for name in layer_range:
+            if name not in names:
+                raise ArgumentError(f"summary(): `layer_range` names {name!r}, but the layers are {names}.")
         first, last = names.index(layer_range[0]), names.index(layer_range[1])
         rows = rows[first : last + 1]
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
@@ -60,9 +64,11 @@ def _rows(model: Any, expand: bool, show_trainable: bool, depth: int) -> Iterato
 
 
 def _output_shape(layer: Any) -> str:
-    if not layer._nodes:
+    graph = getattr(layer, "_graph", None)
+    if not layer._nodes and graph is None:
         return _shape_since_built(layer)
-    shapes = [leaf.shape for leaf in pytree.tree_leaves(layer._nodes[-1].outputs) if isinstance(leaf, SymbolicTensor)]
+    outputs = layer._nodes[-1].outputs if graph is None or layer._nodes else graph.outputs
+    shapes = [leaf.shape for leaf in pytree.tree_leaves(outputs) if isinstance(leaf, SymbolicTensor)]
     return ", ".join(str(shape) for shape in shapes)
 
 

@@ -52,6 +52,8 @@ class Trainer(Step):
         self.optimizer = None
         self.loss = None
         self.precision = "accurate"
+        self.run_eagerly = self.jit_compile = False
+        self.steps_per_execution = 1
         self.history: Any = None
         self.stop_training = False
         self.stop_evaluating = False

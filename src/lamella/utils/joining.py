@@ -40,7 +40,13 @@ def _column(values: list[Any]) -> Any:
         return values[0].joined(values)
     if isinstance(values[0], np.ndarray) and values[0].dtype == object:
         return np.stack(values).view(Strings)
-    return torch.stack([torch.as_tensor(value) for value in values])
+    tensors = [torch.as_tensor(value) for value in values]
+    if any(tensor.shape != tensors[0].shape for tensor in tensors):
+        raise ShapeError(
+            f"Samples of different shapes cannot be one batch: {sorted({tuple(each.shape) for each in tensors})}. Use "
+            f"padded_batch() in the place of batch(), or bring them to one shape with map()."
+        )
+    return torch.stack(tensors)
 
 
 def padded(samples: list[Any], shapes: Any = None, fill: Any = None) -> Any:

@@ -74,11 +74,15 @@ class Stream(Transforms):
     def map(self, map_func: Callable[..., Any], *args: Any, **kwargs: Any) -> Stream:
         """The stream of `map_func(item)`, or of `map_func(x, y)` where an item is a tuple; no other argument counts."""
 
+        def mapped(item: Any) -> Any:
+            made = of_item(map_func, item)
+            return tuple(made) if type(made) is list else made  # as in TensorFlow, where decode_csv gives a list
+
         def items() -> Iterator[Any]:
-            return (of_item(map_func, item) for item in self)
+            return map(mapped, self)
 
         found = Stream(items, self._length, self)
-        found.function, found._example = map_func, lambda: of_item(map_func, self._example())  # type: ignore[attr-defined, method-assign]
+        found.function, found._example = map_func, lambda: mapped(self._example())  # type: ignore[attr-defined, method-assign]
         return found
 
     def filter(self, predicate: Callable[..., Any], **kwargs: Any) -> Stream:
@@ -306,8 +310,8 @@ class Stream(Transforms):
         return self._in_batches(batch_size, drop_remainder, join, EVERY_AXIS)
 
     def as_numpy_iterator(self) -> Iterator[Any]:
-        """The items as NumPy arrays; texts as bytes."""
-        return (pytree.tree_map(lambda part: part.numpy() if hasattr(part, "numpy") else part, item) for item in self)
+        """The items as NumPy arrays, single numbers as NumPy's scalars; texts as bytes."""
+        return (pytree.tree_map(_as_numpy, item) for item in self)
 
     def _made(self, items: Callable[[], Iterator[Any]], length: int | None = None) -> Stream:
         return Stream(items, length, self)
@@ -385,3 +389,8 @@ def _streams_of(items: list[Any]) -> Any:
     if not isinstance(items[0], tuple):
         return Stream(lambda: iter(items), len(items))
     return tuple(_streams_of(list(parts)) for parts in zip(*items, strict=True))
+
+
+def _as_numpy(part: Any) -> Any:
+    found = part.numpy() if hasattr(part, "numpy") else part
+    return found[()] if isinstance(found, np.ndarray) else found

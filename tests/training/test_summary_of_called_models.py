@@ -1,0 +1,49 @@
+"""`summary()` of models that are code: shapes as far as they can be told."""
+
+import numpy as np
+import pytest
+
+import lamella
+from lamella import layers
+from lamella.errors import ArgumentError
+
+
+class Coded(lamella.Model):
+    def __init__(self):
+        super().__init__()
+        self.body = lamella.Sequential([layers.Dense(8), layers.Dense(4)], name="body")
+        self.steps = layers.LSTM(3, return_state=True, name="steps")
+        self.windows = [layers.Conv1D(2, 2, name="window")]
+        self.drop = layers.Dropout(0.5, name="drop")
+        self.unused = layers.Dense(3, name="unused")
+
+    def call(self, x):
+        last, *_ = self.steps(x)
+        return self.drop(self.body(last)) + self.windows[0](x).sum(dim=(1, 2)).unsqueeze(1)
+
+
+def rows_of(model, **arguments):
+    lines = []
+    model.summary(print_fn=lines.append, **arguments)
+    cells = [[cell.strip() for cell in line.strip("│").split("│")] for line in lines if line.startswith("│")]
+    return {row[0].split(" ")[0]: row[1] for row in cells}
+
+
+def test_shapes_of_layers_that_were_called():
+    model = Coded()
+    assert set(rows_of(model).values()) == {"?"}
+    model(np.ones((2, 5, 6), "float32"))
+    assert rows_of(model) == {
+        "body": "(None, 4)",
+        "steps": "(None, 3), (None, 3), (None, 3)",
+        "window": "(None, 4, 2)",
+        "drop": "?",
+        "unused": "?",
+    }
+
+
+def test_a_range_of_layers():
+    model = lamella.Sequential([lamella.Input((4,)), *(layers.Dense(2, name=name) for name in "abc")])
+    assert list(rows_of(model, layer_range=["a", "b"])) == ["a", "b"]
+    with pytest.raises(ArgumentError, match=r"'z'.*\['a', 'b', 'c'\]"):
+        model.summary(layer_range=["a", "z"])
