@@ -1,6 +1,7 @@
 """`lamella train` and the other verbs: what they print, write and refuse."""
 
 import csv
+import importlib.metadata
 import json
 import re
 import subprocess
@@ -173,7 +174,7 @@ def test_alone_it_prints_help(capsys):
 
 def test_version(capsys):
     assert cli.main(["--version"]) == 0
-    assert capsys.readouterr().out == f"lamella {lamella.__version__}\n"
+    assert capsys.readouterr().out == f"lamella {importlib.metadata.version('lamella')}\n"
 
 
 def test_as_a_module():

@@ -35,8 +35,8 @@ def test_shapes_of_layers_that_were_called():
     model(np.ones((2, 5, 6), "float32"))
     assert rows_of(model) == {
         "body": "(None, 4)",
-        "steps": "(None, 3), (None, 3), (None, 3)",
-        "window": "(None, 4, 2)",
+        "steps": "(2, 3), (2, 3), (2, 3)",
+        "window": "(2, 4, 2)",
         "drop": "?",
         "unused": "?",
     }

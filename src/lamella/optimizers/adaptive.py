@@ -8,9 +8,8 @@ from typing import Any
 
 import torch
 
-from lamella.engine.variable import State
 from lamella.errors import ArgumentError
-from lamella.optimizers.base import Optimizer, Tensors, registry
+from lamella.optimizers.base import Optimizer, Tensors, as_slot, registry
 
 
 @registry.register("adagrad")
@@ -263,9 +262,9 @@ class Adafactor(Optimizer):
     def build(self, variables: Iterable[torch.Tensor]) -> None:
         super().build(variables)
         weights = [w.detach() for w in self._weights]
-        self._slots["rows"] = [State(w.new_zeros(w.shape[:-1] if w.ndim > 1 else w.shape)) for w in weights]
+        self._slots["rows"] = [as_slot(w.new_zeros(w.shape[:-1] if w.ndim > 1 else w.shape)) for w in weights]
         self._slots["columns"] = [
-            State(w.new_zeros((*w.shape[:-2], w.shape[-1]) if w.ndim > 1 else ())) for w in weights
+            as_slot(w.new_zeros((*w.shape[:-2], w.shape[-1]) if w.ndim > 1 else ())) for w in weights
         ]
         self._name_slots()
 

@@ -607,5 +607,9 @@ def _updates_together(kind: type) -> bool:
 
 
 def _slot_like(weight: torch.Tensor, value: float) -> torch.Tensor:
-    slot = torch.full_like(weight, value, requires_grad=False, memory_format=torch.preserve_format)
-    return slot if hasattr(slot, "to_local") else State(slot)  # not where it is spread over processes
+    return as_slot(torch.full_like(weight, value, requires_grad=False, memory_format=torch.preserve_format))
+
+
+def as_slot(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor with Keras's methods, unless it is spread over processes."""
+    return tensor if hasattr(tensor, "to_local") else State(tensor)

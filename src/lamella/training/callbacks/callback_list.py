@@ -9,6 +9,7 @@ from lamella.engine import cluster
 from lamella.errors import ArgumentError
 from lamella.training.callbacks.base import Callback, Logs, defines
 from lamella.training.callbacks.history import History
+from lamella.training.callbacks.learning_rate import ShowsRates
 from lamella.training.callbacks.progbar_logger import ProgbarLogger
 
 _OF_TRAINED_BATCHES = frozenset({"on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end"})
@@ -114,7 +115,7 @@ class CallbackList(Callback):
 
     def shown(self) -> Logs:
         """What callbacks want to see in the line of an epoch, besides its metrics."""
-        found = (callback.shown() for callback in self.callbacks if hasattr(callback, "shown"))
+        found = (callback.shown() for callback in self.callbacks if isinstance(callback, ShowsRates))
         return {name: value for logs in found for name, value in logs.items()}
 
     def skips(self, epoch: int) -> bool:

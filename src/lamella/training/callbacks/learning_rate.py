@@ -11,7 +11,7 @@ from lamella.training.callbacks.base import Callback, Logs
 from lamella.training.callbacks.monitor import MonitorCallback
 
 
-class _ShowsRates(Callback):
+class ShowsRates(Callback):
     """A callback that changes learning rates: those of the epoch stand in its line and in its logs."""
 
     def shown(self) -> Logs:
@@ -19,7 +19,7 @@ class _ShowsRates(Callback):
         return {name: float(optimizer.learning_rate) for name, optimizer in with_rates(self.model.optimizer)}
 
 
-class LearningRateScheduler(_ShowsRates):
+class LearningRateScheduler(ShowsRates):
     """Sets the learning rate at the start of each epoch.
 
     Args:
@@ -52,7 +52,7 @@ class LearningRateScheduler(_ShowsRates):
             logs.update(self.shown())
 
 
-class ReduceLROnPlateau(MonitorCallback, _ShowsRates):
+class ReduceLROnPlateau(MonitorCallback, ShowsRates):
     """Multiplies the learning rate by `factor` when a metric has not improved for `patience` epochs.
 
     Example:

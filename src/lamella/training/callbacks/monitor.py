@@ -94,13 +94,13 @@ class MonitorCallback(Callback):
 
     def _known_mode(self) -> Literal["min", "max"] | None:
         name = self.monitor.removeprefix("val_")
-        found = {_known_mode_of(metric) for metric in _metrics_of(self.model) if metric.name == name} - {None}
+        found = {_known_mode_of(metric) for reported, metric in _metrics_of(self.model) if reported == name} - {None}
         if len(found) == 1:
             return found.pop()
         return "min" if name == "loss" or name.endswith("_loss") else None
 
     def _names(self) -> str:
-        return "the model reports " + ", ".join(["loss", *(metric.name for metric in _metrics_of(self.model))])
+        return "the model reports " + ", ".join(["loss", *(name for name, _ in _metrics_of(self.model))])
 
     def value(self, logs: Logs | None) -> float | None:
         """The metric; None (with a warning) where it is not there."""
@@ -121,12 +121,13 @@ class MonitorCallback(Callback):
         return float(value)
 
 
-def _metrics_of(model: Any) -> Iterator[metrics.Metric]:
-    """The metrics of a model one by one, but for the mean of its loss."""
+def _metrics_of(model: Any) -> Iterator[tuple[str, metrics.Metric]]:
+    """The metrics of a model one by one, but for the mean of its loss, each with the name it is reported under."""
+    name_of = getattr(model, "_name_of", lambda metric: metric.name)
     for metric in getattr(model, "metrics", ()):
         for each in metric.metrics if isinstance(metric, CompileMetrics) else [metric]:
             if each.name != "loss":
-                yield each
+                yield name_of(each), each
 
 
 def _known_mode_of(metric: metrics.Metric) -> Literal["min", "max"] | None:
