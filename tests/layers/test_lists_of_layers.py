@@ -121,11 +121,21 @@ def test_layers_in_tuples_are_the_layers_own_in_the_order_of_keras(tmp_path):
     reference, _ = holding(pytest.importorskip("keras"))
     model, holder = holding(lamella)
     assert [own(weight) for weight in model.weights] == [own(weight) for weight in reference.weights]
-    assert isinstance(holder.pair, tuple) and holder.get_parameter("pair.0.kernel") is holder.pair[0].kernel
+    assert isinstance(holder.pair, tuple) and holder.get_parameter("pair_items.0.kernel") is holder.pair[0].kernel
     reference.save_weights(tmp_path / "m.weights.h5")
     model.load_weights(tmp_path / "m.weights.h5")
     for ours, theirs in zip(model.get_weights(), reference.get_weights(), strict=True):
         assert (ours == theirs).all()
+
+
+def test_layers_in_tuples_take_weights_from_outside():
+    model, holder = holding(lamella)
+    x, zeros = torch.ones(1, 2), {name: torch.zeros_like(weight) for name, weight in model.named_parameters()}
+    assert torch.func.functional_call(model, zeros, (x,)).abs().max() == 0 != model(x).abs().max()
+    assert "pair_items.3.0.kernel" in holder.state_dict() and len(zeros) == len(model.weights)
+    torch.compile(torch.nn.Identity(), backend="eager")(x)  # from now on torch keeps weak references to new modules
+    holder.pair = (lamella.layers.Dense(3),)
+    assert len(list(holder.children())) == 3
 
 
 def test_a_tuple_of_layers_gives_way():
@@ -140,7 +150,7 @@ def test_a_tuple_of_layers_gives_way():
 def test_copies_of_a_tuple():
     _, holder = holding(lamella)
     twin = copy.deepcopy(holder)
-    assert twin.pair[0] is not holder.pair[0] and twin.get_parameter("pair.0.kernel") is twin.pair[0].kernel
+    assert twin.pair[0] is not holder.pair[0] and twin.get_parameter("pair_items.0.kernel") is twin.pair[0].kernel
     assert [own(weight) for weight in twin.weights] == [own(weight) for weight in holder.weights]
     again = pickle.loads(pickle.dumps(Blocks().named["b"])), copy.copy(holder.pair)
     assert again[1] == holder.pair and isinstance(again[1], tuple)

@@ -12,7 +12,7 @@ from lamella.engine.variable import State
 from lamella.layers.tracking import (
     TrackedDict,
     TrackedList,
-    TrackedTuple,
+    TupleHolder,
     holds_modules,
     note_sublayer,
     tracked,
@@ -22,7 +22,6 @@ HELD = (list, dict, tuple, nn.Module, nn.Parameter)
 """What may hold weights."""
 
 _TRACKED = frozenset({list, dict, TrackedList, TrackedDict})
-_TUPLES = frozenset({tuple, TrackedTuple})
 _OWN_LISTS = frozenset({"_chain", "_plan", "_direct", "_graph_layers", "_init_arguments"})
 
 
@@ -32,17 +31,25 @@ class HoldsSublayers(nn.Module):
     _rename_weight: Callable[[str], None]
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if type(self.__dict__.get(name)) is tuple and "_modules" in self.__dict__:
+            self._modules.pop(f"{name}_items", None)
         if type(value) in _TRACKED and "_modules" in self.__dict__:
             if not name.startswith("_") or (name not in _OWN_LISTS and _has_modules(value)):
-                self._set_tracked(name, tracked(value))
+                value = tracked(value)
+                self._modules.pop(name, None)
+                self._modules[name] = value
+                object.__setattr__(self, name, value)
                 return
         elif name in ("trainable", "training", "rematerialize"):
             object.__setattr__(self, name, value)
             return
-        elif type(value) in _TUPLES and "_modules" in self.__dict__ and name not in _OWN_LISTS and holds_modules(value):
-            self._set_tracked(name, tracked(value))
+        elif type(value) is tuple and "_modules" in self.__dict__ and name not in _OWN_LISTS and holds_modules(value):
+            self._modules.pop(name, None)
+            value = tracked(value)
+            self._modules[f"{name}_items"] = TupleHolder(value)  # torch finds modules by the names of attributes
+            object.__setattr__(self, name, value)
             return
-        elif name in self.__dict__ and isinstance(self.__dict__[name], (TrackedList, TrackedDict, TrackedTuple)):
+        elif isinstance(self.__dict__.get("_modules", {}).get(name), (TrackedList, TrackedDict)):
             self._modules.pop(name, None)
         elif name in self.__dict__.get("_modules", ()) and not (value is None or isinstance(value, nn.Module)):
             self._make_way(name)
@@ -57,11 +64,6 @@ class HoldsSublayers(nn.Module):
             note_sublayer(self, name)
         if isinstance(value, nn.Module) and not isinstance(value, HoldsSublayers):
             value.train(self.training)  # torch's modules begin in training
-
-    def _set_tracked(self, name: str, value: Any) -> None:
-        self._modules.pop(name, None)
-        self._modules[name] = value
-        object.__setattr__(self, name, value)
 
     def _make_way(self, name: str) -> None:
         """Frees the name of a sublayer for what is no module. A layer of a graph stays, under another name."""

@@ -34,9 +34,12 @@ class _Tracked(nn.Module):
 
     def _hold(self, items: Iterable[tuple[Any, Any]]) -> None:
         before = {id(module): self._since[key] for key, module in self._modules.items()}
+        holders = {id(each.holds): each for each in self._modules.values() if isinstance(each, TupleHolder)}
         self._modules.clear()
         self._since.clear()
         for key, item in items:
+            if type(item) is tuple and holds_modules(item):
+                item = holders.get(id(item)) or TupleHolder(item)
             if isinstance(item, nn.Module) and item is not self:
                 key = str(key).replace(".", "_")
                 if id(item) not in before and not hasattr(item, "save_own_variables"):  # no layer
@@ -60,9 +63,17 @@ class _Tracked(nn.Module):
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         memo[id(self)] = twin = type(self)()
         twin._fill(copy.deepcopy(self._plain(), memo))
-        twin._since.update(self._since)
+        _take_times(twin, self)
         twin.training = self.training
         return twin
+
+
+def _take_times(twin: _Tracked, source: _Tracked) -> None:
+    """The modules in `twin` came when those in `source` did."""
+    twin._since.update(source._since)
+    for key, module in source._modules.items():
+        if isinstance(module, TupleHolder):
+            _take_times(twin._modules[key], module)  # type: ignore[arg-type]
 
 
 class TrackedList(list, _Tracked):  # type: ignore[misc]
@@ -111,26 +122,12 @@ class TrackedDict(dict, _Tracked):  # type: ignore[misc]
         self._hold(self.items())
 
 
-class TrackedTuple(tuple, _Tracked):  # type: ignore[misc]
-    """A tuple whose modules belong to the layer that holds it."""
-
-    __hash__ = object.__hash__  # type: ignore[assignment]
-
-    def __new__(cls, items: Any = ()) -> TrackedTuple:
-        return super().__new__(cls, map(tracked, items))
+class TupleHolder(TrackedList):
+    """The module that holds what is in a tuple. The tuple stays a plain one: none of Python's could be a module."""
 
     def __init__(self, items: Any = ()) -> None:
-        _Tracked.__init__(self)
-        self._hold(enumerate(self))
-
-    def __copy__(self) -> TrackedTuple:
-        return type(self)(self)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> TrackedTuple:
-        memo[id(self)] = twin = type(self)(copy.deepcopy(tuple(self), memo))
-        twin._since.update(self._since)
-        twin.training = self.training
-        return twin
+        super().__init__(items)
+        self.holds = items
 
 
 def _then_sync(cls: type, name: str) -> None:
@@ -164,19 +161,18 @@ for _name in ("__setitem__", "__delitem__", "pop", "popitem", "clear", "update",
 
 # Tensors kept in them are inputs of layers and results as those in plain ones are: `Add()(self.branches)`.
 pytree.register_pytree_node(TrackedList, lambda held: (list(held), None), lambda items, _: list(items))
-pytree.register_pytree_node(TrackedTuple, lambda held: (list(held), None), lambda items, _: tuple(items))
 pytree.register_pytree_node(
     TrackedDict, lambda held: (list(held.values()), list(held)), lambda items, keys: dict(zip(keys, items, strict=True))
 )
 
 
 def tracked(value: Any) -> Any:
-    """`value`, or its tracked twin if it is a plain list or dict, or a tuple with modules."""
+    """`value`, or its tracked twin if it is a plain list or dict; a tuple with modules has such twins in it."""
     if type(value) is list:
         return TrackedList(value)
     if type(value) is dict:
         return TrackedDict(value)
-    return TrackedTuple(value) if type(value) is tuple and holds_modules(value) else value
+    return tuple(map(tracked, value)) if type(value) is tuple and holds_modules(value) else value
 
 
 def holds_modules(value: Any) -> bool:
