@@ -97,7 +97,10 @@ def test_as_in_keras(seed, tmp_path):
 
     ours.fit(x, y, batch_size=4, epochs=2, shuffle=False, verbose=0)
     ours.save(tmp_path / "m.keras")
-    theirs.fit(x, y, batch_size=4, epochs=2, shuffle=False, verbose=0)
+    try:
+        theirs.fit(x, y, batch_size=4, epochs=2, shuffle=False, verbose=0)
+    except RuntimeError as error:  # of torch: a kernel of one channel, transposed, without oneDNN
+        pytest.skip(f"real Keras does not train it: {error}")
     again = keras.models.load_model(tmp_path / "m.keras")
     wanted = theirs.evaluate(x, y, verbose=0, return_dict=True)
     if not np.isfinite([*wanted.values()]).all():
