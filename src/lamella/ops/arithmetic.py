@@ -54,10 +54,7 @@ def divide(x1: Any, x2: Any) -> torch.Tensor:
     """
     one, other = (x2, x1) if isinstance(x1, float) else (x1, x2)
     if isinstance(other, float) and isinstance(one, torch.Tensor) and not one.ndim and one.is_floating_point():
-        x1, x2 = (
-            tensor(x1, one.dtype),
-            tensor(x2, one.dtype),
-        )  # a tensor counts more, also one number
+        x1, x2 = tensor(x1, one.dtype), tensor(x2, one.dtype)  # a tensor counts more, also one number
     return torch.divide(*pair(x1, x2))
 
 

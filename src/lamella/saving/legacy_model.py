@@ -10,7 +10,6 @@ from typing import Any
 import h5py
 import numpy as np
 
-from lamella.engine.custom_objects import CustomObjectScope
 from lamella.engine.keras_version import KERAS_VERSION
 from lamella.engine.registry import deserialize, known_too, serialize
 from lamella.errors import FileError
@@ -68,7 +67,7 @@ def load(path: Path, custom_objects: Mapping[str, Any] | None, compiled: bool, s
     Raises:
         FileError: A damaged file, or one that has weights only.
     """
-    with reading(path, "model file"), h5py.File(path, "r") as file, CustomObjectScope(custom_objects):
+    with reading(path, "model file"), h5py.File(path, "r") as file, known_too(custom_objects):
         if "model_config" not in file.attrs:
             raise FileError(f"{path} has weights only: build the model and use load_weights().")
         config = _modern(json.loads(_text(file.attrs["model_config"])))
@@ -77,8 +76,7 @@ def load(path: Path, custom_objects: Mapping[str, Any] | None, compiled: bool, s
         legacy_h5.read(model, path)
         if compiled and "training_config" in file.attrs:
             training = json.loads(_text(file.attrs["training_config"]))
-            with known_too(custom_objects):
-                model.compile_from_config({**training, "optimizer": training.get("optimizer_config")})
+            model.compile_from_config({**training, "optimizer": training.get("optimizer_config")})
             _read_optimizer(file, model.optimizer)
         return model
 

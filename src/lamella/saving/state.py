@@ -126,11 +126,7 @@ def _keeps(value: Any) -> bool:
 
 def _is_torch(value: Any) -> bool:
     """Whether it is a module of plain torch that has something to keep."""
-    if (
-        not isinstance(value, nn.Module)
-        or isinstance(value, (list, dict, tuple))
-        or hasattr(value, "save_own_variables")
-    ):
+    if not isinstance(value, nn.Module) or isinstance(value, (list, dict)) or hasattr(value, "save_own_variables"):
         return False
     return any(True for _ in value.parameters()) or any(True for _ in value.buffers())
 
