@@ -138,6 +138,32 @@ def test_layers_in_tuples_take_weights_from_outside():
     assert len(list(holder.children())) == 3
 
 
+def test_private_lists_in_lists_are_the_layers_own():
+    def made(library):
+        class Private(library.layers.Layer):
+            def __init__(self):
+                super().__init__()
+                dense = library.layers.Dense
+                self._rows, self._named, self._pairs = [[dense(2)]], {"a": {"b": dense(3)}}, [(dense(4),)]
+
+            def call(self, x):
+                return sum(layer(x).sum() for layer in (self._rows[0][0], self._named["a"]["b"], self._pairs[0][0]))
+
+        layer = Private()
+        layer(torch.ones(1, 2))
+        return layer
+
+    shapes = [
+        [tuple(weight.shape) for weight in made(each).weights] for each in (lamella, pytest.importorskip("keras"))
+    ]
+    assert shapes[0] == shapes[1] and len(shapes[0]) == 6
+    layer = made(lamella)
+    layer._around = around = [1]
+    around.append(around)
+    layer._around = around
+    assert layer._around is around and len(layer.weights) == 6
+
+
 def test_a_tuple_of_layers_gives_way():
     _, holder = holding(lamella)
     count = len(holder.weights)

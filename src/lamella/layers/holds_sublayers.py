@@ -34,7 +34,7 @@ class HoldsSublayers(nn.Module):
         if type(self.__dict__.get(name)) is tuple and "_modules" in self.__dict__:
             self._modules.pop(f"{name}_items", None)
         if type(value) in _TRACKED and "_modules" in self.__dict__:
-            if not name.startswith("_") or (name not in _OWN_LISTS and _has_modules(value)):
+            if not name.startswith("_") or (name not in _OWN_LISTS and holds_modules(value)):
                 value = tracked(value)
                 self._modules.pop(name, None)
                 self._modules[name] = value
@@ -79,7 +79,3 @@ class HoldsSublayers(nn.Module):
                 self._buffers[name] = moved = State(buffer)
                 moved.path = getattr(before[name], "path", "")
         return self
-
-
-def _has_modules(value: Any) -> bool:
-    return any(isinstance(item, nn.Module) for item in (value.values() if isinstance(value, dict) else value))

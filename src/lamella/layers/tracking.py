@@ -175,11 +175,14 @@ def tracked(value: Any) -> Any:
     return tuple(map(tracked, value)) if type(value) is tuple and holds_modules(value) else value
 
 
-def holds_modules(value: Any) -> bool:
-    """Whether a module is in a tuple, list or dict, or in those within."""
-    if isinstance(value, (tuple, list, dict)):
-        return any(map(holds_modules, value.values() if isinstance(value, dict) else value))
-    return isinstance(value, nn.Module)
+def holds_modules(value: Any, around: tuple[Any, ...] = ()) -> bool:
+    """Whether a module is in a tuple, list or dict, or in those within; `around` are those that it stands in."""
+    if not isinstance(value, (tuple, list, dict)):
+        return isinstance(value, nn.Module)
+    if any(value is each for each in around):
+        return False
+    around = (*around, value)
+    return any(holds_modules(item, around) for item in (value.values() if isinstance(value, dict) else value))
 
 
 def note_sublayer(layer: nn.Module, name: str) -> None:
