@@ -15,9 +15,10 @@ from torch.utils import _pytree as pytree
 from lamella import initializers
 from lamella.engine.device import default_device
 from lamella.engine.dtypes import torch_dtype
+from lamella.engine.graph import Graph
 from lamella.engine.naming import auto_name, path_of, within
 from lamella.engine.registry import serialize
-from lamella.engine.symbolic import Graph, SymbolicTensor, record, symbolic_input, symbolic_leaves
+from lamella.engine.symbolic import SymbolicTensor, record, symbolic_input, symbolic_leaves
 from lamella.engine.variable import State, Weight
 from lamella.errors import ArgumentError
 

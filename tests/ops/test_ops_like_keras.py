@@ -10,7 +10,8 @@ from keras import tree
 
 import lamella
 from lamella import ops
-from lamella.engine.symbolic import Graph, SymbolicTensor, symbolic_input
+from lamella.engine.graph import Graph
+from lamella.engine.symbolic import SymbolicTensor, symbolic_input
 
 ALL = [("", *each) for each in op_cases.CASES + nn_cases.CASES] + [("image", *each) for each in nn_cases.IMAGE_CASES]
 # Shapes that are data: no symbolic tensor can have them

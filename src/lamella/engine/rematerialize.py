@@ -15,7 +15,7 @@ from torch import nn
 from torch.utils import _pytree as pytree
 from torch.utils.checkpoint import checkpoint
 
-from lamella.engine.symbolic import Graph, Slot, Step, filled
+from lamella.engine.graph import Graph, Slot, Step, filled
 
 
 def rematerialized(function: Callable[[], Any], modules: Iterable[nn.Module]) -> Any:

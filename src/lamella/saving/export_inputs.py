@@ -11,7 +11,8 @@ import torch
 from torch.utils import _pytree as pytree
 
 from lamella.engine.dtypes import STRING, torch_dtype
-from lamella.engine.symbolic import SymbolicTensor, alone
+from lamella.engine.graph import alone
+from lamella.engine.symbolic import SymbolicTensor
 from lamella.errors import ArgumentError
 from lamella.layers.shapes import map_shapes
 

@@ -13,8 +13,9 @@ import torch
 from torch.utils import _pytree as pytree
 
 from lamella.engine.dtypes import dtype_name, torch_dtype
+from lamella.engine.graph import Graph
 from lamella.engine.registry import deserialize, serialize
-from lamella.engine.symbolic import Graph, Node, SymbolicTensor, record
+from lamella.engine.symbolic import Node, SymbolicTensor, record
 from lamella.errors import FileError
 from lamella.layers.base import Layer
 from lamella.training import operations

@@ -14,11 +14,12 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from lamella.engine.dtypes import STRING, torch_dtype
+from lamella.engine.graph import Graph, alone
 from lamella.engine.naming import auto_name
 from lamella.engine.registry import class_of, serialize
 from lamella.engine.rematerialize import in_segments
 from lamella.engine.strings import as_strings, is_string, is_string_list
-from lamella.engine.symbolic import Graph, SymbolicTensor, alone
+from lamella.engine.symbolic import SymbolicTensor
 from lamella.errors import ArgumentError, DataError, NoGraphError, ShapeError, nearest
 from lamella.layers.base import Layer, nearest_layers, registry
 from lamella.layers.building import marks_itself

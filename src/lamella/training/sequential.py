@@ -11,10 +11,11 @@ import torch
 from torch import nn
 
 from lamella.engine.dtypes import STRING
+from lamella.engine.graph import Graph, calls_can_be_direct
 from lamella.engine.on_meta import off_meta
 from lamella.engine.registry import deserialize, serialize
 from lamella.engine.strings import as_strings
-from lamella.engine.symbolic import Graph, SymbolicTensor, calls_can_be_direct
+from lamella.engine.symbolic import SymbolicTensor
 from lamella.errors import ArgumentError, LamellaError
 from lamella.layers.base import Layer, registry
 from lamella.layers.building import marks_itself
