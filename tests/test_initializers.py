@@ -295,3 +295,6 @@ def test_a_seed_generator_gives_others_at_each_call_and_the_same_sequence_again(
     assert torch.equal(second((3, 4)), a) and torch.equal(second((3, 4)), b)
     again = initializers.deserialize(json.loads(json.dumps(initializers.serialize(first))))
     assert torch.equal(again((3, 4)), a)
+    assert torch.equal(first.clone()((3, 4)), a)  # a generator of its own
+    config = initializers.GlorotUniform(seed=random.SeedGenerator(7)).get_config()
+    assert json.loads(json.dumps(config))["seed"]["config"]["seed"] == 7

@@ -45,7 +45,7 @@ class Initializer:
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make this initializer again."""
-        return dict(vars(self))
+        return {name: serialize(v) if isinstance(v, SeedGenerator) else v for name, v in vars(self).items()}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Initializer:
@@ -281,7 +281,8 @@ class _Scaled(VarianceScaling):
     _settings: tuple[float, str, str]
 
     def get_config(self) -> dict[str, Any]:
-        return {"seed": self.seed, "input_axes": self.input_axes, "output_axes": self.output_axes}
+        config = super().get_config()
+        return {name: config[name] for name in ("seed", "input_axes", "output_axes")}
 
 
 @registry.register()

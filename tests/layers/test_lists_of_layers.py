@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from collections import namedtuple
 
 import pytest
 import torch
@@ -171,6 +172,32 @@ def test_a_tuple_of_layers_gives_way():
     assert holder.pair is None and len(holder.weights) == count - 6
     holder.pair = (1, 2)
     assert holder.pair == (1, 2) and len(holder.weights) == count - 6
+
+
+def test_layers_in_named_tuples_are_the_layers_own():
+    Pair = namedtuple("Pair", "encode decode")
+
+    def made(library):
+        class Coder(library.Model):
+            def __init__(self):
+                super().__init__()
+                self.pair = Pair(library.layers.Dense(2), [library.layers.Dense(3)])
+
+            def call(self, x):
+                return self.pair.decode[0](self.pair.encode(x))
+
+        model = Coder()
+        model(torch.ones(1, 4))
+        return model
+
+    model, reference = made(lamella), made(pytest.importorskip("keras"))
+    assert [tuple(w.shape) for w in model.weights] == [tuple(w.shape) for w in reference.weights]
+    assert len(model.weights) == 4 and type(model.pair) is Pair
+    assert model.get_parameter("pair_items.0.kernel") is model.pair.encode.kernel
+    model.pair = None
+    assert not model.weights
+    model.size = torch.Size([1, 2])
+    assert type(model.size) is torch.Size
 
 
 def test_copies_of_a_tuple():

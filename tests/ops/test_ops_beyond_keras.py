@@ -10,7 +10,8 @@ from op_cases import floats, ints, words
 
 import lamella
 from lamella import ops
-from lamella.engine.symbolic import Graph, symbolic_input
+from lamella.engine.graph import Graph
+from lamella.engine.symbolic import symbolic_input
 from lamella.errors import ArgumentError
 
 F34 = floats(3, 4)
@@ -79,6 +80,12 @@ def test_the_step_of_linspace():
 def test_argpartition_beyond_the_axis_is_refused():
     with pytest.raises(ArgumentError, match="from -3 to 2; got 5"):
         ops.argpartition(np.zeros((2, 3)), 5)
+
+
+def test_reshape_to_a_symbolic_tensors_own_unknown_size():
+    x = lamella.Input((4, 6))
+    model = lamella.Model(x, ops.reshape(x, (ops.shape(x)[0], 24)))  # Keras takes None there, and then fails on data
+    assert model.output_shape == (None, 24) and model(torch.ones(3, 4, 6)).shape == (3, 24)
 
 
 def test_slices_of_all_that_follows():

@@ -202,6 +202,14 @@ def test_message(case):
     assert isinstance(caught.value, (ValueError, TypeError))
 
 
+@pytest.mark.parametrize(
+    "loss", [lambda y, p: 3.0, lambda y, p: (p.argmax(-1) != y).float().mean(), lambda y, p: p.detach().sum()]
+)
+def test_a_loss_without_a_gradient(loss):
+    with pytest.raises(errors.ArgumentError, match="The loss has no gradient"):
+        model(loss=loss).fit(X, LABELS, verbose=0)
+
+
 def test_nothing_is_half_changed():
     net = model()
     before, steps = net.get_weights(), int(net.optimizer.iterations)

@@ -16,6 +16,7 @@ from lamella.doctor.probe import Look, Probe, sample
 from lamella.doctor.reading import Reading, activation_of
 from lamella.errors import NonFiniteError
 from lamella.models import Model
+from lamella.optimizers.rate import steps_of
 
 _SHARE = 0.015
 """The share of a training's time for looks at the layers between its start and its end."""
@@ -97,7 +98,7 @@ class Doctor(Callback):
     def on_train_begin(self, logs: Any = None) -> None:
         self._begin()
         source, model = self._source, self.model
-        self._first_step = int(model.optimizer.iterations)
+        self._first_step = steps_of(model.optimizer)
         if source is not None and _may_be_probed(model):
             batch = sample(source, self.params.get("epochs", 1))
             self._probe = Probe(model, batch)
@@ -185,7 +186,7 @@ class Doctor(Callback):
         return look
 
     def _judge(self) -> None:
-        self._course.steps = int(self.model.optimizer.iterations) - self._first_step
+        self._course.steps = steps_of(self.model.optimizer) - self._first_step
         found = [*self._of_data, *layer_findings(self._course)]
         self.findings = worst_first([*found, *course_findings(self._course, found)])
 

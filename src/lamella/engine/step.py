@@ -17,6 +17,7 @@ import torch
 
 from lamella.engine import marks
 from lamella.engine.replay import Compute, Computed
+from lamella.errors import ArgumentError
 
 Batch = tuple[Any, Any, Any]
 
@@ -53,6 +54,7 @@ def gradients(
         value = loss(x, y, y_pred, weight)
         target = value if scale_loss is None else scale_loss(value)
         if some_unused.unknown:
+            _depends_on_weights(target)
             found = with_unused(target, parameters)
             some_unused.unknown = any(g is None for g in found)
         else:
@@ -91,6 +93,15 @@ def train_step(
             observe(loss, y, y_pred, weight)
 
     return step
+
+
+def _depends_on_weights(loss: torch.Tensor) -> None:
+    if not loss.requires_grad:
+        raise ArgumentError(
+            "The loss has no gradient: it does not depend on the weights by operations of torch. A loss of one's own "
+            "computes with y_pred by torch or lamella.ops, not with NumPy, detach() or numbers, nor by comparisons, "
+            "argmax or rounding, which have no slope."
+        )
 
 
 def flat_gradients(loss: torch.Tensor, parameters: list[torch.Tensor]) -> tuple[torch.Tensor, ...]:

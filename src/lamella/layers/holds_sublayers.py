@@ -14,6 +14,7 @@ from lamella.layers.tracking import (
     TrackedList,
     TupleHolder,
     holds_modules,
+    is_tuple,
     note_sublayer,
     tracked,
 )
@@ -31,7 +32,7 @@ class HoldsSublayers(nn.Module):
     _rename_weight: Callable[[str], None]
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if type(self.__dict__.get(name)) is tuple and "_modules" in self.__dict__:
+        if isinstance(self.__dict__.get(name), tuple) and "_modules" in self.__dict__:
             self._modules.pop(f"{name}_items", None)
         if type(value) in _TRACKED and "_modules" in self.__dict__:
             if not name.startswith("_") or (name not in _OWN_LISTS and holds_modules(value)):
@@ -43,7 +44,13 @@ class HoldsSublayers(nn.Module):
         elif name in ("trainable", "training", "rematerialize"):
             object.__setattr__(self, name, value)
             return
-        elif type(value) is tuple and "_modules" in self.__dict__ and name not in _OWN_LISTS and holds_modules(value):
+        elif (
+            isinstance(value, tuple)
+            and is_tuple(value)
+            and "_modules" in self.__dict__
+            and name not in _OWN_LISTS
+            and holds_modules(value)
+        ):
             self._modules.pop(name, None)
             value = tracked(value)
             self._modules[f"{name}_items"] = TupleHolder(value)  # torch finds modules by the names of attributes

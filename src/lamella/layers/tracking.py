@@ -4,7 +4,7 @@
 keeps in step with what it holds: parameters, `state_dict`, `to(device)`, `get_submodule` and
 `torch.func.functional_call` see its layers under the names that `torch.nn.ModuleList` would give them.
 
-So are tuples with layers in them.
+So are tuples and named tuples with layers in them.
 
 Keras lists weights in the order in which a layer got its sublayers, whether as attributes or in lists: so both note
 when that was.
@@ -38,7 +38,7 @@ class _Tracked(nn.Module):
         self._modules.clear()
         self._since.clear()
         for key, item in items:
-            if type(item) is tuple and holds_modules(item):
+            if is_tuple(item) and holds_modules(item):
                 item = holders.get(id(item)) or TupleHolder(item)
             if isinstance(item, nn.Module) and item is not self:
                 key = str(key).replace(".", "_")
@@ -94,7 +94,7 @@ class TrackedList(list, _Tracked):  # type: ignore[misc]
 
     def _sync(self) -> None:
         for i, item in enumerate(self):
-            if type(item) in (list, dict, tuple):  # appended later: `self.stages.append([Dense(8)])`
+            if type(item) in (list, dict) or is_tuple(item):  # appended later: `self.stages.append([Dense(8)])`
                 list.__setitem__(self, i, tracked(item))
         self._hold(enumerate(self))
 
@@ -117,7 +117,7 @@ class TrackedDict(dict, _Tracked):  # type: ignore[misc]
 
     def _sync(self) -> None:
         for key, item in self.items():
-            if type(item) in (list, dict, tuple):
+            if type(item) in (list, dict) or is_tuple(item):
                 dict.__setitem__(self, key, tracked(item))
         self._hold(self.items())
 
@@ -172,7 +172,15 @@ def tracked(value: Any) -> Any:
         return TrackedList(value)
     if type(value) is dict:
         return TrackedDict(value)
-    return tuple(map(tracked, value)) if type(value) is tuple and holds_modules(value) else value
+    if not (is_tuple(value) and holds_modules(value)):
+        return value
+    items = [tracked(item) for item in value]
+    return tuple(items) if type(value) is tuple else type(value)(*items)
+
+
+def is_tuple(value: Any) -> bool:
+    """Whether `value` is a plain or a named tuple; `torch.Size` and other subclasses are neither."""
+    return type(value) is tuple or (isinstance(value, tuple) and hasattr(value, "_fields"))
 
 
 def holds_modules(value: Any, around: tuple[Any, ...] = ()) -> bool:

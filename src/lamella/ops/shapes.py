@@ -17,14 +17,15 @@ _tensor = tensor
 
 @op
 def reshape(x: Any, newshape: Any) -> torch.Tensor:
-    """The same numbers in another shape; one size may be -1, which stands for what is left.
+    """The same numbers in another shape; one size may be -1 (or None), which stands for what is left.
 
     Example:
         >>> reshape([1, 2, 3, 4], (2, -1))
         tensor([[1, 2],
                 [3, 4]], dtype=torch.int32)
     """
-    shape = tuple(newshape) if isinstance(newshape, (list, tuple)) else (newshape,)
+    sizes = newshape if isinstance(newshape, (list, tuple)) else (newshape,)
+    shape = tuple(-1 if size is None else size for size in sizes)  # None is an unknown size of a symbolic tensor
     x = tensor(x)
     try:
         return torch.reshape(x, shape)

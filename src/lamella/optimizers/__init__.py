@@ -42,8 +42,8 @@ __all__ = [
 ]
 
 
-def get(identifier: Any) -> Optimizer:
-    """The optimizer for a name (in any case), a config, a class or an object.
+def get(identifier: Any) -> Any:
+    """The optimizer for a name (in any case), a config, a class or an object; None for None.
 
     Raises:
         UnknownNameError: A name that is not known; the message lists the nearest.
@@ -53,6 +53,8 @@ def get(identifier: Any) -> Optimizer:
         >>> get("adam").learning_rate
         0.001
     """
+    if identifier is None:
+        return None
     if isinstance(identifier, str) and identifier.lower() in registry:
         identifier = identifier.lower()
     optimizer = deserialize(identifier) if isinstance(identifier, dict) else registry.get(identifier)

@@ -57,6 +57,8 @@ class Rate(float):
 def with_rates(optimizer: Any) -> list[tuple[str, Any]]:
     """What has a learning rate, each with its name in logs: one optimizer, or the inner ones of a `MultiOptimizer`.
 
+    Nothing of None, which a model has that is compiled for its metrics alone.
+
     Example:
         >>> from lamella.optimizers import SGD, MultiOptimizer, OptimizerMap
         >>> [name for name, _ in with_rates(SGD())]
@@ -64,6 +66,13 @@ def with_rates(optimizer: Any) -> list[tuple[str, Any]]:
         >>> [name for name, _ in with_rates(MultiOptimizer(OptimizerMap(SGD(name="slow"))))]
         ['learning_rate_slow']
     """
+    if optimizer is None:
+        return []
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     inner = getattr(optimizer, "optimizers", None)
     return [("learning_rate", optimizer)] if inner is None else [(f"learning_rate_{each.name}", each) for each in inner]
+
+
+def steps_of(optimizer: Any) -> int:
+    """How many updates an optimizer made; 0 without one."""
+    return 0 if optimizer is None else int(optimizer.iterations)

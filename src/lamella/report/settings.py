@@ -15,11 +15,9 @@ from lamella.report.record import LayerRow
 def settings(history: History) -> dict[str, str]:
     """Optimizer, learning rate, loss, sizes, ...; of the optimizer's other settings, those that are not the default."""
     model = history.model
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     weights = model.weights
     found: dict[str, Any] = {
-        "optimizer": type(optimizer).__name__,
-        **_own_settings(optimizer, history.rates[:1]),
+        **_of_optimizer(model.optimizer, history.rates[:1]),
         "loss": _loss(model.loss),
         **{name: f"{count:,}" for name, count in history.sizes.items()},
         "weights": f"{sum(weight.numel() for weight in weights):,}",
@@ -38,7 +36,11 @@ def layer_rows(model: Any) -> list[LayerRow]:
     ]
 
 
-def _own_settings(optimizer: Any, first_rate: list[float | None]) -> dict[str, Any]:
+def _of_optimizer(optimizer: Any, first_rate: list[float | None]) -> dict[str, Any]:
+    """Its name, its learning rate and its own settings; nothing of None."""
+    if optimizer is None:
+        return {}
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     config = optimizer.get_config()
     try:
         usual = type(optimizer)().get_config()
@@ -54,7 +56,8 @@ def _own_settings(optimizer: Any, first_rate: list[float | None]) -> dict[str, A
         for name, value in config.items()
         if name not in ("name", "learning_rate") and value != usual.get(name) and isinstance(value, (int, float, str))
     }
-    return {"learning_rate": f"{rate:.6g}" if isinstance(rate, float) else rate, **others}
+    shown = f"{rate:.6g}" if isinstance(rate, float) else rate
+    return {"optimizer": type(optimizer).__name__, "learning_rate": shown, **others}
 
 
 def _loss(loss: Any) -> str:

@@ -39,7 +39,8 @@ def save(model: Any, path: Path, overwrite: bool = True, include_optimizer: bool
         if compiled is not None:
             optimizer = compiled.pop("optimizer")
             file.attrs["training_config"] = json.dumps({**compiled, "optimizer_config": optimizer})
-            _write_optimizer(file, model.optimizer)
+            if optimizer is not None:
+                _write_optimizer(file, model.optimizer)
 
 
 def _write_layer(group: Any, layer: Any) -> None:
@@ -77,7 +78,8 @@ def load(path: Path, custom_objects: Mapping[str, Any] | None, compiled: bool, s
         if compiled and "training_config" in file.attrs:
             training = json.loads(_text(file.attrs["training_config"]))
             model.compile_from_config({**training, "optimizer": training.get("optimizer_config")})
-            _read_optimizer(file, model.optimizer)
+            if model.optimizer is not None:
+                _read_optimizer(file, model.optimizer)
         return model
 
 

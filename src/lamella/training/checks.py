@@ -12,9 +12,9 @@ from lamella import metrics
 from lamella.engine import cluster
 from lamella.engine.batches import length, rows
 from lamella.engine.non_finite import first_non_finite, has_non_finite, name_of
-from lamella.errors import ArgumentError, DataError, LamellaError, NonFiniteError
+from lamella.errors import ArgumentError, DataError, LamellaError, NonFiniteError, NotCompiledError
 from lamella.layers.kept_states import states_kept
-from lamella.optimizers.rate import with_rates
+from lamella.optimizers.rate import steps_of, with_rates
 from lamella.training.loss_of_output import loss_of_output
 
 
@@ -50,6 +50,15 @@ def whole_number(name: str, value: Any, least: int) -> None:
     """Raises ArgumentError for anything but a whole number of at least `least`."""
     if isinstance(value, bool) or not hasattr(value, "__index__") or value < least:
         raise ArgumentError(f"`{name}` must be a whole number, {least} or more; got {value!r}.")
+
+
+def has_optimizer(model: Any) -> None:
+    """Raises NotCompiledError for a model that was compiled without an optimizer."""
+    if model.optimizer is None:
+        raise NotCompiledError(
+            f"{type(model).__name__} {model.name!r} was compiled with optimizer=None: it can be evaluated, but not "
+            f"trained. Call compile() with an optimizer, such as 'adam'."
+        )
 
 
 def not_in_parts(model: Any) -> None:
@@ -131,7 +140,7 @@ def bad_loss(model: Any, loss: Any, x: Any) -> None:
         where = told_non_finite(model, x)
     rates = ", ".join(f"{float(each.learning_rate):g}" for _, each in with_rates(model.optimizer))
     raise NonFiniteError(
-        f"The loss became {value} at step {int(model.optimizer.iterations) + 1}. {where} "
+        f"The loss became {value} at step {steps_of(model.optimizer) + 1}. {where} "
         f"The weights are those before this step. Often the learning rate ({rates}) is too large: try a tenth of it, "
         f"clip the gradients (clipnorm=1.0), or scale the inputs. To stop quietly instead, pass the callback "
         f"TerminateOnNaN()."

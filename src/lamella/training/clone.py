@@ -59,7 +59,7 @@ def _compile_like(clone: Model, model: Model) -> None:
             metric.reset_state()
     optimizer: Any = model.optimizer
     clone.compile(
-        type(optimizer).from_config(optimizer.get_config()),
+        optimizer if optimizer is None else type(optimizer).from_config(optimizer.get_config()),
         **arguments,
         run_eagerly=model.run_eagerly,
         steps_per_execution=model.steps_per_execution,

@@ -23,7 +23,8 @@ def compile_config(model: Any) -> dict[str, Any]:
 
 def arguments_of(config: dict[str, Any]) -> dict[str, Any]:
     """The arguments of `compile` of a config that is this one's or Keras's."""
-    return {name: _argument(name, config[name]) for name in _ARGUMENTS if config.get(name) is not None}
+    given = {name: _argument(name, config[name]) for name in _ARGUMENTS if config.get(name) is not None}
+    return {"optimizer": None, **given} if "optimizer" in config else given
 
 
 def _argument(name: str, config: Any) -> Any:

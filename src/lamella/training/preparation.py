@@ -79,6 +79,8 @@ def prepare(model: Any, source: Source, training: bool) -> None:
     """Builds what is not built yet and refuses data that cannot be right, before anything changes."""
     own_step = overridden(model, "train_step" if training else "test_step")
     ready = not own_step or _is_function_of_data(model, source)
+    if training and not own_step:
+        checks.has_optimizer(model)
     if not own_step:
         build_from(model, source.peek()[0])
         check_data(model, source)
@@ -132,6 +134,8 @@ def _prediction_like(model: Any, x: Any) -> Any:
 def prepare_optimizer(model: Any) -> None:
     """Makes the optimizer's state for the trainable weights, and anew where it is for others."""
     weights = model.trainable_weights
+    if model.optimizer is None:
+        return
     if not weights:
         warnings.warn(
             "There is nothing to train: the model has no trainable weights. Loss and metrics are computed, and nothing "

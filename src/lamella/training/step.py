@@ -17,6 +17,7 @@ from lamella.engine.device import device_of
 from lamella.engine.stateless import Exchange
 from lamella.errors import NotCompiledError
 from lamella.metrics import Metric
+from lamella.training import checks
 from lamella.training.compile_metrics import CompileMetrics
 from lamella.training.compiled import CompiledLoss, CompiledMetrics
 from lamella.training.nested_loss import NestedLoss, is_nested, takes_several
@@ -98,6 +99,7 @@ class Step:
         weights = self.trainable_weights  # type: ignore[attr-defined]
         if not weights:
             return
+        checks.has_optimizer(self)
         gradients = torch.autograd.grad(self.optimizer.scale_loss(loss), weights, allow_unused=True)
         self.optimizer.apply(gradients, weights)
 

@@ -85,7 +85,8 @@ class Trainer(Step):
         """Says how to train: with which optimizer, loss and metrics.
 
         Args:
-            optimizer: A name (`"adam"`) or an optimizer object.
+            optimizer: A name (`"adam"`) or an optimizer object; None for a model that is not trained, or trained by
+                a `train_step` of its own.
             loss: A name, a loss, a function (y_true, y_pred), or a list or dict of them for several outputs.
             loss_weights: The weight of each output's loss.
             metrics: Names, metrics or functions; a list of lists or a dict for several outputs.
@@ -114,7 +115,8 @@ class Trainer(Step):
         self._trainable_when_compiled = None if self.trainable and not self.built else trained  # type: ignore[attr-defined]
         self.optimizer = optimizers.get(optimizer)
         halves = self.dtype_policy.name == "mixed_float16"  # type: ignore[attr-defined]
-        if auto_scale_loss and halves and not isinstance(self.optimizer, optimizers.LossScaleOptimizer):
+        scales = self.optimizer is None or isinstance(self.optimizer, optimizers.LossScaleOptimizer)
+        if auto_scale_loss and halves and not scales:
             self.optimizer = optimizers.LossScaleOptimizer(self.optimizer)
         if loss is not None:
             self.loss = loss  # a model may have a loss of its own by this name

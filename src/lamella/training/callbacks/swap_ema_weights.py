@@ -72,10 +72,10 @@ class SwapEMAWeights(Callback):
         optimizer = self.model.optimizer
         optimizer = getattr(optimizer, "inner_optimizer", optimizer)
         each: list[Any] = list(getattr(optimizer, "optimizers", [optimizer]))
-        averaging = [one for one in each if one.use_ema and "ema" in one._slots]
+        averaging = [one for one in each if getattr(one, "use_ema", False) and "ema" in one._slots]
         if not averaging:
             raise ArgumentError(
                 f"SwapEMAWeights needs an optimizer that averages the weights: compile with "
-                f"{type(optimizer).__name__}(use_ema=True), and train it first."
+                f"{type(optimizer).__name__ if optimizer else 'Adam'}(use_ema=True), and train it first."
             )
         return [(one._weights, one._slots["ema"]) for one in averaging]

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from lamella.errors import ArgumentError
-from lamella.optimizers.rate import with_rates
+from lamella.optimizers.rate import steps_of, with_rates
 from lamella.training.callbacks.base import Callback, Logs
 
 
@@ -110,7 +110,7 @@ class TensorBoard(Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._epoch_start = time.perf_counter()
-        self._steps_before = int(self.model.optimizer.iterations)
+        self._steps_before = steps_of(self.model.optimizer)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         for name, value in self._of_training(logs or {}).items():
@@ -126,7 +126,7 @@ class TensorBoard(Callback):
             writer.flush()
 
     def on_test_end(self, logs: Logs | None = None) -> None:
-        step = int(self.model.optimizer.iterations)
+        step = steps_of(self.model.optimizer)
         for name, value in (logs or {}).items():
             if _is_number(value):
                 self._writer("validation").add_scalar(f"evaluation_{name}_vs_iterations", value, step)
@@ -165,7 +165,7 @@ class TensorBoard(Callback):
         for name, optimizer in with_rates(self.model.optimizer):
             found[name] = float(optimizer.learning_rate)
         if self.write_steps_per_second:
-            steps = int(self.model.optimizer.iterations) - self._steps_before
+            steps = steps_of(self.model.optimizer) - self._steps_before
             found["steps_per_second"] = steps / (time.perf_counter() - self._epoch_start)
         return found
 

@@ -53,7 +53,7 @@ def model_state(model: Any) -> dict[str, Any]:
     """The weights, the optimizer and the metrics."""
     return {
         "weights": copies(_tensors_of(model)),
-        "optimizer": model.optimizer.state_dict(),
+        "optimizer": {} if model.optimizer is None else model.optimizer.state_dict(),
         "metrics": [copies(metric.variables) for metric in model.metrics],
     }
 
@@ -74,7 +74,8 @@ def set_model_state(model: Any, state: dict[str, Any], where: str) -> None:
         )
     for tensor, saved in zip(own, state["weights"], strict=True):
         copy_into(tensor, saved)
-    model.optimizer.load_state_dict(state["optimizer"])
+    if model.optimizer is not None:
+        model.optimizer.load_state_dict(state["optimizer"])
 
 
 @torch.no_grad()
