@@ -50,6 +50,16 @@ def test_the_code_on_a_page_runs(page, number):
     exec(compile(blocks(page)[number], f"{page}, block {number + 1}", "exec"), {"__name__": "page"})
 
 
+def rows(page):
+    """The names in the cells of a page's tables, row by row."""
+    lines = (ROOT / page).read_text(encoding="utf-8").splitlines()
+    return [[set(re.findall("`(.+?)`", cell)) for cell in line.split("|")[1:3]] for line in lines if line[:1] == "|"]
+
+
+def test_what_differs_is_told_in_both_languages():
+    assert rows("docs/differences.md") == rows("docs/differences.zh-CN.md")
+
+
 def script(page):
     (code,) = re.findall(r"^```py\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     return code
