@@ -1,5 +1,8 @@
 """`add_loss`: a layer's losses are those of the last call from outside, and of nobody else's."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -72,3 +75,13 @@ def test_a_loss_of_many_numbers_counts_by_its_sum():
     total = float(model.predict(x, verbose=0).sum())
     assert model.fit(x, verbose=0).history["loss"] == pytest.approx([total], rel=1e-5)
     assert float(model.compute_loss(y_pred=model(x)).detach()) == pytest.approx(total, rel=1e-5)
+
+
+def test_copies_have_the_losses_of_no_call():
+    """What a call added hangs on its gradients, which cannot be copied."""
+    model = lamella.Sequential([lamella.Input((2,)), lamella.layers.Dense(2, activity_regularizer="l2")])
+    x = torch.ones(3, 2)
+    wanted = model(x)
+    for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model)), copy.copy(model)):
+        assert twin.losses == [] and torch.equal(twin(x), wanted)
+    assert len(model.losses) == 1

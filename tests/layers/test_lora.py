@@ -244,6 +244,7 @@ def test_what_cannot_be():
     constrained.build(None)
     with pytest.raises(ArgumentError, match="embeddings_constraint"):
         constrained.enable_lora(2)
+    assert "lora_rank" not in constrained.get_config()  # as it was
 
 
 def test_the_product_of_tiles_sees_the_sum(rng):

@@ -379,3 +379,18 @@ def test_a_class_of_ones_own_is_left_as_it_is():
     assert [layer.quantization_mode for layer in model.layers] == [None, "int8"]
     model.layers[0].quantize("int8", type_check=False)
     assert model.layers[0].quantization_mode == "int8"
+
+
+@pytest.mark.parametrize("mode", ["int8", "float8"])
+def test_a_kernel_whose_norm_was_one_stays_so(mode, rng, tmp_path):
+    model = lamella.Sequential([lamella.Input((4,)), layers.SpectralNormalization(layers.Dense(3))])
+    model.compile("sgd", "mse")
+    x = rng.normal(size=(8, 4)).astype("float32")
+    model.fit(x, x[:, :3], verbose=0)
+    wanted = model.predict(x, verbose=0)
+    model.quantize(mode)
+    np.testing.assert_allclose(model.predict(x, verbose=0), wanted, atol=0.2)
+    model.fit(x, x[:, :3], verbose=0)
+    model.save(tmp_path / "m.keras")
+    loaded = lamella.models.load_model(tmp_path / "m.keras")
+    np.testing.assert_array_equal(loaded.predict(x, verbose=0), model.predict(x, verbose=0))

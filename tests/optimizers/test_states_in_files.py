@@ -66,3 +66,20 @@ def test_slots_have_paths():
     model.fit(np.ones((4, 2), "f"), np.ones((4, 1), "f"), verbose=0)
     paths = [variable.path for variable in model.optimizer.variables]
     assert paths == ["s/iteration", "s/learning_rate", "s/d_kernel_velocity", "s/d_kernel_average"]
+
+
+@pytest.mark.parametrize("name", ["Adafactor", "Nadam", "LossScaleOptimizer"])
+def test_weights_are_loaded_before_the_first_step(name, tmp_path):
+    def made():
+        model = lamella.Sequential([lamella.Input((2,)), lamella.layers.Dense(1)])
+        kind = getattr(lamella.optimizers, name)
+        model.compile(kind("adafactor") if name == "LossScaleOptimizer" else kind(), "mse")
+        return model
+
+    model = made()
+    model.fit(np.ones((4, 2)), np.ones((4, 1)), verbose=0)
+    model.save_weights(tmp_path / "m.weights.h5")
+    again = made()
+    again.load_weights(tmp_path / "m.weights.h5")
+    again.fit(np.ones((4, 2)), np.ones((4, 1)), verbose=0)
+    assert int(again.optimizer.iterations) == 2

@@ -213,3 +213,23 @@ def test_what_cannot_be_exported(tmp_path):
         dense(lamella).export(tmp_path / "m.onnx", format="openvino")
     with pytest.raises(NotBuiltError, match="no weights yet"):
         lamella.Sequential([lamella.layers.Dense(2)]).export(tmp_path / "m")
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's own, while it exports loops
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_onnx_of_masked_sequences(kind, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    recurrent = getattr(lamella.layers, kind)(3, return_sequences=True)
+    model = lamella.Sequential(
+        [
+            lamella.Input((7,), dtype="int32"),
+            lamella.layers.Embedding(9, 4, mask_zero=True),
+            lamella.layers.Bidirectional(recurrent),
+        ]
+    )
+    x = np.array([[1, 2, 3, 0, 0, 0, 0], [0, 0, 4, 0, 5, 6, 0], [0] * 7, [1, 2, 3, 4, 5, 6, 7]], "int32")
+    model.export(tmp_path / "m.onnx", verbose=False)
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx")
+    for batch in (x, x[:1]):
+        (found,) = session.run(None, {session.get_inputs()[0].name: batch})
+        np.testing.assert_allclose(found, model.predict(batch, verbose=0), atol=1e-6)

@@ -58,7 +58,8 @@ class Blocks(lamella.Model):
 
 
 def sequential_block():
-    return lamella.Sequential([layers.Conv2D(6, 3), layers.BatchNormalization(), layers.Dropout(0.2)])
+    convolution = layers.SpectralNormalization(layers.Conv2D(6, 3))  # which changes its kernel in each call
+    return lamella.Sequential([convolution, layers.BatchNormalization(), layers.Dropout(0.2)])
 
 
 def trained(make, **options):

@@ -195,6 +195,10 @@ def serialize(obj: Any) -> Any:
         return [serialize(item) for item in obj]
     if isinstance(obj, dict):
         return {key: serialize(value) for key, value in obj.items()}
+    alive = _alive.get()
+    if alive is not None and inspect.isfunction(obj) and obj not in _BUILT_IN:
+        alive.append(obj)
+        return {"class_name": "__lambda__", "config": {"alive": len(alive) - 1}}
     if inspect.isfunction(obj) and obj.__name__ == "<lambda>":
         return {"class_name": "__lambda__", "config": {"value": code.dump(obj)}}
     if inspect.isfunction(obj) or inspect.isbuiltin(obj):
@@ -369,7 +373,23 @@ def enable_unsafe_deserialization() -> None:
     _safe.set(False)
 
 
+_alive: ContextVar[list[Any] | None] = ContextVar("alive", default=None)
+
+
+@contextmanager
+def functions_as_they_are() -> Iterator[None]:
+    """Within it configs hold functions of users themselves: for copies within a program, which no file brings."""
+    token = _alive.set([])
+    try:
+        yield
+    finally:
+        _alive.reset(token)
+
+
 def _unsafe_function(config: Any) -> Any:
+    alive = _alive.get()
+    if alive is not None and "alive" in config:
+        return alive[config["alive"]]
     if _safe.get():
         raise UnsafeError(
             "The file brings a function as Python code (a `lambda`), which could do anything on this machine. If you "

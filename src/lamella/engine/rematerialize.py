@@ -23,7 +23,8 @@ def rematerialized(function: Callable[[], Any], modules: Iterable[nn.Module]) ->
 
     Args:
         function: Takes its tensors from where it is made.
-        modules: Those that it calls. Their moving averages and seeded generators move on once, not twice.
+        modules: Those that it calls. Their moving averages, seeded generators and normalized kernels move on once, not
+            twice.
     """
     if not torch.is_grad_enabled():
         return function()
@@ -91,15 +92,19 @@ Place = tuple[nn.Module, str]
 
 
 def _changeable(modules: list[nn.Module]) -> dict[Place, Any]:
-    """The buffers and the generators."""
+    """The buffers, the generators, and the weights that a module's call changes (its `changed_in_call`)."""
     parts = {id(part): part for module in modules for part in module.modules()}.values()
-    buffers = {(part, name): kept for part in parts for name, kept in part._buffers.items() if kept is not None}
+    changed = {(held, name) for part in parts for held, name in getattr(part, "changed_in_call", ())}
+    weights: dict[Place, Any] = {(held, name): held._parameters[name] for held, name in changed}
+    buffers = weights | {
+        (part, name): kept for part in parts for name, kept in part._buffers.items() if kept is not None
+    }
     held = {(part, name): value for part in parts for name, value in vars(part).items()}
     return buffers | {place: value for place, value in held.items() if isinstance(value, torch.Generator)}
 
 
 def _states(modules: list[nn.Module]) -> dict[Place, Any]:
-    """Copies of the buffers, and the states of the generators."""
+    """Copies of the tensors, and the states of the generators."""
     return {
         place: each.get_state() if isinstance(each, torch.Generator) else each.detach().clone()
         for place, each in _changeable(modules).items()

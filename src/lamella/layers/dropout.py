@@ -40,7 +40,7 @@ class RandomLayer(Layer):
         return self._generators
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_generators": None}  # a torch.Generator cannot be copied; it is made anew
+        return {**super().__getstate__(), "_generators": None}  # a torch.Generator cannot be copied; it is made anew
 
 
 @registry.register()

@@ -188,8 +188,10 @@ class Gathered:
         self.mask = mask
         self.count = mask.cumsum(1)
         """How many real steps there were until each step, itself included."""
-        self.order = mask.logical_not().to(torch.uint8).argsort(dim=1, stable=True)
-        self.padding = torch.arange(mask.shape[1], device=mask.device) >= self.count[:, -1:]
+        steps, length = torch.arange(mask.shape[1], device=mask.device), self.count[:, -1:]
+        place = torch.where(mask, self.count - 1, length + steps - self.count)  # not by a stable sort: ONNX has none
+        self.order = torch.zeros_like(place).scatter(1, place, steps.expand_as(place))
+        self.padding = steps >= length
 
     def forth(self, x: torch.Tensor) -> torch.Tensor:
         """`x` (batch, time, features) with the real steps first and zeros after them."""

@@ -99,6 +99,6 @@ def _by_name(config: Any) -> Any:
 def _function_config(function: Any) -> Any:
     """A named function by its name; a `lambda` as its code, in the form that Keras's `Lambda` reads."""
     config = _by_name(serialize(function))
-    if isinstance(config, dict) and config.get("class_name") == "__lambda__":
+    if isinstance(config, dict) and config.get("class_name") == "__lambda__" and "value" in config["config"]:
         config["config"] = dict(zip(("code", "defaults", "closure"), config["config"]["value"], strict=True))
     return config

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from lamella import dtype_policies
-from lamella.engine.registry import serialize
+from lamella.engine.registry import deserialize, serialize
 from lamella.layers.tracking import TrackedList
 
 _BASE_ARGUMENTS = ("name", "trainable", "dtype", "weights")
@@ -62,14 +62,23 @@ def config_of(layer: Any, above: type) -> dict[str, Any]:
         "dtype": serialize(layer._given_policy),
     }
     passed = passed_arguments(layer)
-    own = arguments_of(type(layer), above)
+    own, of_user = arguments_of(type(layer), above), _arguments_of_user(type(layer))
     for name in _arguments_in_config(type(layer)):
         if name in _BASE_ARGUMENTS or not (hasattr(layer, name) or name in passed):
             continue
-        value = getattr(layer, name, passed.get(name))
+        as_passed = name in of_user and name in passed  # an attribute of that name may be something else
+        value = passed[name] if as_passed else getattr(layer, name, passed.get(name))
         if value is not None or name in own:
-            config[name] = plain(value)
+            config[name] = _in_full(value) if name in of_user else plain(value)
     return config
+
+
+def _arguments_of_user(cls: type) -> set[str]:
+    """The names of the arguments that classes of users declare, of those that `cls` is made from."""
+    classes = [base for base in cls.__mro__ if "__init__" in vars(base) and not base.__module__.startswith("lamella.")]
+    return {
+        name for base in classes if base is not object for name in inspect.signature(vars(base)["__init__"]).parameters
+    }
 
 
 def _arguments_in_config(cls: type) -> list[str]:
@@ -77,10 +86,15 @@ def _arguments_in_config(cls: type) -> list[str]:
 
     A user's `get_config` adds to what it wants to that of the class it is made from, and may leave out arguments.
     """
-    writer = next(base for base in cls.__mro__ if "get_config" in vars(base))
+    writer = _writer(cls)
     if writer.__module__.startswith("lamella."):
         return arguments_of(cls)
     return arguments_of(next(base for base in writer.__mro__ if base.__module__.startswith("lamella.")))
+
+
+def _writer(cls: type) -> type:
+    """The class whose `get_config` it is."""
+    return next(base for base in cls.__mro__ if "get_config" in vars(base))
 
 
 def from_config(cls: type, config: dict[str, Any]) -> Any:
@@ -92,6 +106,8 @@ def from_config(cls: type, config: dict[str, Any]) -> Any:
         config = {**config, "dtype": policy if told else policy.name}
     later = {key: config[key] for key in _BASE_ARGUMENTS if key in config and key not in known}
     given = {key: value for key, value in config.items() if key not in later}
+    if _writer(cls).__module__.startswith("lamella."):  # else the user's own from_config, or __init__, reads them
+        given |= {key: deserialize(given[key]) for key in _arguments_of_user(cls) & given.keys()}
     layer: Any = cls(**{key: value for key, value in given.items() if value is not None or key in known})
     if "name" in later:
         layer.name = later["name"]
@@ -100,6 +116,14 @@ def from_config(cls: type, config: dict[str, Any]) -> Any:
     if later.get("trainable") is False:
         layer.trainable = False
     return layer
+
+
+def _in_full(value: Any) -> Any:
+    """`plain`, with functions of ours told from texts: what a user's class takes is not looked up by a name."""
+    config = plain(value)
+    if isinstance(config, str) and inspect.isfunction(value):
+        return {"module": "builtins", "class_name": "function", "config": config, "registered_name": "function"}
+    return config
 
 
 def plain(value: Any) -> Any:

@@ -110,7 +110,11 @@ class AdaptableLayer(Layer):
         if self.lora_enabled:
             raise ArgumentError(f"{what} has LoRA already, of rank {self.lora_rank}; it can be added once.")
         self._set_lora(rank, lora_alpha)
-        self._add_lora(rank, self.lora_alpha, a_initializer, b_initializer)
+        try:
+            self._add_lora(rank, self.lora_alpha, a_initializer, b_initializer)
+        except ArgumentError:
+            self._set_lora(None, None)
+            raise
 
     def _add_lora(self, rank: int, alpha: float | None, a_initializer: Any, b_initializer: Any) -> None:
         name = self._adapted

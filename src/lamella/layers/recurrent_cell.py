@@ -113,7 +113,8 @@ class DropoutCell(Layer):
 
     def __getstate__(self) -> dict[str, Any]:
         # A torch.Generator cannot be copied, and noise belongs to one call: both are made anew.
-        return {**self.__dict__, "_generator": None, "_dropout_mask": None, "_recurrent_dropout_mask": None}
+        nothing = {"_generator": None, "_dropout_mask": None, "_recurrent_dropout_mask": None}
+        return {**super().__getstate__(), **nothing}
 
 
 class RecurrentCell(DropoutCell):

@@ -18,7 +18,7 @@ class SpectralNormalization(Wrapper):
     """Before each call in training, divides the kernel of `layer` by its largest singular value.
 
     The kernel itself changes, so inference needs nothing more. The singular value is estimated by power iteration
-    from where the last call ended. A kernel of zeros stays as it is.
+    from where the last call ended. A kernel of zeros stays as it is, and so does that of a quantized layer.
 
     Args:
         layer: A layer with a `kernel` or `embeddings`, such as `Dense`, `Conv2D` or `Embedding`.
@@ -47,7 +47,7 @@ class SpectralNormalization(Wrapper):
 
     def build(self, input_shape: Any = None) -> None:
         super().build(input_shape)
-        names = [name for name in ("kernel", "embeddings") if self.layer._parameters.get(name) is not None]
+        names = [name for name in ("kernel", "embeddings") if getattr(self.layer, name, None) is not None]
         if not names:
             raise ArgumentError(
                 f"SpectralNormalization {self.name!r}: {type(self.layer).__name__} {self.layer.name!r} has no kernel "
@@ -64,26 +64,36 @@ class SpectralNormalization(Wrapper):
 
     @property
     def kernel(self) -> torch.Tensor:
-        """The weight that is normalized."""
-        kernel = self.layer._parameters[self._kernel_name]
-        assert kernel is not None
-        return kernel
+        """The weight that is normalized; of a quantized layer the floats that its whole numbers stand for."""
+        kernel = self.layer._parameters.get(self._kernel_name)
+        return getattr(self.layer, self._kernel_name) if kernel is None else kernel
+
+    @property
+    def _is_fixed(self) -> bool:
+        return self.layer._parameters.get(self._kernel_name) is None
+
+    @property
+    def changed_in_call(self) -> list[tuple[Layer, str]]:
+        """Where the weight is that changes in each call."""
+        return [] if not self.built or self._is_fixed else [(self.layer, self._kernel_name)]
 
     @property
     def weights(self) -> list[torch.Tensor]:
         """All weights in Keras's order: the kernel, vector_u, the others."""
         found = super().weights
-        if not self.built:
+        if not self.built or self._is_fixed:
             return found
         first = (id(self.kernel), id(self.vector_u))
         others = [weight for weight in found if id(weight) not in first]
         return [self.kernel, self.vector_u, *others]
 
     def _own_weights(self) -> list[torch.Tensor]:
-        return [self.kernel, self.vector_u]  # Keras's files have the kernel here too
+        return (
+            [self.vector_u] if self._is_fixed else [self.kernel, self.vector_u]
+        )  # Keras's files have the kernel here too
 
     def call(self, inputs: torch.Tensor, training: bool | None = None) -> Any:
-        if not training or inputs.is_meta:
+        if not training or inputs.is_meta or self._is_fixed:
             return self.layer(inputs)
         self._normalize()
         # A copy goes into the graph: the next call, perhaps in the same step, changes the kernel in its place.

@@ -269,6 +269,8 @@ class Adafactor(Optimizer):
         self._name_slots()
 
     def _own_kept(self) -> list[tuple[torch.Tensor, int]]:
+        if not self.built:
+            return []
         found: list[tuple[torch.Tensor, int]] = []
         for w, row, column in zip(self._weights, self._slots["rows"], self._slots["columns"], strict=True):
             unused = torch.zeros_like(w) if w.ndim > 1 else torch.zeros(())  # Keras keeps those too

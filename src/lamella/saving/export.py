@@ -103,8 +103,8 @@ def _to_torch(module: _Plain, examples: list[Example], path: Path, options: dict
     shapes = pytree.tree_unflatten(list(_shapes(options.get("dynamic_shapes"), examples)), module.nesting)
     whole = _Nested(module.model).eval()
     program = torch.export.export(whole, args, **{**options, "dynamic_shapes": {"args": shapes}})
-    with written_aside(path) as aside:
-        torch.export.save(program, aside)
+    with written_aside(path) as aside, open(aside, "wb") as file:
+        torch.export.save(program, file)
 
 
 def _to_onnx(module: _Plain, examples: list[Example], path: Path, options: dict[str, Any]) -> None:

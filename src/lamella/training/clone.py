@@ -8,7 +8,7 @@ from typing import Any
 
 from torch.utils import _pytree as pytree
 
-from lamella.engine.registry import class_of, deserialize, serialize
+from lamella.engine.registry import class_of, deserialize, functions_as_they_are, serialize
 from lamella.engine.symbolic import SymbolicTensor
 from lamella.errors import ArgumentError
 from lamella.layers.base import Layer
@@ -43,7 +43,8 @@ def clone_model(
         >>> clone_model(model).count_params()
         9
     """
-    clone = _cloned(model, input_tensors, clone_function, call_function, recursive)
+    with functions_as_they_are():
+        clone = _cloned(model, input_tensors, clone_function, call_function, recursive)
     if getattr(model, "compiled", False) and not clone.compiled:
         _compile_like(clone, model)
     return clone

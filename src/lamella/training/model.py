@@ -294,7 +294,7 @@ class Model(Trainer, Layer):
 
     def __getstate__(self) -> dict[str, Any]:
         """What pickling and copying keep: all but the functions that `fit` makes anew."""
-        return {**self.__dict__, "_train_function": None, "_replay": None, "_quickest_way": None}
+        return {**super().__getstate__(), "_train_function": None, "_replay": None, "_quickest_way": None}
 
     # -- configuration --------------------------------------------------------------------------------------
 
