@@ -266,3 +266,17 @@ def test_legacy_names():
     assert optimizers.legacy.Adam is optimizers.Adam
     theirs = {name for name in dir(keras.optimizers.legacy) if not name.startswith("_")}
     assert theirs <= set(optimizers.legacy.__all__)
+
+
+def test_adafactor_with_inputs_and_units_that_have_no_gradient():
+    """A dead unit's column and a zero input's row: their averages' product is no float32, and Keras gives NaN."""
+    values = np.random.default_rng(0).normal(size=(2, 4, 3))
+    values[1, 1], values[1, :, 2] = 0.0, 0.0
+    weights = []
+    for dtype in (torch.float32, torch.float64):
+        weight = torch.nn.Parameter(torch.tensor(values[0], dtype=dtype))
+        adafactor = lamella.optimizers.Adafactor(0.01)
+        for _ in range(3):
+            adafactor.apply([torch.tensor(values[1], dtype=dtype)], [weight])
+        weights.append(weight.detach().numpy())
+    np.testing.assert_allclose(*weights, rtol=1e-5)

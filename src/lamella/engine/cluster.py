@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import torch
@@ -71,6 +72,12 @@ class Distribution:
         """Makes the weights of all processes those of process 0."""
         with torch.no_grad():
             for tensor in (*model.parameters(), *model.buffers()):
+                dist.broadcast(tensor.detach(), 0)
+
+    def settle(self, model: nn.Module) -> None:
+        """Makes the states that follow the batches (moving averages) those of process 0 everywhere."""
+        with torch.no_grad():
+            for tensor in model.buffers():
                 dist.broadcast(tensor.detach(), 0)
 
     def forward(self, model: nn.Module) -> Callable[[Any], Any]:
@@ -150,7 +157,8 @@ class DataParallel(Distribution):
         ClusterError: The processes do not find each other.
 
     Notes:
-        Batch normalization sees the rows of its own process. A loss must be a mean over the samples.
+        Batch normalization sees the rows of its own process, or with `synchronized=True` those of all. A loss must
+        be a mean over the samples.
 
     Source: Li et al., 2020, "PyTorch Distributed: Experiences on Accelerating Data Parallel Training".
     """
@@ -207,6 +215,9 @@ class FullyShardedDataParallel(Distribution):
                     weight.data = weight.data.contiguous()
                 child.register_forward_hook(_without_views)
                 fully_shard(child, mesh=mesh)
+                carried: list[dict[str, Any]] = []  # FSDP hands on other tensors than it got, without their masks
+                child.register_forward_pre_hook(partial(_note, carried), prepend=True, with_kwargs=True)
+                child.register_forward_pre_hook(partial(_hand_on, carried), with_kwargs=True)
                 if turned:
                     child.register_forward_pre_hook(_kept_for_gradients)
         fully_shard(model, mesh=mesh)
@@ -226,6 +237,20 @@ class FullyShardedDataParallel(Distribution):
         return whole_way
 
 
+def _note(carried: list[dict[str, Any]], module: nn.Module, args: Any, kwargs: Any) -> None:
+    carried.extend(dict(vars(leaf)) for leaf in _tensors((args, kwargs)))
+
+
+def _hand_on(carried: list[dict[str, Any]], module: nn.Module, args: Any, kwargs: Any) -> None:
+    for leaf, attributes in zip(_tensors((args, kwargs)), carried, strict=True):
+        vars(leaf).update(attributes)
+    carried.clear()
+
+
+def _tensors(structure: Any) -> list[torch.Tensor]:
+    return [leaf for leaf in pytree.tree_leaves(structure) if isinstance(leaf, torch.Tensor)]
+
+
 def _kept_for_gradients(module: Any, inputs: Any) -> None:
     """A kernel is not let go of between its use and its gradient: torch 2.13 crashes there where pooling follows."""
     module.set_reshard_after_forward(not torch.is_grad_enabled())
@@ -242,6 +267,32 @@ def _without_views(module: nn.Module, inputs: Any, outputs: Any) -> Any:
         return copied
 
     return pytree.tree_map_only(torch.Tensor, own, outputs)
+
+
+def is_divided() -> bool:
+    """Whether this process computes a part of each batch only."""
+    return active is not None and active.parts > 1
+
+
+def total_of_parts(sums: torch.Tensor) -> torch.Tensor:
+    """Sums over this process's rows, as the sums over the whole batch; their gradients go to all processes."""
+    if active is None or active.parts == 1:
+        return sums
+    total: torch.Tensor = _Total.apply(sums if active.share else sums * 0.0, active.group)
+    return total
+
+
+class _Total(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, sums: torch.Tensor, group: dist.ProcessGroup | None) -> torch.Tensor:
+        ctx.group = group
+        total = sums.contiguous().clone()
+        dist.all_reduce(total, group=group)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> Any:
+        return _Total.apply(gradient, ctx.group), None
 
 
 def start(timeout: float, place: tuple[str, int, int] | None = None) -> None:

@@ -142,8 +142,10 @@ def as_array(tensor: torch.Tensor) -> np.ndarray:
 
 
 def copy_into(weight: Any, value: torch.Tensor) -> None:
-    """Copies a whole value into a weight that may be spread over processes."""
-    if hasattr(weight, "full_tensor"):
+    """Copies a value, whole or spread in any way, into a weight that may be spread over processes."""
+    if hasattr(value, "redistribute"):
+        value = value.redistribute(weight.device_mesh, weight.placements)
+    elif hasattr(weight, "full_tensor"):
         from torch.distributed.tensor import distribute_tensor
 
         value = distribute_tensor(value.to(weight.device, weight.dtype), weight.device_mesh, weight.placements)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from lamella import constraints, initializers, regularizers
+from lamella.engine import cluster
 from lamella.engine.channels import channels_first, channels_last
 from lamella.errors import ArgumentError, ArgumentTypeError, ShapeError
 from lamella.layers.base import InputSpec, Layer, registry
@@ -38,7 +39,8 @@ class BatchNormalization(Layer):
         renorm_clipping: Limits of renorm's correction of the batch's own numbers: `{"rmin", "rmax", "dmax"}`, the
             scale from rmin to rmax and the shift from -dmax to dmax; without a limit where a key is missing.
         renorm_momentum: How slowly the averages of renorm follow.
-        synchronized: Kept for Keras's signature: in one process there is nothing to synchronize.
+        synchronized: Whether the batch is that of all processes, where several train (`lamella.distribution`), rather
+            than the rows of this one. They all must then call the layer in training.
         **kwargs: As for every layer.
 
     Weights: gamma, beta, moving_mean, moving_variance, each (channels,); with renorm also moving_stddev,
@@ -181,7 +183,7 @@ class BatchNormalization(Layer):
                 self.epsilon,
                 False,
             )
-        if mask is not None or self.renorm:
+        if mask is not None or self.renorm or (self.synchronized and cluster.is_divided()):
             return self._by_moments(x, mask)
         y, mean, inverse_deviation = torch.native_batch_norm(
             x, self.gamma, self.beta, None, None, True, 0.0, self.epsilon
@@ -208,7 +210,8 @@ class BatchNormalization(Layer):
         self.moving_variance.lerp_(variance, 1.0 - self.momentum)
 
     def _by_moments(self, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-        """The formula step by step, for what torch's fused one cannot do: a mask, or renorm."""
+        """The formula step by step, for what torch's fused one cannot do: a mask, renorm, several
+        processes."""
         mean, variance = self._moments(x, mask)
         gamma, beta = self.gamma, self.beta
         if self.renorm:
@@ -225,14 +228,22 @@ class BatchNormalization(Layer):
     def _moments(self, x: torch.Tensor, mask: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
         """The mean and variance of each channel, over the unmasked steps only."""
         axes = [axis for axis in range(x.ndim) if axis != 1]
-        if mask is None:
+        synchronized = self.synchronized and cluster.is_divided()
+        if mask is None and not synchronized:
             variance, mean = torch.var_mean(x, axes, correction=0)
             return mean, variance
-        shape = [1, -1, *[1] * (x.ndim - 2)]
-        kept = self.inward(mask.to(torch.bool).unsqueeze(-1).expand(self.outward(x, x.ndim).shape))
-        count = kept.to(x.dtype).sum(dim=axes) + 1e-7
-        mean = x.masked_fill(~kept, 0.0).sum(dim=axes) / count
-        variance = (x - mean.reshape(shape)).masked_fill(~kept, 0.0).square().sum(dim=axes) / count
+        left_out, least = torch.zeros((), dtype=torch.bool, device=x.device), 0.0
+        if mask is not None:
+            left_out = ~self.inward(mask.to(torch.bool).unsqueeze(-1).expand(self.outward(x, x.ndim).shape))
+            least = 1e-7
+
+        def total(values: torch.Tensor) -> torch.Tensor:
+            sums = values.masked_fill(left_out, 0.0).sum(dim=axes)
+            return cluster.total_of_parts(sums) if synchronized else sums
+
+        count = total(torch.ones_like(x)) + least
+        mean = total(x) / count
+        variance = total((x - mean.reshape([1, -1, *[1] * (x.ndim - 2)])).square()) / count
         return mean, variance
 
     def _correction(self, mean: torch.Tensor, variance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

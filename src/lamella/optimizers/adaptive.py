@@ -288,10 +288,10 @@ class Adafactor(Optimizer):
             if w.ndim > 1:
                 row.lerp_(square.mean(dim=-1), follow)
                 column.lerp_(square.mean(dim=-2), follow)
-                scale = (row / row.mean(dim=-1, keepdim=True)).unsqueeze(-1) * column.unsqueeze(-2)
+                of_rows = (row / row.mean(dim=-1, keepdim=True)).rsqrt()  # their product could be too small for a float
+                step = g * of_rows.unsqueeze(-1) * column.rsqrt().unsqueeze(-2)
             else:
-                scale = row.lerp_(square, follow)
-            step = g * scale.rsqrt()
+                step = g * row.lerp_(square, follow).rsqrt()
             step = step / (_rms(step) / self.clip_threshold).clamp(min=1.0)
             w.sub_(step * _rms(w).clamp(min=self.epsilon_2) * size)
 

@@ -337,9 +337,12 @@ class Optimizer(StatelessApply):
         if not shapes and "0" in store and not int(np.asarray(store["0"])):
             return  # it was saved before its first step
         if shapes != [tuple(tensor.shape) for tensor, _ in kept]:
+            why = f"it keeps {len(kept)} tensors, the file {len(shapes)}, or their shapes differ"
+            if not self.built:
+                why = "it has none yet that it could replace (load_model() brings a model with its state)"
             warnings.warn(
-                f"The file's state of the optimizer {self.name!r} does not fit: it keeps {len(kept)} tensors, the file "
-                f"{len(shapes)}, or their shapes differ. Training starts with a fresh state.",
+                f"The file's state of the optimizer {self.name!r} does not fit: {why}. Training starts with a fresh "
+                f"state.",
                 stacklevel=2,
             )
             return
@@ -432,7 +435,7 @@ class Optimizer(StatelessApply):
             slots = {name: [tensors[i] for i in index] for name, tensors in slots.items()}
         self._step(weights, all_laid_out(grads, weights), slots)  # type: ignore[arg-type]
         for weight, constraint in self._constrained:
-            weight.copy_(constraint(weight))
+            copy_into(weight, constraint(weight))
         self._steps += 1
 
     def _step(self, weights: Tensors, gradients: Tensors, slots: dict[str, Tensors]) -> None:

@@ -164,6 +164,8 @@ def train_epoch(model: Any, source: Any, callbacks: CallbackList, progress: Prog
     finally:
         model.eval()
         _let_metrics_wait(model, False)
+    if cluster.active is not None:
+        cluster.active.settle(model)
     logs = read_all_metrics(model)
     if index:
         checks.loss_is_finite(model, logs, x)
