@@ -27,6 +27,8 @@ def fused_attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor,
         value: (..., keys, value size).
         **options: As for torch's function.
     """
+    if torch.compiler.is_compiling():  # it has kernels of its own, and could not follow the choice of a library
+        return F.scaled_dot_product_attention(query, key, value, **options)
     own = options.get("attn_mask") is None and not options.get("dropout_p") and not options.get("enable_gqa")
     causal = bool(options.get("is_causal"))
     if own and blocked_attention.pays(query, key, value, causal):

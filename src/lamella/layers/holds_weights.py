@@ -47,7 +47,10 @@ class HoldsWeights(nn.Module):
         asked = getattr(type(self), name, None)
         if isinstance(asked, property) and asked.fget is not None:
             return asked.fget(self)
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+        message = f"{type(self).__name__!r} object has no attribute {name!r}"
+        if torch.compiler.is_compiling():  # which knows no names of arguments here
+            raise AttributeError(message)
+        raise AttributeError(message, name=name, obj=self)
 
     def add_weight(
         self,

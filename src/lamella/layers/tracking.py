@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
@@ -31,8 +32,15 @@ class _Tracked(nn.Module):
         super().__init__()
         self.training = False  # as in layers: `fit` trains
         self._since: dict[str, int] = {}
+        self._only_modules = False  # under the keys that they have here
+
+    @property
+    def _seen_by_compiler(self) -> bool:
+        """Whether `torch.compile` asks, which sees a module and no list in it: then `_modules` stands for the items."""
+        return torch.compiler.is_compiling() and self._only_modules
 
     def _hold(self, items: Iterable[tuple[Any, Any]]) -> None:
+        items = list(items)
         before = {id(module): self._since[key] for key, module in self._modules.items()}
         holders = {id(each.holds): each for each in self._modules.values() if isinstance(each, TupleHolder)}
         self._modules.clear()
@@ -46,6 +54,7 @@ class _Tracked(nn.Module):
                     item.train(self.training)  # torch's modules begin in training
                 self._modules[key] = item
                 self._since[key] = before[id(item)] if id(item) in before else next(_clock)
+        self._only_modules = list(self._modules) == [str(key) for key, _ in items]
 
     def _plain(self) -> Any:
         """The items in a list or dict of Python."""
@@ -86,6 +95,12 @@ class TrackedList(list, _Tracked):  # type: ignore[misc]
         list.__init__(self, (tracked(item) for item in items))
         self._sync()
 
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._modules.values()) if self._seen_by_compiler else list.__iter__(self)
+
+    def __len__(self) -> int:
+        return len(self._modules) if self._seen_by_compiler else list.__len__(self)
+
     def _plain(self) -> list[Any]:
         return list(self)
 
@@ -108,6 +123,14 @@ class TrackedDict(dict, _Tracked):  # type: ignore[misc]
         _Tracked.__init__(self)
         dict.__init__(self, {key: tracked(item) for key, item in dict(items).items()})
         self._sync()
+
+    def items(self) -> Any:
+        """The pairs of keys and items."""
+        return self._modules.items() if self._seen_by_compiler else dict.items(self)
+
+    def values(self) -> Any:
+        """The items."""
+        return self._modules.values() if self._seen_by_compiler else dict.values(self)
 
     def _plain(self) -> dict[Any, Any]:
         return dict(self)
