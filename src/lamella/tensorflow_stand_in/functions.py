@@ -6,7 +6,7 @@ import builtins
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -325,10 +325,17 @@ def l2_normalize(x: Any, axis: Any = None, epsilon: float = 1e-12, name: str | N
     return x * ops.rsqrt(ops.maximum(ops.sum(ops.square(x), axis=axis, keepdims=True), epsilon))
 
 
+class TopK(NamedTuple):
+    """What `top_k` gives."""
+
+    values: Any
+    indices: Any
+
+
 def top_k(input: Any, k: int = 1, sorted: bool = True, name: str | None = None) -> Any:
-    """The k largest along the last axis, and their places."""
-    values, places = ops.top_k(convert_to_tensor(input), k, sorted=sorted)
-    return values, ops.cast(places, "int32")
+    """The k largest along the last axis, and their places: `.values` and `.indices`."""
+    values, places = ops.top_k(convert_to_tensor(input), int(k), sorted=sorted)
+    return TopK(values, ops.cast(places, "int32"))
 
 
 def size(input: Any, out_type: Any = torch.int32, name: str | None = None) -> Any:
