@@ -10,7 +10,15 @@ from lamella import ops
 from lamella.errors import ArgumentError, ShapeError
 from lamella.tensorflow_stand_in.image_comparison import psnr, ssim, ssim_multiscale
 from lamella.tensorflow_stand_in.image_types import convert_image_dtype
-from lamella.tensorflow_stand_in.io import decode_bmp, decode_gif, decode_image, decode_jpeg, decode_png
+from lamella.tensorflow_stand_in.io import (
+    decode_bmp,
+    decode_gif,
+    decode_image,
+    decode_jpeg,
+    decode_png,
+    encode_jpeg,
+    encode_png,
+)
 from lamella.tensorflow_stand_in.random import stateless_uniform, uniform
 from lamella.tensorflow_stand_in.tensors import convert_to_tensor, sizes
 
@@ -29,6 +37,8 @@ __all__ = [
     "decode_image",
     "decode_jpeg",
     "decode_png",
+    "encode_jpeg",
+    "encode_png",
     "extract_patches",
     "flip_left_right",
     "flip_up_down",
