@@ -208,6 +208,29 @@ def ctc_batch_cost(y_true: Any, y_pred: Any, input_length: Any, label_length: An
     return ops.expand_dims(losses, 1)
 
 
+def ctc_decode(
+    y_pred: Any, input_length: Any, greedy: bool = True, beam_width: int = 100, top_paths: int = 1
+) -> tuple[list[Any], Any]:
+    """The likeliest texts for what a reader gives, `([texts], scores)`.
+
+    Args:
+        y_pred: Probabilities (batch, time, classes), the last class for no character.
+        input_length: The times of each sample, (batch,).
+        greedy: Whether the best class of each time is taken; else a beam search is made.
+        beam_width: How many texts the beam search keeps.
+        top_paths: How many texts the beam search gives for each sample.
+
+    Returns:
+        For each path the class numbers (batch, time), -1 after the end; and scores (batch, paths): for `greedy` minus
+        the sum of the best log-probabilities, else the log-probabilities.
+    """
+    logits = ops.log(ops.convert_to_tensor(y_pred) + 1e-7)
+    times = ops.reshape(ops.convert_to_tensor(input_length), (-1,))
+    way, blank = "greedy" if greedy else "beam_search", logits.shape[-1] - 1
+    paths, scores = ops.ctc_decode(logits, times, way, beam_width, top_paths, mask_index=blank)
+    return [ops.cast(each, "int64") for each in paths], scores
+
+
 def conv2d(
     x: Any,
     kernel: Any,

@@ -8,6 +8,7 @@ import torch
 
 from lamella import ops
 from lamella.errors import ArgumentError, ShapeError
+from lamella.tensorflow_stand_in.image_boxes import crop_and_resize, non_max_suppression
 from lamella.tensorflow_stand_in.image_comparison import psnr, ssim, ssim_multiscale
 from lamella.tensorflow_stand_in.image_types import convert_image_dtype
 from lamella.tensorflow_stand_in.io import (
@@ -31,6 +32,7 @@ __all__ = [
     "adjust_saturation",
     "central_crop",
     "convert_image_dtype",
+    "crop_and_resize",
     "crop_to_bounding_box",
     "decode_bmp",
     "decode_gif",
@@ -45,6 +47,7 @@ __all__ = [
     "grayscale_to_rgb",
     "hsv_to_rgb",
     "image_gradients",
+    "non_max_suppression",
     "pad_to_bounding_box",
     "per_image_standardization",
     "psnr",
