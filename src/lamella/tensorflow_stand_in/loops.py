@@ -17,7 +17,8 @@ __all__ = ["TensorArray", "foldl", "foldr", "map_fn", "scan", "vectorized_map"]
 
 
 class TensorArray:
-    """A list of tensors, which is written at places and stacked at the end; `write` and `unstack` give the list.
+    """A list of tensors, which is written at places and stacked at the end; `write`,
+    `scatter`, `split` and `unstack` give the list.
 
     Args:
         dtype: The type of the tensors.
@@ -74,6 +75,28 @@ class TensorArray:
         """Takes the parts of a tensor along its first axis."""
         self._items = list(convert_to_tensor(value, self.dtype).unbind(0))
         return self
+
+    def gather(self, indices: Any, name: str | None = None) -> Any:
+        """Those at these places along a new first axis."""
+        return torch.stack([self.read(place) for place in convert_to_tensor(indices).tolist()])
+
+    def scatter(self, indices: Any, value: Any, name: str | None = None) -> TensorArray:
+        """Puts the parts of a tensor along its first axis at these places."""
+        for place, part in zip(convert_to_tensor(indices).tolist(), convert_to_tensor(value, self.dtype), strict=True):
+            self.write(place, part)
+        return self
+
+    def split(self, value: Any, lengths: Any, name: str | None = None) -> TensorArray:
+        """Takes the parts of a tensor of these lengths along its first axis."""
+        self._items = list(convert_to_tensor(value, self.dtype).split(convert_to_tensor(lengths).tolist()))
+        return self
+
+    def identity(self) -> TensorArray:
+        """The list itself."""
+        return self
+
+    def close(self, name: str | None = None) -> None:
+        """Python frees the memory by itself."""
 
     def _any_written(self) -> Any:
         return next((each for each in self._items if each is not None), torch.zeros(()))
