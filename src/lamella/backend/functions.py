@@ -5,6 +5,7 @@ Newer code takes `lamella.ops`, or torch.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,17 +17,42 @@ from lamella import ops, random
 from lamella.engine.dtypes import dtype_name, floatx, torch_dtype
 from lamella.engine.variable import Weight
 
-_OTHERS = frozenset(globals())
-_SAME = (
-    "abs all any arange cast clip cos elu equal exp eye greater greater_equal less "
-    "less_equal log max maximum mean min minimum not_equal ones ones_like prod reshape round sigmoid sign sin "
-    "softplus softsign sqrt square squeeze std stop_gradient sum tanh tile transpose var zeros zeros_like "
-).split()
-for _name in _SAME:
-    globals()[_name] = getattr(ops, _name)
 
-pow = ops.power
-permute_dimensions = ops.transpose
+def in_order(function: Callable[..., Any], *names: str) -> Callable[..., Any]:
+    """The function, whose first arguments may be given by these names.
+
+    Example:
+        >>> in_order(divmod, "x", "y")(x=7, y=2)
+        (3, 1)
+    """
+
+    @functools.wraps(function)
+    def named(*args: Any, **kwargs: Any) -> Any:
+        for name in names[len(args) :] if kwargs else ():
+            if name not in kwargs:
+                break
+            args = (*args, kwargs.pop(name))
+        return function(*args, **kwargs)
+
+    return named
+
+
+_OTHERS = frozenset(globals())
+_SAME = {
+    "x": "abs all any cast cos elu exp log max mean min ones_like prod round sigmoid sign sin softplus softsign sqrt "
+    "square squeeze std sum tanh transpose var zeros_like",
+    "x y": "equal greater greater_equal less less_equal maximum minimum not_equal",
+    "x min_value max_value": "clip",
+    "x shape": "reshape",
+    "x n": "tile",
+    "": "arange eye ones stop_gradient zeros",
+}
+for _arguments, _names in _SAME.items():
+    for _name in _names.split():
+        globals()[_name] = in_order(getattr(ops, _name), *_arguments.split())
+
+pow = in_order(ops.power, "x", "a")
+permute_dimensions = in_order(ops.transpose, "x", "pattern")
 
 
 def argmax(x: Any, axis: int = -1) -> Any:

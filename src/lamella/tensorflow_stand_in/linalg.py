@@ -36,9 +36,13 @@ __all__ = [
     "trace",
 ]
 
-cholesky, det, eigh, inv = (without_name(each) for each in (ops.cholesky, ops.det, ops.eigh, ops.inv))
-qr, solve, trace = (without_name(each) for each in (ops.qr, ops.solve, ops.trace))
-einsum, tensordot = without_name(ops.einsum), without_name(ops.tensordot)
+cholesky, det, inv, qr = (without_name(each, "input") for each in (ops.cholesky, ops.det, ops.inv, ops.qr))
+eigh, trace, solve = (
+    without_name(ops.eigh, "tensor"),
+    without_name(ops.trace, "x"),
+    without_name(ops.solve, "matrix", "rhs"),
+)
+einsum, tensordot = without_name(ops.einsum), without_name(ops.tensordot, "a", "b", "axes")
 
 
 def eig(tensor: Any, name: str | None = None) -> Any:

@@ -83,9 +83,17 @@ __all__ = [
     "zero_fraction",
 ]
 
-elu, relu, relu6, selu = (without_name(each) for each in (ops.elu, ops.relu, ops.relu6, ops.selu))
-sigmoid, silu, tanh = (without_name(each) for each in (ops.sigmoid, ops.silu, ops.tanh))
-softplus, softsign = without_name(ops.softplus), without_name(ops.softsign)
+elu, relu, relu6, selu = (without_name(each, "features") for each in (ops.elu, ops.relu, ops.relu6, ops.selu))
+sigmoid, tanh = without_name(ops.sigmoid, "x"), without_name(ops.tanh, "x")
+softplus, softsign = without_name(ops.softplus, "features"), without_name(ops.softsign, "features")
+
+
+def silu(features: Any, beta: float = 1.0, name: str | None = None) -> Any:
+    """x times the logistic function of `beta` times x."""
+    x = convert_to_tensor(features)
+    return x * ops.sigmoid(beta * x)
+
+
 swish = silu
 
 

@@ -15,36 +15,36 @@ from lamella.engine.dtypes import torch_dtype
 from lamella.engine.tensor_habits import check_shape
 from lamella.engine.tensor_shape import TensorShape
 from lamella.errors import ShapeError
-from lamella.tensorflow_stand_in.tensors import convert_to_tensor, sizes
+from lamella.tensorflow_stand_in.tensors import convert_to_tensor, sizes, without_name
 
-_BY_TORCH: dict[str, Callable[..., Any]] = {
-    "acosh": torch.acosh,
-    "angle": torch.angle,
-    "asinh": torch.asinh,
-    "atanh": torch.atanh,
-    "conj": torch.conj_physical,
-    "digamma": torch.digamma,
-    "erfc": torch.erfc,
-    "erfinv": torch.erfinv,
-    "imag": lambda x: x.imag if x.is_complex() else torch.zeros_like(x),
-    "lgamma": torch.lgamma,
-    "real": lambda x: x.real if x.is_complex() else x,
-    "rint": torch.round,
-    "xlog1py": torch.special.xlog1py,
-    "xlogy": torch.special.xlogy,
+_BY_TORCH: dict[str, tuple[str, Callable[..., Any]]] = {
+    "acosh": ("x", torch.acosh),
+    "angle": ("input", torch.angle),
+    "asinh": ("x", torch.asinh),
+    "atanh": ("x", torch.atanh),
+    "conj": ("x", torch.conj_physical),
+    "digamma": ("x", torch.digamma),
+    "erfc": ("x", torch.erfc),
+    "erfinv": ("x", torch.erfinv),
+    "imag": ("input", lambda x: x.imag if x.is_complex() else torch.zeros_like(x)),
+    "lgamma": ("x", torch.lgamma),
+    "real": ("input", lambda x: x.real if x.is_complex() else x),
+    "rint": ("x", torch.round),
+    "xlog1py": ("x y", torch.special.xlog1py),
+    "xlogy": ("x y", torch.special.xlogy),
 }
 
 
 def _of_tensors(function: Callable[..., Any], called: str) -> Callable[..., Any]:
-    def computed(*args: Any, name: str | None = None) -> Any:
+    def computed(*args: Any) -> Any:
         return function(*(convert_to_tensor(each) for each in args))
 
     computed.__name__ = computed.__qualname__ = called
     return computed
 
 
-for _name, _function in _BY_TORCH.items():
-    globals()[_name] = _of_tensors(_function, _name)
+for _name, (_arguments, _function) in _BY_TORCH.items():
+    globals()[_name] = without_name(_of_tensors(_function, _name), *_arguments.split())
 
 
 def multiply_no_nan(x: Any, y: Any, name: str | None = None) -> Any:
