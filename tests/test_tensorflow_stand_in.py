@@ -505,6 +505,14 @@ def test_slices_without_a_shape_are_no_tensor():
         tf.convert_to_tensor(tf.IndexedSlices(torch.ones(1, 2), torch.tensor([0])))
 
 
+@pytest.mark.parametrize("seed", [1.0, 2**40, -1, torch.tensor(3)])
+def test_any_number_is_a_seed(seed):
+    tf.random.set_seed(seed)
+    first = tf.random.uniform([2])
+    tf.random.set_seed(seed)
+    assert torch.equal(first, tf.random.uniform([2]))
+
+
 # What is not there
 
 

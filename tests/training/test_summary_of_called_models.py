@@ -47,3 +47,32 @@ def test_a_range_of_layers():
     assert list(rows_of(model, layer_range=["a", "b"])) == ["a", "b"]
     with pytest.raises(ArgumentError, match=r"'z'.*\['a', 'b', 'c'\]"):
         model.summary(layer_range=["a", "z"])
+
+
+class WithSizes(layers.Dense):
+    """Tells the sizes of its pictures beside what it makes of them, as the patches of a Transformer for pictures."""
+
+    def call(self, inputs):
+        return super().call(inputs), 3, 5, None
+
+
+class ShapeAsList(layers.Dense):
+    def compute_output_shape(self, input_shape):
+        return [input_shape[0], self.units]
+
+
+@pytest.mark.parametrize("layer", [WithSizes, ShapeAsList])
+def test_what_is_no_shape_is_not_told(layer, capsys):
+    class Model(lamella.Model):
+        def __init__(self):
+            super().__init__()
+            self.first = layer(4)
+
+        def call(self, x):
+            found = self.first(x)
+            return found[0] if isinstance(found, tuple) else found
+
+    model = Model()
+    model(np.ones((2, 3), "float32"))
+    model.summary()
+    assert "(2, 4)" in capsys.readouterr().out

@@ -5,6 +5,7 @@ Newer code takes `lamella.ops`, or torch.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,17 +17,42 @@ from lamella import ops, random
 from lamella.engine.dtypes import dtype_name, floatx, torch_dtype
 from lamella.engine.variable import Weight
 
-_OTHERS = frozenset(globals())
-_SAME = (
-    "abs all any arange cast clip cos elu equal exp eye greater greater_equal less "
-    "less_equal log max maximum mean min minimum not_equal ones ones_like prod reshape round sigmoid sign sin "
-    "softplus softsign sqrt square squeeze std stop_gradient sum tanh tile transpose var zeros zeros_like "
-).split()
-for _name in _SAME:
-    globals()[_name] = getattr(ops, _name)
 
-pow = ops.power
-permute_dimensions = ops.transpose
+def in_order(function: Callable[..., Any], *names: str) -> Callable[..., Any]:
+    """The function, whose first arguments may be given by these names.
+
+    Example:
+        >>> in_order(divmod, "x", "y")(x=7, y=2)
+        (3, 1)
+    """
+
+    @functools.wraps(function)
+    def named(*args: Any, **kwargs: Any) -> Any:
+        for name in names[len(args) :] if kwargs else ():
+            if name not in kwargs:
+                break
+            args = (*args, kwargs.pop(name))
+        return function(*args, **kwargs)
+
+    return named
+
+
+_OTHERS = frozenset(globals())
+_SAME = {
+    "x": "abs all any cast cos elu exp log max mean min ones_like prod round sigmoid sign sin softplus softsign sqrt "
+    "square squeeze std sum tanh transpose var zeros_like",
+    "x y": "equal greater greater_equal less less_equal maximum minimum not_equal",
+    "x min_value max_value": "clip",
+    "x shape": "reshape",
+    "x n": "tile",
+    "": "arange eye ones stop_gradient zeros",
+}
+for _arguments, _names in _SAME.items():
+    for _name in _names.split():
+        globals()[_name] = in_order(getattr(ops, _name), *_arguments.split())
+
+pow = in_order(ops.power, "x", "a")
+permute_dimensions = in_order(ops.transpose, "x", "pattern")
 
 
 def argmax(x: Any, axis: int = -1) -> Any:
@@ -206,6 +232,29 @@ def ctc_batch_cost(y_true: Any, y_pred: Any, input_length: Any, label_length: An
     logits = ops.log(ops.convert_to_tensor(y_pred) + 1e-7)
     losses = ops.ctc_loss(ops.cast(y_true, "int32"), logits, characters, times, mask_index=logits.shape[-1] - 1)
     return ops.expand_dims(losses, 1)
+
+
+def ctc_decode(
+    y_pred: Any, input_length: Any, greedy: bool = True, beam_width: int = 100, top_paths: int = 1
+) -> tuple[list[Any], Any]:
+    """The likeliest texts for what a reader gives, `([texts], scores)`.
+
+    Args:
+        y_pred: Probabilities (batch, time, classes), the last class for no character.
+        input_length: The times of each sample, (batch,).
+        greedy: Whether the best class of each time is taken; else a beam search is made.
+        beam_width: How many texts the beam search keeps.
+        top_paths: How many texts the beam search gives for each sample.
+
+    Returns:
+        For each path the class numbers (batch, time), -1 after the end; and scores (batch, paths): for `greedy` minus
+        the sum of the best log-probabilities, else the log-probabilities.
+    """
+    logits = ops.log(ops.convert_to_tensor(y_pred) + 1e-7)
+    times = ops.reshape(ops.convert_to_tensor(input_length), (-1,))
+    way, blank = "greedy" if greedy else "beam_search", logits.shape[-1] - 1
+    paths, scores = ops.ctc_decode(logits, times, way, beam_width, top_paths, mask_index=blank)
+    return [ops.cast(each, "int64") for each in paths], scores
 
 
 def conv2d(

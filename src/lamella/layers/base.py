@@ -172,6 +172,8 @@ class Layer(HoldsWeights, HoldsSublayers, HasPolicy, CanRematerialize, Stateless
         arguments = self._call_names()
         self._call_takes = frozenset(arguments)
         self._pass_training = "training" in self._call_takes
+        self._before_training = arguments.index("training") if self._pass_training else len(arguments)
+        self._from_training = arguments[self._before_training :]
         self._masked_arguments = [name for name in arguments if f"{name}_mask" in self._call_takes]
 
     # -- to be written by subclasses ----------------------------------------------------------------
@@ -259,6 +261,9 @@ class Layer(HoldsWeights, HoldsSublayers, HasPolicy, CanRematerialize, Stateless
         return bool(forward or self._backward_hooks or self._backward_pre_hooks)
 
     def _forward(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if len(args) > self._before_training and self._from_training:  # `layer(x, True)`: the mode is known by its name
+            kwargs = {**dict(zip(self._from_training, args[self._before_training :], strict=False)), **kwargs}
+            args = args[: self._before_training]
         if self._convert_input_args:
             args = tuple(pytree.tree_map(self._to_tensor, arg, is_leaf=is_number_list) for arg in args)
             kwargs = {

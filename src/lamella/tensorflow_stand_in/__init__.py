@@ -16,7 +16,9 @@ from lamella.engine.tensor_spec import TensorSpec
 from lamella.engine.tensor_spec import spec_of as type_spec_from_value
 from lamella.tensorflow_stand_in import (
     audio,
+    autograph,
     compat,
+    config,
     data,
     debugging,
     distribute,
@@ -36,9 +38,10 @@ from lamella.tensorflow_stand_in import (
     sparse,
     strings,
     summary,
+    test,
     train,
 )
-from lamella.tensorflow_stand_in.devices import device, names_of_devices
+from lamella.tensorflow_stand_in.devices import device
 from lamella.tensorflow_stand_in.gradient_tape import GradientTape, UnconnectedGradients
 from lamella.tensorflow_stand_in.indexed_slices import IndexedSlices
 from lamella.tensorflow_stand_in.modules import Module
@@ -87,24 +90,8 @@ class constant_initializer(initializers.Constant):
         return super().__call__(shape, dtype)
 
 
-def _nothing(*args: Any, **kwargs: Any) -> None:
-    """What is so here in any case."""
-
-
-config = SimpleNamespace(
-    list_physical_devices=names_of_devices,
-    list_logical_devices=names_of_devices,
-    run_functions_eagerly=_nothing,
-    experimental=SimpleNamespace(list_physical_devices=names_of_devices, set_memory_growth=_nothing),
-    threading=SimpleNamespace(
-        set_intra_op_parallelism_threads=torch.set_num_threads,
-        set_inter_op_parallelism_threads=_nothing,
-        get_intra_op_parallelism_threads=torch.get_num_threads,
-    ),
-)
-test = SimpleNamespace(is_gpu_available=torch.cuda.is_available)
 cast = ragged.ragged_too("cast", cast)
-name_scope = contextlib.nullcontext
+name_scope = control_dependencies = contextlib.nullcontext
 
 
 as_dtype = torch_dtype
@@ -140,6 +127,7 @@ __all__ = [
     "Variable",
     "as_dtype",
     "audio",
+    "autograph",
     "bfloat16",
     "bool",
     "cast",
@@ -149,6 +137,7 @@ __all__ = [
     "config",
     "constant",
     "constant_initializer",
+    "control_dependencies",
     "convert_to_tensor",
     "data",
     "debugging",

@@ -30,6 +30,7 @@ __all__ = [
     "assert_type",
     "check_numerics",
     "is_numeric_tensor",
+    "set_log_device_placement",
 ]
 
 
@@ -160,3 +161,7 @@ check_numerics = assert_all_finite
 def is_numeric_tensor(tensor: Any) -> bool:
     """Whether it is a tensor of numbers."""
     return isinstance(tensor, torch.Tensor) and tensor.dtype is not torch.bool
+
+
+def set_log_device_placement(enabled: bool) -> None:
+    """Nothing is told of it: a tensor knows its `device`."""

@@ -6,7 +6,7 @@ import builtins
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,31 +18,38 @@ from lamella.tensorflow_stand_in.ragged import ragged_too
 from lamella.tensorflow_stand_in.tensors import constant, convert_to_tensor, known, sizes, snapshot, without_name
 
 _OTHERS = frozenset(globals())
-_SAME = (
-    "abs add ceil cos cosh divide divide_no_nan einsum equal erf exp expm1 floor greater "
-    "greater_equal isfinite isinf isnan less less_equal linspace log log1p logical_and logical_not logical_or "
-    "logical_xor maximum meshgrid minimum mod multiply negative not_equal ones_like reciprocal repeat round rsqrt "
-    "searchsorted sigmoid sign sin sinh sqrt square squeeze stop_gradient subtract tan tanh tensordot unstack "
-    "zeros_like "
-).split()
-for _name in _SAME:
-    globals()[_name] = without_name(getattr(ops, _name))
+_SAME = {
+    "x": "abs ceil cos cosh erf exp expm1 floor isfinite isinf isnan log log1p logical_not negative reciprocal round "
+    "rsqrt sigmoid sign sin sinh sqrt square tan tanh",
+    "x y": "add divide divide_no_nan equal greater greater_equal less less_equal logical_and logical_or logical_xor "
+    "maximum minimum mod multiply not_equal subtract",
+    "a b axes": "tensordot",
+    "input": "ones_like squeeze stop_gradient zeros_like",
+    "input repeats": "repeat",
+    "start stop num": "linspace",
+    "sorted_sequence values": "searchsorted",
+    "value num axis": "unstack",
+    "": "einsum meshgrid",
+}
+for _arguments, _names in _SAME.items():
+    for _name in _names.split():
+        globals()[_name] = without_name(getattr(ops, _name), *_arguments.split())
 
 custom_gradient = custom_gradients.custom_gradient
-acos, asin, atan, atan2 = (without_name(each) for each in (ops.arccos, ops.arcsin, ops.arctan, ops.arctan2))
-floordiv = without_name(ops.floor_divide)
-is_finite, is_inf, is_nan = without_name(ops.isfinite), without_name(ops.isinf), without_name(ops.isnan)
-pow = without_name(ops.power)
-reduce_all, reduce_any = without_name(ops.all), without_name(ops.any)
-reduce_logsumexp = without_name(ops.logsumexp)
-reduce_max, reduce_min, reduce_prod = without_name(ops.max), without_name(ops.min), without_name(ops.prod)
-reduce_std, reduce_variance = without_name(ops.std), without_name(ops.var)
-identity = without_name(ops.copy)
-floormod, realdiv = mod, special.truediv  # type: ignore[name-defined]  # noqa: F821
-softmax, log_softmax, softplus, softsign = (
-    without_name(each) for each in (ops.softmax, ops.log_softmax, ops.softplus, ops.softsign)
+acos, asin, atan = (without_name(each, "x") for each in (ops.arccos, ops.arcsin, ops.arctan))
+atan2 = without_name(ops.arctan2, "y", "x")
+floordiv, pow = without_name(ops.floor_divide, "x", "y"), without_name(ops.power, "x", "y")
+is_finite, is_inf, is_nan = (without_name(each, "x") for each in (ops.isfinite, ops.isinf, ops.isnan))
+reduce_all, reduce_any = without_name(ops.all, "input_tensor"), without_name(ops.any, "input_tensor")
+reduce_logsumexp = without_name(ops.logsumexp, "input_tensor")
+reduce_max, reduce_min, reduce_prod, reduce_std, reduce_variance = (
+    without_name(each, "input_tensor") for each in (ops.max, ops.min, ops.prod, ops.std, ops.var)
 )
-log_sigmoid = without_name(ops.log_sigmoid)
+identity = without_name(ops.copy, "input")
+floormod, realdiv = mod, special.truediv  # type: ignore[name-defined]  # noqa: F821
+softmax, log_softmax = without_name(ops.softmax, "logits"), without_name(ops.log_softmax, "logits")
+softplus, softsign = without_name(ops.softplus, "features"), without_name(ops.softsign, "features")
+log_sigmoid = without_name(ops.log_sigmoid, "x")
 squared_difference = without_name(lambda x, y: ops.square(ops.subtract(x, y)))
 
 
@@ -164,9 +171,15 @@ def cumsum(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False
     return sums - x if exclusive else sums
 
 
-def cumprod(x: Any, axis: int = 0, name: str | None = None) -> Any:
-    """The products of the numbers so far along an axis."""
-    return ops.cumprod(convert_to_tensor(x), axis=axis)
+def cumprod(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None) -> Any:
+    """The products of the numbers so far along an axis; `exclusive` and `reverse` as for `cumsum`."""
+    x = convert_to_tensor(x)
+    x = ops.flip(x, axis) if reverse else x
+    if exclusive:  # the numbers one place on, after a 1
+        x = x.movedim(axis, 0)
+        x = torch.cat([torch.ones_like(x[:1]), x[:-1]]).movedim(0, axis)
+    found = ops.cumprod(x, axis=axis)
+    return ops.flip(found, axis) if reverse else found
 
 
 def sequence_mask(lengths: Any, maxlen: Any = None, dtype: Any = torch.bool, name: str | None = None) -> Any:
@@ -325,10 +338,17 @@ def l2_normalize(x: Any, axis: Any = None, epsilon: float = 1e-12, name: str | N
     return x * ops.rsqrt(ops.maximum(ops.sum(ops.square(x), axis=axis, keepdims=True), epsilon))
 
 
+class TopK(NamedTuple):
+    """What `top_k` gives."""
+
+    values: Any
+    indices: Any
+
+
 def top_k(input: Any, k: int = 1, sorted: bool = True, name: str | None = None) -> Any:
-    """The k largest along the last axis, and their places."""
-    values, places = ops.top_k(convert_to_tensor(input), k, sorted=sorted)
-    return values, ops.cast(places, "int32")
+    """The k largest along the last axis, and their places: `.values` and `.indices`."""
+    values, places = ops.top_k(convert_to_tensor(input), int(k), sorted=sorted)
+    return TopK(values, ops.cast(places, "int32"))
 
 
 def size(input: Any, out_type: Any = torch.int32, name: str | None = None) -> Any:

@@ -8,9 +8,18 @@ import torch
 
 from lamella import ops
 from lamella.errors import ArgumentError, ShapeError
+from lamella.tensorflow_stand_in.image_boxes import crop_and_resize, non_max_suppression
 from lamella.tensorflow_stand_in.image_comparison import psnr, ssim, ssim_multiscale
 from lamella.tensorflow_stand_in.image_types import convert_image_dtype
-from lamella.tensorflow_stand_in.io import decode_bmp, decode_gif, decode_image, decode_jpeg, decode_png
+from lamella.tensorflow_stand_in.io import (
+    decode_bmp,
+    decode_gif,
+    decode_image,
+    decode_jpeg,
+    decode_png,
+    encode_jpeg,
+    encode_png,
+)
 from lamella.tensorflow_stand_in.random import stateless_uniform, uniform
 from lamella.tensorflow_stand_in.tensors import convert_to_tensor, sizes
 
@@ -23,18 +32,22 @@ __all__ = [
     "adjust_saturation",
     "central_crop",
     "convert_image_dtype",
+    "crop_and_resize",
     "crop_to_bounding_box",
     "decode_bmp",
     "decode_gif",
     "decode_image",
     "decode_jpeg",
     "decode_png",
+    "encode_jpeg",
+    "encode_png",
     "extract_patches",
     "flip_left_right",
     "flip_up_down",
     "grayscale_to_rgb",
     "hsv_to_rgb",
     "image_gradients",
+    "non_max_suppression",
     "pad_to_bounding_box",
     "per_image_standardization",
     "psnr",

@@ -7,7 +7,7 @@ from typing import Any
 
 
 class ItemsInTurn:
-    """What `iter(dataset)` gives: the items one after the other, by `next(it)` or `it.get_next()`.
+    """What `iter(dataset)` gives: the items one after the other, by `next(it)`, `it.get_next()` or `it.next()`.
 
     Example:
         >>> import lamella.tensorflow_stand_in as tf
@@ -34,6 +34,8 @@ class ItemsInTurn:
             StopIteration: There is none.
         """
         return next(self._items)
+
+    next = get_next
 
 
 def iterate(stream: Any) -> ItemsInTurn:

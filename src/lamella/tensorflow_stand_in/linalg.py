@@ -16,7 +16,10 @@ __all__ = [
     "det",
     "diag",
     "diag_part",
+    "eig",
     "eigh",
+    "eigvals",
+    "eigvalsh",
     "einsum",
     "eye",
     "global_norm",
@@ -33,9 +36,28 @@ __all__ = [
     "trace",
 ]
 
-cholesky, det, eigh, inv = (without_name(each) for each in (ops.cholesky, ops.det, ops.eigh, ops.inv))
-qr, solve, trace = (without_name(each) for each in (ops.qr, ops.solve, ops.trace))
-einsum, tensordot = without_name(ops.einsum), without_name(ops.tensordot)
+cholesky, det, inv, qr = (without_name(each, "input") for each in (ops.cholesky, ops.det, ops.inv, ops.qr))
+eigh, trace, solve = (
+    without_name(ops.eigh, "tensor"),
+    without_name(ops.trace, "x"),
+    without_name(ops.solve, "matrix", "rhs"),
+)
+einsum, tensordot = without_name(ops.einsum), without_name(ops.tensordot, "a", "b", "axes")
+
+
+def eig(tensor: Any, name: str | None = None) -> Any:
+    """The eigenvalues and the eigenvectors of any square matrices, as complex numbers."""
+    return tuple(torch.linalg.eig(convert_to_tensor(tensor)))
+
+
+def eigvals(tensor: Any, name: str | None = None) -> Any:
+    """The eigenvalues of any square matrices, as complex numbers."""
+    return torch.linalg.eigvals(convert_to_tensor(tensor))
+
+
+def eigvalsh(tensor: Any, name: str | None = None) -> Any:
+    """The eigenvalues of symmetric matrices, the smallest first."""
+    return torch.linalg.eigvalsh(convert_to_tensor(tensor))
 
 
 def svd(tensor: Any, full_matrices: bool = False, compute_uv: bool = True, name: str | None = None) -> Any:

@@ -1,7 +1,8 @@
-"""Results collected over steps: `tf.TensorArray`, `tf.map_fn`, `tf.scan`."""
+"""Results collected over steps: `tf.TensorArray`, `tf.map_fn`, `tf.scan`, `tf.foldl`."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -12,11 +13,12 @@ from lamella.errors import ArgumentError
 from lamella.tensorflow_stand_in.ragged_tensor import RaggedTensor
 from lamella.tensorflow_stand_in.tensors import convert_to_tensor
 
-__all__ = ["TensorArray", "map_fn", "scan", "vectorized_map"]
+__all__ = ["TensorArray", "foldl", "foldr", "map_fn", "scan", "vectorized_map"]
 
 
 class TensorArray:
-    """A list of tensors, which is written at places and stacked at the end; `write` and `unstack` give the list.
+    """A list of tensors, which is written at places and stacked at the end; `write`,
+    `scatter`, `split` and `unstack` give the list.
 
     Args:
         dtype: The type of the tensors.
@@ -74,15 +76,35 @@ class TensorArray:
         self._items = list(convert_to_tensor(value, self.dtype).unbind(0))
         return self
 
+    def gather(self, indices: Any, name: str | None = None) -> Any:
+        """Those at these places along a new first axis."""
+        return torch.stack([self.read(place) for place in convert_to_tensor(indices).tolist()])
+
+    def scatter(self, indices: Any, value: Any, name: str | None = None) -> TensorArray:
+        """Puts the parts of a tensor along its first axis at these places."""
+        for place, part in zip(convert_to_tensor(indices).tolist(), convert_to_tensor(value, self.dtype), strict=True):
+            self.write(place, part)
+        return self
+
+    def split(self, value: Any, lengths: Any, name: str | None = None) -> TensorArray:
+        """Takes the parts of a tensor of these lengths along its first axis."""
+        self._items = list(convert_to_tensor(value, self.dtype).split(convert_to_tensor(lengths).tolist()))
+        return self
+
+    def identity(self) -> TensorArray:
+        """The list itself."""
+        return self
+
+    def close(self, name: str | None = None) -> None:
+        """Python frees the memory by itself."""
+
     def _any_written(self) -> Any:
         return next((each for each in self._items if each is not None), torch.zeros(()))
 
 
 def map_fn(fn: Callable[[Any], Any], elems: Any, *args: Any, fn_output_signature: Any = None, **kwargs: Any) -> Any:
     """What the function gives for each part of a tensor (or of several) along the first axis, stacked."""
-    several, nesting = pytree.tree_flatten(elems)
-    parts = zip(*(iter(_in_rows(each)) for each in several), strict=True)
-    found = [fn(pytree.tree_unflatten(list(part), nesting)) for part in parts]
+    found = [fn(part) for part in _parts(elems)]
     return pytree.tree_map(lambda *each: torch.stack([convert_to_tensor(one) for one in each]), *found)
 
 
@@ -107,3 +129,27 @@ def scan(fn: Callable[[Any, Any], Any], elems: Any, initializer: Any = None, **k
         result = fn(result, part)
         found.append(result)
     return pytree.tree_map(lambda *each: torch.stack(each), *found)
+
+
+def foldl(fn: Callable[[Any, Any], Any], elems: Any, initializer: Any = None, **kwargs: Any) -> Any:
+    """The last result of `result = fn(result, part)` over the parts along the first axis.
+
+    The first part is the first result where there is no `initializer`.
+    """
+    return _folded(fn, _parts(elems), initializer)
+
+
+def foldr(fn: Callable[[Any, Any], Any], elems: Any, initializer: Any = None, **kwargs: Any) -> Any:
+    """`foldl` from the last part to the first."""
+    return _folded(fn, _parts(elems)[::-1], initializer)
+
+
+def _parts(elems: Any) -> list[Any]:
+    several, nesting = pytree.tree_flatten(elems)
+    rows = zip(*(iter(_in_rows(each)) for each in several), strict=True)
+    return [pytree.tree_unflatten(list(row), nesting) for row in rows]
+
+
+def _folded(fn: Callable[[Any, Any], Any], parts: list[Any], initializer: Any) -> Any:
+    first = parts.pop(0) if initializer is None else pytree.tree_map(convert_to_tensor, initializer)
+    return functools.reduce(fn, parts, first)

@@ -5,34 +5,68 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch.nn import functional
 
 from lamella import ops
 from lamella.tensorflow_stand_in.functions import gather, l2_normalize, one_hot, reduce_sum, top_k
+from lamella.tensorflow_stand_in.nn_windows import (
+    atrous_conv2d,
+    avg_pool,
+    avg_pool1d,
+    avg_pool2d,
+    avg_pool3d,
+    channels,
+    conv1d,
+    conv2d,
+    conv2d_transpose,
+    conv3d,
+    depthwise_conv2d,
+    max_pool,
+    max_pool1d,
+    max_pool2d,
+    max_pool3d,
+    separable_conv2d,
+)
 from lamella.tensorflow_stand_in.random import uniform
+from lamella.tensorflow_stand_in.special import in_top_k, zero_fraction
 from lamella.tensorflow_stand_in.tensors import convert_to_tensor, without_name
 
 __all__ = [
+    "atrous_conv2d",
     "avg_pool",
+    "avg_pool1d",
     "avg_pool2d",
+    "avg_pool3d",
+    "batch_normalization",
     "bias_add",
     "compute_average_loss",
+    "conv1d",
     "conv2d",
+    "conv2d_transpose",
+    "conv3d",
     "depth_to_space",
+    "depthwise_conv2d",
     "dropout",
     "elu",
     "embedding_lookup",
     "gelu",
+    "in_top_k",
     "l2_loss",
     "l2_normalize",
     "leaky_relu",
+    "local_response_normalization",
     "log_softmax",
+    "lrn",
     "max_pool",
+    "max_pool1d",
     "max_pool2d",
+    "max_pool3d",
     "moments",
     "relu",
     "relu6",
     "scale_regularization_loss",
     "selu",
+    "separable_conv2d",
     "sigmoid",
     "sigmoid_cross_entropy_with_logits",
     "silu",
@@ -45,11 +79,21 @@ __all__ = [
     "swish",
     "tanh",
     "top_k",
+    "weighted_cross_entropy_with_logits",
+    "zero_fraction",
 ]
 
-elu, relu, relu6, selu = (without_name(each) for each in (ops.elu, ops.relu, ops.relu6, ops.selu))
-sigmoid, silu, tanh = (without_name(each) for each in (ops.sigmoid, ops.silu, ops.tanh))
-softplus, softsign = without_name(ops.softplus), without_name(ops.softsign)
+elu, relu, relu6, selu = (without_name(each, "features") for each in (ops.elu, ops.relu, ops.relu6, ops.selu))
+sigmoid, tanh = without_name(ops.sigmoid, "x"), without_name(ops.tanh, "x")
+softplus, softsign = without_name(ops.softplus, "features"), without_name(ops.softsign, "features")
+
+
+def silu(features: Any, beta: float = 1.0, name: str | None = None) -> Any:
+    """x times the logistic function of `beta` times x."""
+    x = convert_to_tensor(features)
+    return x * ops.sigmoid(beta * x)
+
+
 swish = silu
 
 
@@ -90,6 +134,39 @@ def sigmoid_cross_entropy_with_logits(labels: Any, logits: Any, name: str | None
     logits = convert_to_tensor(logits)
     labels = ops.cast(convert_to_tensor(labels), logits.dtype)
     return ops.maximum(logits, 0) - logits * labels + ops.log1p(ops.exp(-ops.abs(logits)))
+
+
+def weighted_cross_entropy_with_logits(labels: Any, logits: Any, pos_weight: Any, name: str | None = None) -> Any:
+    """`sigmoid_cross_entropy_with_logits`, with the part of the positive ones so many times as large."""
+    logits = convert_to_tensor(logits)
+    labels = ops.cast(convert_to_tensor(labels), logits.dtype)
+    return labels * pos_weight * ops.softplus(-logits) + (1 - labels) * ops.softplus(logits)
+
+
+def batch_normalization(
+    x: Any, mean: Any, variance: Any, offset: Any, scale: Any, variance_epsilon: float, name: str | None = None
+) -> Any:
+    """(x - mean) / sqrt(variance + epsilon), times `scale`, plus `offset`: each of these two may be None."""
+    factor = ops.rsqrt(convert_to_tensor(variance) + variance_epsilon)
+    if scale is not None:
+        factor = factor * convert_to_tensor(scale)
+    found = (convert_to_tensor(x) - convert_to_tensor(mean)) * factor
+    return found if offset is None else found + convert_to_tensor(offset)
+
+
+def local_response_normalization(
+    input: Any, depth_radius: int = 5, bias: float = 1.0, alpha: float = 1.0, beta: float = 0.5, name: str | None = None
+) -> Any:
+    """Pictures (batch, height, width, channels), each number over a power of the squares of the channels around it.
+
+    The divisor is (bias + alpha * the sum of the squares) ** beta, over `depth_radius` channels to either side.
+    Source: Krizhevsky et al., 2012.
+    """
+    x, size = convert_to_tensor(input).movedim(-1, 1), 2 * int(depth_radius) + 1
+    return functional.local_response_norm(x, size, alpha * size, beta, bias).movedim(1, -1)
+
+
+lrn = local_response_normalization
 
 
 def l2_loss(t: Any, name: str | None = None) -> Any:
@@ -136,58 +213,11 @@ def dropout(x: Any, rate: Any, noise_shape: Any = None, seed: int | None = None,
     return ops.where(kept, x / (1 - rate), torch.zeros((), dtype=x.dtype, device=x.device))
 
 
-def conv2d(
-    input: Any,
-    filters: Any,
-    strides: Any,
-    padding: str,
-    data_format: str = "NHWC",
-    dilations: Any = None,
-    name: str | None = None,
-) -> Any:
-    """The convolution of pictures with filters (height, width, channels in, channels out)."""
-    steps, apart = _spatial(strides, data_format), _spatial(dilations or 1, data_format)
-    found = convert_to_tensor(input), convert_to_tensor(filters)
-    return ops.conv(*found, steps, padding.lower(), data_format=_format(data_format), dilation_rate=apart)
-
-
-def max_pool2d(
-    input: Any, ksize: Any, strides: Any, padding: str, data_format: str = "NHWC", name: str | None = None
-) -> Any:
-    """The largest number of each window."""
-    window, steps = _spatial(ksize, data_format), _spatial(strides, data_format)
-    return ops.max_pool(convert_to_tensor(input), window, steps, padding.lower(), data_format=_format(data_format))
-
-
-def avg_pool2d(
-    input: Any, ksize: Any, strides: Any, padding: str, data_format: str = "NHWC", name: str | None = None
-) -> Any:
-    """The mean of each window."""
-    window, steps = _spatial(ksize, data_format), _spatial(strides, data_format)
-    return ops.average_pool(convert_to_tensor(input), window, steps, padding.lower(), data_format=_format(data_format))
-
-
-max_pool, avg_pool = max_pool2d, avg_pool2d
-
-
 def depth_to_space(input: Any, block_size: int, data_format: str = "NHWC", name: str | None = None) -> Any:
     """Channels laid out as blocks of pixels: (n, h, w, c * b * b) to (n, h * b, w * b, c)."""
-    return ops.depth_to_space(convert_to_tensor(input), block_size, _format(data_format))
+    return ops.depth_to_space(convert_to_tensor(input), block_size, channels(data_format))
 
 
 def space_to_depth(input: Any, block_size: int, data_format: str = "NHWC", name: str | None = None) -> Any:
     """Blocks of pixels laid out as channels: (n, h * b, w * b, c) to (n, h, w, c * b * b)."""
-    return ops.space_to_depth(convert_to_tensor(input), block_size, _format(data_format))
-
-
-def _format(data_format: str) -> str:
-    return "channels_first" if data_format.startswith("NC") else "channels_last"
-
-
-def _spatial(numbers: Any, data_format: str) -> tuple[int, int]:
-    """Height and width of one number, of two, or of four (one for each axis)."""
-    if isinstance(numbers, int):
-        return numbers, numbers
-    if len(numbers) == 4:
-        numbers = numbers[2:] if data_format.startswith("NC") else numbers[1:3]
-    return (numbers[0], numbers[-1])
+    return ops.space_to_depth(convert_to_tensor(input), block_size, channels(data_format))

@@ -18,7 +18,7 @@ from lamella.tensorflow_stand_in.generators import (
     stateless_uniform,
 )
 from lamella.tensorflow_stand_in.tensors import convert_to_tensor, sizes
-from lamella.utils import set_random_seed as set_seed
+from lamella.utils import set_random_seed
 
 __all__ = [
     "Generator",
@@ -35,6 +35,16 @@ __all__ = [
     "truncated_normal",
     "uniform",
 ]
+
+
+def set_seed(seed: Any) -> None:
+    """Seeds everything that draws, so that two runs on one machine are equal.
+
+    Args:
+        seed: A number of any size.
+    """
+    set_random_seed(int(seed) % 2**32)
+
 
 _seeds: dict[int, SeedGenerator] = {}
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -11,36 +13,38 @@ import torch
 from lamella import ops
 from lamella.engine.dtypes import torch_dtype
 from lamella.engine.tensor_habits import check_shape
-from lamella.tensorflow_stand_in.tensors import convert_to_tensor, sizes
+from lamella.engine.tensor_shape import TensorShape
+from lamella.errors import ShapeError
+from lamella.tensorflow_stand_in.tensors import convert_to_tensor, sizes, without_name
 
-_BY_TORCH: dict[str, Callable[..., Any]] = {
-    "acosh": torch.acosh,
-    "angle": torch.angle,
-    "asinh": torch.asinh,
-    "atanh": torch.atanh,
-    "conj": torch.conj_physical,
-    "digamma": torch.digamma,
-    "erfc": torch.erfc,
-    "erfinv": torch.erfinv,
-    "imag": lambda x: x.imag if x.is_complex() else torch.zeros_like(x),
-    "lgamma": torch.lgamma,
-    "real": lambda x: x.real if x.is_complex() else x,
-    "rint": torch.round,
-    "xlog1py": torch.special.xlog1py,
-    "xlogy": torch.special.xlogy,
+_BY_TORCH: dict[str, tuple[str, Callable[..., Any]]] = {
+    "acosh": ("x", torch.acosh),
+    "angle": ("input", torch.angle),
+    "asinh": ("x", torch.asinh),
+    "atanh": ("x", torch.atanh),
+    "conj": ("x", torch.conj_physical),
+    "digamma": ("x", torch.digamma),
+    "erfc": ("x", torch.erfc),
+    "erfinv": ("x", torch.erfinv),
+    "imag": ("input", lambda x: x.imag if x.is_complex() else torch.zeros_like(x)),
+    "lgamma": ("x", torch.lgamma),
+    "real": ("input", lambda x: x.real if x.is_complex() else x),
+    "rint": ("x", torch.round),
+    "xlog1py": ("x y", torch.special.xlog1py),
+    "xlogy": ("x y", torch.special.xlogy),
 }
 
 
 def _of_tensors(function: Callable[..., Any], called: str) -> Callable[..., Any]:
-    def computed(*args: Any, name: str | None = None) -> Any:
+    def computed(*args: Any) -> Any:
         return function(*(convert_to_tensor(each) for each in args))
 
     computed.__name__ = computed.__qualname__ = called
     return computed
 
 
-for _name, _function in _BY_TORCH.items():
-    globals()[_name] = _of_tensors(_function, _name)
+for _name, (_arguments, _function) in _BY_TORCH.items():
+    globals()[_name] = without_name(_of_tensors(_function, _name), *_arguments.split())
 
 
 def multiply_no_nan(x: Any, y: Any, name: str | None = None) -> Any:
@@ -63,6 +67,32 @@ def truediv(x: Any, y: Any, name: str | None = None) -> Any:
         kind = torch.float64 if x.dtype.itemsize > 2 else torch.float32
         x, y = x.to(kind), y.to(kind)
     return x / y
+
+
+def timestamp(name: str | None = None) -> Any:
+    """The seconds since the beginning of 1970, as a float64 tensor."""
+    return torch.tensor(time.time(), dtype=torch.float64)
+
+
+def broadcast_static_shape(shape_x: Any, shape_y: Any) -> TensorShape:
+    """The shape that two shapes have together; an unknown size stays so, unless the other one is larger than 1."""
+    x, y = (tuple(TensorShape(each)) for each in (shape_x, shape_y))
+    rows = list(zip_longest(reversed(x), reversed(y), fillvalue=1))
+    for a, b in rows:
+        if None not in (a, b) and 1 not in (a, b) and a != b:
+            raise ShapeError(f"The shapes {x} and {y} do not go together: a size is {a} in one and {b} in the other.")
+    return TensorShape([_together(a, b) for a, b in reversed(rows)])
+
+
+def _together(a: int | None, b: int | None) -> int | None:
+    if a is None or b is None:
+        return next((each for each in (a, b) if each is not None and each > 1), None)
+    return b if a == 1 else a
+
+
+def broadcast_dynamic_shape(shape_x: Any, shape_y: Any) -> Any:
+    """The shape that two shapes have together, as a tensor."""
+    return torch.tensor(broadcast_static_shape(sizes(shape_x), sizes(shape_y)), dtype=torch.int32)
 
 
 def zero_fraction(value: Any, name: str | None = None) -> Any:
@@ -244,6 +274,8 @@ def _as_types(found: Any, types: Any) -> Any:
 __all__ = [
     *_BY_TORCH,
     "bincount",
+    "broadcast_dynamic_shape",
+    "broadcast_static_shape",
     "case",
     "ensure_shape",
     "histogram_fixed_width",
@@ -260,6 +292,7 @@ __all__ = [
     "saturate_cast",
     "strided_slice",
     "switch_case",
+    "timestamp",
     "truediv",
     "unique_with_counts",
     "unravel_index",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,7 +10,17 @@ from typing import Any
 from lamella.errors import ArgumentError
 from lamella.tensorflow_stand_in.tensors import convert_to_tensor
 
-__all__ = ["create_file_writer", "flush", "histogram", "image", "scalar", "text"]
+__all__ = [
+    "create_file_writer",
+    "flush",
+    "histogram",
+    "image",
+    "scalar",
+    "text",
+    "trace_export",
+    "trace_off",
+    "trace_on",
+]
 
 _defaults: list[FileWriter] = []
 
@@ -102,6 +113,19 @@ def flush(writer: FileWriter | None = None, name: str | None = None) -> None:
     """Everything is in the file."""
     for each in [writer] if writer is not None else _defaults:
         each.flush()
+
+
+def trace_on(graph: bool = True, profiler: bool = False, **kwargs: Any) -> None:
+    """Nothing is traced, which a warning says: functions run as they are written, and make no graph."""
+    warnings.warn("tf.summary.trace_on: functions run as they are written: there is no graph to show.", stacklevel=2)
+
+
+def trace_off() -> None:
+    """Nothing was traced."""
+
+
+def trace_export(name: str, step: Any = None, profiler_outdir: Any = None) -> None:
+    """Nothing was traced, and nothing is written."""
 
 
 def _write(kind: str, name: str, data: Any, step: Any, **options: Any) -> bool:

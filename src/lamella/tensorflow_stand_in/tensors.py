@@ -11,6 +11,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from lamella import ops
+from lamella.backend.functions import in_order
 from lamella.engine.dtypes import torch_dtype
 from lamella.engine.on_meta import off_meta
 from lamella.engine.strings import Strings, holds_strings, one_string
@@ -149,11 +150,12 @@ def is_tensor(x: Any) -> bool:
     return isinstance(x, (torch.Tensor, SymbolicTensor))
 
 
-def without_name(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function with TensorFlow's argument `name`, which changes nothing."""
+def without_name(function: Callable[..., Any], *names: str) -> Callable[..., Any]:
+    """The function with TensorFlow's argument `name`, which changes nothing, and its names for the first arguments."""
+    by_name = in_order(function, *names)
 
     @wraps(function)
     def named(*args: Any, name: str | None = None, **kwargs: Any) -> Any:
-        return function(*args, **kwargs)
+        return by_name(*args, **kwargs)
 
     return named

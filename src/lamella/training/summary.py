@@ -83,12 +83,12 @@ def _shape_since_built(layer: Any) -> str:
         found = layer.compute_output_shape(**shapes) if named else layer.compute_output_shape(*shapes.values())
     except Exception:  # it may want data, or more than the shapes
         return "?"
-    leaves = pytree.tree_leaves(found, is_leaf=lambda each: isinstance(each, tuple) and not any(map(_is_nest, each)))
-    return ", ".join(str(tuple(leaf)) for leaf in leaves)
+    leaves = pytree.tree_leaves(found, is_leaf=_is_shape)  # and numbers that a layer gives beside its tensors
+    return ", ".join(str(tuple(leaf)) for leaf in leaves if _is_shape(leaf))
 
 
-def _is_nest(value: Any) -> bool:
-    return isinstance(value, (tuple, list, dict))
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, (tuple, list)) and not any(isinstance(each, (tuple, list, dict)) for each in value)
 
 
 def _count(weights: Any) -> int:

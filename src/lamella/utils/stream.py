@@ -131,11 +131,11 @@ class Stream(Transforms):
 
         return Stream(items, None, self)
 
-    def concatenate(self, other: Stream) -> Stream:
+    def concatenate(self, dataset: Stream) -> Stream:
         """The items of this stream, then those of another one."""
-        known = self._length is not None and other._length is not None
-        length = self._length + other._length if known else None  # type: ignore[operator]
-        return Stream(lambda: itertools.chain(self, other), length, self)
+        known = self._length is not None and dataset._length is not None
+        length = self._length + dataset._length if known else None  # type: ignore[operator]
+        return Stream(lambda: itertools.chain(self, dataset), length, self)
 
     def enumerate(self, start: int = 0, **kwargs: Any) -> Stream:
         """Pairs of a number, from `start` on, and an item."""
@@ -198,7 +198,7 @@ class Stream(Transforms):
         length = None if self._length is None else max(self._length - count, 0)
         return Stream(lambda: itertools.islice(iter(self), count, None), length, self)
 
-    def cache(self, *args: Any) -> Stream:
+    def cache(self, *args: Any, **kwargs: Any) -> Stream:
         """Keeps the items in memory after the first time: what is shuffled before it keeps one order.
 
         A resumed run fills the memory anew: give a shuffle before it a `seed`, so that it gets that order again.
