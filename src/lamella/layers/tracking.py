@@ -101,6 +101,9 @@ class TrackedList(list, _Tracked):  # type: ignore[misc]
     def __len__(self) -> int:
         return len(self._modules) if self._seen_by_compiler else list.__len__(self)
 
+    def __getitem__(self, place: Any) -> Any:
+        return list(self._modules.values())[place] if self._seen_by_compiler else list.__getitem__(self, place)
+
     def _plain(self) -> list[Any]:
         return list(self)
 
@@ -123,6 +126,9 @@ class TrackedDict(dict, _Tracked):  # type: ignore[misc]
         _Tracked.__init__(self)
         dict.__init__(self, {key: tracked(item) for key, item in dict(items).items()})
         self._sync()
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._modules[str(key)] if self._seen_by_compiler else dict.__getitem__(self, key)
 
     def items(self) -> Any:
         """The pairs of keys and items."""
