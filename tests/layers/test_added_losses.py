@@ -82,6 +82,6 @@ def test_copies_have_the_losses_of_no_call():
     model = lamella.Sequential([lamella.Input((2,)), lamella.layers.Dense(2, activity_regularizer="l2")])
     x = torch.ones(3, 2)
     wanted = model(x)
-    for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model)), copy.copy(model)):
+    for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         assert twin.losses == [] and torch.equal(twin(x), wanted)
     assert len(model.losses) == 1

@@ -94,7 +94,8 @@ def test_copies_within_a_program_keep_functions_as_they_are(tmp_path):
     shift = 0.25
     start = lamella.Input((4,))
     bent = lamella.layers.Dense(4, lambda x: x.tanh() + shift)(start)
-    model = lamella.Model(start, lamella.layers.TimeDistributed(lamella.layers.Lambda(lambda x: x * Y.shape[1]))(bent))
+    times = lamella.Sequential([lamella.layers.Lambda(lambda x: x * Y.shape[1])])
+    model = lamella.Model(start, times(bent))
     clone = lamella.models.clone_model(model)
     clone.set_weights(model.get_weights())
     np.testing.assert_array_equal(clone.predict(X, verbose=0), model.predict(X, verbose=0))

@@ -76,3 +76,19 @@ def test_what_is_no_shape_is_not_told(layer, capsys):
     model(np.ones((2, 3), "float32"))
     model.summary()
     assert "(2, 4)" in capsys.readouterr().out
+
+
+def test_a_model_that_was_built_for_any_batch_shows_no_size_of_it(capsys):
+    class Two(lamella.Model):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = lamella.layers.Conv2D(4, 3), lamella.layers.Dense(2)
+
+        def call(self, x):
+            return self.second(self.first(x).mean((1, 2)))
+
+    model = Two()
+    model.build((None, 28, 28, 1))
+    model.summary()
+    shown = capsys.readouterr().out
+    assert "(None, 26, 26, 4)" in shown and "(None, 2)" in shown

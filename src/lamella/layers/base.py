@@ -48,7 +48,15 @@ from lamella.layers.kept_states import note_states
 from lamella.layers.layer_config import arguments_of, config_of, from_config
 from lamella.layers.mixed import call_mixed
 from lamella.layers.modes import in_mode, is_other_mode
-from lamella.layers.shapes import as_tuples, declared_shape, has_tensors, is_number_list, map_shapes, shapes_of
+from lamella.layers.shapes import (
+    as_tuples,
+    declared_shape,
+    has_tensors,
+    is_number_list,
+    map_shapes,
+    of_any_batch,
+    shapes_of,
+)
 from lamella.layers.stateless import Stateless
 from lamella.layers.tracking import children_in_order
 
@@ -389,12 +397,12 @@ class Layer(HoldsWeights, HoldsSublayers, HasPolicy, CanRematerialize, Stateless
         named = {f"{name}_shape": shape for name, shape in shapes.items() if f"{name}_shape" in wanted}
         if len(wanted) > 1 and named:
             self.build(**named)
-            self._build_config = {"shapes_dict": named}
+            self._build_config = {"shapes_dict": {name: of_any_batch(shape) for name, shape in named.items()}}
         else:
             check_input(self, next(iter(inputs.values()), None))
             shape = next(iter(shapes.values()))
             self.build(shape)
-            self._build_config = {"input_shape": shape} if shape is not None else None
+            self._build_config = {"input_shape": of_any_batch(shape)} if shape is not None else None
         self._mark_built()
 
     def _build_at_init(self) -> None:

@@ -52,7 +52,7 @@ def passed_arguments(layer: Any) -> dict[str, Any]:
 
 
 def config_of(layer: Any, above: type) -> dict[str, Any]:
-    """The arguments that make a layer again, read from the attributes of their names, or as `__init__` got them.
+    """The arguments that make a layer again, read from the attributes of their names; a user's as `__init__` got them.
 
     An argument of `above` and of its bases that was never given is left out.
     """
@@ -66,15 +66,20 @@ def config_of(layer: Any, above: type) -> dict[str, Any]:
     for name in _arguments_in_config(type(layer)):
         if name in _BASE_ARGUMENTS or not (hasattr(layer, name) or name in passed):
             continue
-        as_passed = name in of_user and name in passed  # an attribute of that name may be something else
-        value = passed[name] if as_passed else getattr(layer, name, passed.get(name))
+        if name in of_user:  # an attribute of that name may be something else
+            if name in passed:
+                config[name] = _in_full(passed[name])
+            continue
+        value = getattr(layer, name, passed.get(name))
         if value is not None or name in own:
-            config[name] = _in_full(value) if name in of_user else plain(value)
+            config[name] = plain(value)
     return config
 
 
 def _arguments_of_user(cls: type) -> set[str]:
-    """The names of the arguments that classes of users declare, of those that `cls` is made from."""
+    """The names of the arguments that classes of users declare, unless they write, and read, configs themselves."""
+    if not _writer(cls).__module__.startswith("lamella."):
+        return set()
     classes = [base for base in cls.__mro__ if "__init__" in vars(base) and not base.__module__.startswith("lamella.")]
     return {
         name for base in classes if base is not object for name in inspect.signature(vars(base)["__init__"]).parameters
@@ -106,8 +111,7 @@ def from_config(cls: type, config: dict[str, Any]) -> Any:
         config = {**config, "dtype": policy if told else policy.name}
     later = {key: config[key] for key in _BASE_ARGUMENTS if key in config and key not in known}
     given = {key: value for key, value in config.items() if key not in later}
-    if _writer(cls).__module__.startswith("lamella."):  # else the user's own from_config, or __init__, reads them
-        given |= {key: deserialize(given[key]) for key in _arguments_of_user(cls) & given.keys()}
+    given |= {key: deserialize(given[key]) for key in _arguments_of_user(cls) & given.keys()}
     layer: Any = cls(**{key: value for key, value in given.items() if value is not None or key in known})
     if "name" in later:
         layer.name = later["name"]

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch.utils import _pytree as pytree
 
+from lamella.engine.on_meta import OnMeta
 from lamella.engine.symbolic import Shape, SymbolicTensor
 
 _TENSORS = (torch.Tensor, SymbolicTensor, np.ndarray)
@@ -49,6 +50,13 @@ def map_shapes(function: Callable[[Any], Any], shapes: Any) -> Any:
     if isinstance(shapes, (list, tuple)) and any(isinstance(item, (list, tuple)) for item in shapes):
         return [map_shapes(function, item) for item in shapes]
     return function(tuple(shapes))
+
+
+def of_any_batch(shapes: Any) -> Any:
+    """Shapes that a layer is built for; while shapes are being found, the batch's size stands in for any."""
+    if shapes is None or not OnMeta.depth:
+        return shapes
+    return map_shapes(lambda shape: (None, *shape[1:]) if shape else shape, shapes)
 
 
 def as_tuples(shape: Any) -> Any:
