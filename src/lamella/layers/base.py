@@ -269,9 +269,10 @@ class Layer(HoldsWeights, HoldsSublayers, HasPolicy, CanRematerialize, Stateless
         return bool(forward or self._backward_hooks or self._backward_pre_hooks)
 
     def _forward(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if len(args) > self._before_training and self._from_training:  # `layer(x, True)`: the mode is known by its name
-            kwargs = {**dict(zip(self._from_training, args[self._before_training :], strict=False)), **kwargs}
-            args = args[: self._before_training]
+        if self._before_training < len(args) <= self._before_training + len(self._from_training):
+            by_name = dict(zip(self._from_training, args[self._before_training :], strict=False))  # `layer(x, True)`
+            if not by_name.keys() & kwargs.keys():
+                args, kwargs = args[: self._before_training], by_name | kwargs
         if self._convert_input_args:
             args = tuple(pytree.tree_map(self._to_tensor, arg, is_leaf=is_number_list) for arg in args)
             kwargs = {
