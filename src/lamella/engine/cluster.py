@@ -238,13 +238,12 @@ class FullyShardedDataParallel(Distribution):
 
 
 def _note(carried: list[dict[str, Any]], module: nn.Module, args: Any, kwargs: Any) -> None:
-    carried.extend(dict(vars(leaf)) for leaf in _tensors((args, kwargs)))
+    carried[:] = [dict(vars(leaf)) for leaf in _tensors((args, kwargs))]
 
 
 def _hand_on(carried: list[dict[str, Any]], module: nn.Module, args: Any, kwargs: Any) -> None:
     for leaf, attributes in zip(_tensors((args, kwargs)), carried, strict=True):
         vars(leaf).update(attributes)
-    carried.clear()
 
 
 def _tensors(structure: Any) -> list[torch.Tensor]:

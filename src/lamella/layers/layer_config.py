@@ -133,5 +133,5 @@ def _in_full(value: Any) -> Any:
 def plain(value: Any) -> Any:
     """A value as a config has it: sequences item by item, objects by their own configs."""
     if isinstance(value, tuple):
-        return type(value)(plain(item) for item in value)
+        return tuple(plain(item) for item in value)
     return [plain(item) for item in value] if isinstance(value, TrackedList) else serialize(value)

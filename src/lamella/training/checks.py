@@ -154,6 +154,8 @@ def told_non_finite(model: Any, x: Any) -> str:
     for name, parameter in model.named_parameters():
         if has_non_finite(parameter):
             return f"The weight {name!r} has NaN or infinite values."
+    if cluster.active is not None:  # the others may have finite losses, and would not compute with this one
+        return "Train in one process to hear which layer is the first with such values."
     first = first_non_finite(model, x)
     if first is None:
         told = "Every layer's output is finite: it is the loss itself (a logarithm of 0, or an overflow)."
