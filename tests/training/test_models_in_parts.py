@@ -6,6 +6,7 @@ from processes import needed, run
 
 import lamella
 from lamella import distribution, layers
+from lamella.errors import ArgumentError
 
 pytestmark = needed
 
@@ -78,9 +79,13 @@ def own_averages(folder):
     model.compile("sgd", "mse")
     model.fit(ROWS, np.eye(3)[LABELS], 8, verbose=0)
     np.save(folder / f"{distribution.get_distribution().rank}.npy", model.layers[0].moving_mean.numpy())
+    model = lamella.Sequential([lamella.Input((6,)), layers.SpectralNormalization(layers.Dense(3), name="normed")])
+    model.compile("sgd", "mse")
+    with pytest.raises(ArgumentError, match=r"SpectralNormalization 'normed' changes a weight.*DataParallel"):
+        model.fit(ROWS[..., 0], np.eye(3)[LABELS], 8, verbose=0)
 
 
-def test_moving_averages_agree_after_an_epoch(tmp_path):
+def test_moving_averages_agree_after_an_epoch_and_what_is_refused(tmp_path):
     assert run(2, own_averages, tmp_path) == [0, 0]
     one, other = (np.load(tmp_path / f"{rank}.npy") for rank in (0, 1))
     np.testing.assert_array_equal(one, other)

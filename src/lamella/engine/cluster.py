@@ -196,6 +196,9 @@ class FullyShardedDataParallel(Distribution):
         timeout: Seconds until a process that does not answer counts as lost.
         auto_shard_dataset: Whether each process takes its rows of each batch; False: each has data of its own.
 
+    Raises:
+        ArgumentError: While training starts: a layer that changes its weights as it computes (`SpectralNormalization`).
+
     Source: Rajbhandari et al., 2020 (ZeRO); Zhao et al., 2023 (PyTorch FSDP).
     """
 
@@ -205,6 +208,12 @@ class FullyShardedDataParallel(Distribution):
 
         if isinstance(model, FSDPModule):
             return
+        for part in model.modules():
+            if getattr(part, "changed_in_call", ()):
+                raise ArgumentError(
+                    f"{type(part).__name__} {getattr(part, 'name', '')!r} changes a weight in each call: what is "
+                    f"gathered for the time of the call, not the parts that stay. Train with DataParallel."
+                )
         super().place(model)
         device = next(model.parameters()).device
         mesh = init_device_mesh(device.type, (self.world_size,))
