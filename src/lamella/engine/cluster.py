@@ -7,7 +7,7 @@ the mathematics is that of one process with the whole batch.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
@@ -70,15 +70,11 @@ class Distribution:
 
     def place(self, model: nn.Module) -> None:
         """Makes the weights of all processes those of process 0."""
-        with torch.no_grad():
-            for tensor in (*model.parameters(), *model.buffers()):
-                dist.broadcast(tensor.detach(), 0)
+        _take_from_first((*model.parameters(), *model.buffers()))
 
     def settle(self, model: nn.Module) -> None:
         """Makes the states that follow the batches (moving averages) those of process 0 everywhere."""
-        with torch.no_grad():
-            for tensor in model.buffers():
-                dist.broadcast(tensor.detach(), 0)
+        _take_from_first(model.buffers())
 
     def forward(self, model: nn.Module) -> Callable[[Any], Any]:
         """The model as a function whose gradients are the mean over the processes."""
@@ -277,6 +273,12 @@ def _without_views(module: nn.Module, inputs: Any, outputs: Any) -> Any:
     return pytree.tree_map_only(torch.Tensor, own, outputs)
 
 
+@torch.no_grad()
+def _take_from_first(tensors: Iterable[torch.Tensor]) -> None:
+    for tensor in tensors:
+        dist.broadcast(tensor.detach(), 0)
+
+
 def is_divided() -> bool:
     """Whether this process computes a part of each batch only."""
     return active is not None and active.parts > 1
@@ -284,7 +286,7 @@ def is_divided() -> bool:
 
 def total_of_parts(sums: torch.Tensor) -> torch.Tensor:
     """Sums over this process's rows, as the sums over the whole batch; their gradients go to all processes."""
-    if active is None or active.parts == 1:
+    if active is None or not is_divided():
         return sums
     total: torch.Tensor = _Total.apply(sums if active.share else sums * 0.0, active.group)
     return total

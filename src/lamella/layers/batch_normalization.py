@@ -183,13 +183,17 @@ class BatchNormalization(Layer):
                 self.epsilon,
                 False,
             )
-        if mask is not None or self.renorm or (self.synchronized and cluster.is_divided()):
+        if mask is not None or self.renorm or self._sees_all_parts:
             return self._by_moments(x, mask)
         y, mean, inverse_deviation = torch.native_batch_norm(
             x, self.gamma, self.beta, None, None, True, 0.0, self.epsilon
         )
         self._follow(mean, inverse_deviation.pow(-2).sub_(self.epsilon))
         return y
+
+    @property
+    def _sees_all_parts(self) -> bool:
+        return self.synchronized and cluster.is_divided()
 
     def inward(self, inputs: torch.Tensor) -> torch.Tensor:
         """The channels moved to axis 1. A view."""
@@ -228,8 +232,7 @@ class BatchNormalization(Layer):
     def _moments(self, x: torch.Tensor, mask: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
         """The mean and variance of each channel, over the unmasked steps only."""
         axes = [axis for axis in range(x.ndim) if axis != 1]
-        synchronized = self.synchronized and cluster.is_divided()
-        if mask is None and not synchronized:
+        if mask is None and not self._sees_all_parts:
             variance, mean = torch.var_mean(x, axes, correction=0)
             return mean, variance
         left_out, least = torch.zeros((), dtype=torch.bool, device=x.device), 0.0
@@ -239,7 +242,7 @@ class BatchNormalization(Layer):
 
         def total(values: torch.Tensor) -> torch.Tensor:
             sums = values.masked_fill(left_out, 0.0).sum(dim=axes)
-            return cluster.total_of_parts(sums) if synchronized else sums
+            return cluster.total_of_parts(sums) if self._sees_all_parts else sums
 
         count = total(torch.ones_like(x)) + least
         mean = total(x) / count

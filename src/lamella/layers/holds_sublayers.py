@@ -44,13 +44,7 @@ class HoldsSublayers(nn.Module):
         elif name in ("trainable", "training", "rematerialize"):
             object.__setattr__(self, name, value)
             return
-        elif (
-            isinstance(value, tuple)
-            and is_tuple(value)
-            and "_modules" in self.__dict__
-            and name not in _OWN_LISTS
-            and holds_modules(value)
-        ):
+        elif is_tuple(value) and "_modules" in self.__dict__ and name not in _OWN_LISTS and holds_modules(value):
             self._modules.pop(name, None)
             value = tracked(value)
             self._modules[f"{name}_items"] = TupleHolder(value)  # torch finds modules by the names of attributes

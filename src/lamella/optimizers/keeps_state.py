@@ -22,10 +22,7 @@ class KeepsState:
     _learning_rate: Any
     _slots: dict[str, list[torch.Tensor]]
     _extra: list[torch.Tensor]
-
-    def slot_values(self) -> dict[str, float]:
-        """The names of the tensors kept for each weight, and what they start from."""
-        raise NotImplementedError
+    slot_values: Callable[[], dict[str, float]]
 
     def kept_together(self) -> list[tuple[str, ...]]:
         """The slots in the order of Keras's files: those in one tuple lie side by side, weight after weight."""
