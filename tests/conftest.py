@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from lamella.engine import random, replay
+from lamella.engine import naming, random, replay
 
 LONGEST = """
     test_model_parallel test_export test_applications_a test_gallery_a test_docs test_gallery_b test_study_equality
@@ -42,6 +43,14 @@ def pytest_collection_finish():
 def seeded():
     torch.manual_seed(0)
     np.random.seed(0)
+
+
+@pytest.fixture(autouse=True)
+def default_names_begin_anew():
+    """The first `Dense` of a test is `dense`, whichever tests ran before it here; so is Keras's."""
+    naming.clear_session()
+    if real := sys.modules.get("keras"):
+        real.utils.clear_session(free_memory=False)
 
 
 @pytest.fixture
