@@ -225,3 +225,21 @@ assert model(tf.constant([[1.0, 2.0, 3.0, 4.0]])).tolist() == [[4, 3, 2, 1]]
 
 def test_slices_go_backwards():
     fresh.check(["-c", BACKWARDS])
+
+
+LISTS = """
+import lamella.keras_alias
+lamella.keras_alias.install()
+import torch, tensorflow as tf
+a, b = tf.constant(2.0), tf.Variable(3.0)
+assert torch.tensor([a, b]).tolist() == torch.as_tensor([a, 3.0]).tolist() == torch.tensor((a, b)).tolist() == [2, 3]
+assert torch.tensor([[a.double(), b], [1, 2]]).dtype is torch.float64
+assert torch.tensor([a], dtype=torch.int8).item() == 2
+with tf.GradientTape() as tape:
+    y = tf.reduce_sum(tf.convert_to_tensor([[a, b], [b, 1.0]]) * [[1.0, 10.0], [100.0, 1000.0]])
+assert y.item() == 1332 and tape.gradient(y, b).item() == 110
+"""
+
+
+def test_lists_of_tensors_of_one_number():
+    fresh.check(["-c", LISTS])

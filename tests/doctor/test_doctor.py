@@ -177,7 +177,7 @@ def test_whether_the_loss_stays_is_seen_on_the_same_samples():
 
 def test_attention_that_looks_at_one_place():
     inputs = lamella.Input((6, 8))
-    large = RandomNormal(stddev=8.0)
+    large = RandomNormal(stddev=32.0)
     h = layers.MultiHeadAttention(2, 8, kernel_initializer=large, name="narrow")(inputs, inputs)
     model = lamella.Model(inputs, layers.Dense(1)(layers.GlobalAveragePooling1D()(h)))
     model.compile(lamella.optimizers.SGD(1e-6), "mse")

@@ -57,3 +57,10 @@ def test_one_number_divided_by_another(kind):
     for pair in ((x, 2.0), (2.0, x), (x, 2), (2, x)):
         ours, theirs = ops.divide(*pair), keras.ops.divide(*pair)
         assert ours.dtype == theirs.dtype and ours == theirs
+
+
+def test_gradients_flow_through_lists_of_lists_of_tensors():
+    a, b = torch.tensor(2.0, requires_grad=True), torch.tensor(3.0)
+    total = ops.sum(ops.convert_to_tensor([[a, b], [1, a]]) * ops.array([[1.0, 10.0], [100.0, 1000.0]]))
+    total.backward()
+    assert total.item() == 2132 and a.grad.item() == 1001

@@ -189,7 +189,7 @@ CASES = {
         errors.ArgumentError,
         "already has a layer named 'd'",
     ),
-    "no such layer": (lambda: model().get_layer("hiden"), errors.ArgumentError, "Nearest: \\['hidden'\\]"),
+    "no such layer": (lambda: model().get_layer("hiden"), errors.ArgumentError, "Nearest: \\['hidden'"),
     "truth of a symbolic tensor": (lambda: 1 if lamella.Input((1,)) > 0 else 2, TypeError, "has no values yet"),
 }
 

@@ -68,3 +68,10 @@ def test_one_graph(make):
     model.train()
     torch.compiler.reset()
     torch.compile(model, backend="eager", fullgraph=True)(x)  # which raises at a break
+
+
+def test_one_graph_while_another_layer_has_losses():
+    other = layers.ActivityRegularization(0.1)
+    other(torch.ones(2, 3))
+    test_one_graph(masked_words)
+    assert other.losses

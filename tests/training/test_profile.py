@@ -1,15 +1,14 @@
 """`Profile`: the parts of a step add up, the slow one is found and named."""
 
 import json
-import sys
 import time
 
+import fresh
 import numpy as np
 import pytest
 import torch
 
 import lamella
-from lamella import cli
 from lamella.callbacks import Profile
 from lamella.engine import marks
 from lamella.errors import ArgumentError
@@ -111,32 +110,12 @@ def test_too_few_steps(capsys):
         Profile(steps=0)
 
 
-@pytest.fixture
-def keras_comes_back(monkeypatch):
-    """A script that is run gets Lamella as `keras`, for the rest of the process; other tests want the real one."""
-    for what in ("meta_path", "path", "argv"):
-        monkeypatch.setattr(sys, what, [*getattr(sys, what)])
-    for method in ("numpy", "__array__"):
-        monkeypatch.setattr(torch.Tensor, method, getattr(torch.Tensor, method))
-    real = {name: module for name, module in sys.modules.items() if _is_keras(name)}
-    yield
-    for name in filter(_is_keras, list(sys.modules)):
-        del sys.modules[name]
-    sys.modules.update(real)
-
-
-def _is_keras(name):
-    return name.split(".")[0] in ("keras", "tensorflow", "tf_keras")
-
-
-@pytest.mark.usefixtures("keras_comes_back")
-def test_the_command(tmp_path, capsys):
+def test_the_command(tmp_path):
     (tmp_path / "script.py").write_text(
         "import numpy as np, keras\n"
         "model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])\n"
         "model.compile('sgd', 'mse')\n"
         "model.fit(np.ones((400, 4)), np.ones(400), batch_size=10, verbose=0)\n"
     )
-    assert cli.main(["profile", "--steps", "20", str(tmp_path / "script.py")]) == 0
-    told = capsys.readouterr().out
+    told = fresh.check(["-m", "lamella", "profile", "--steps", "20", tmp_path / "script.py"])
     assert "steps 11 to 30" in told and "A step takes" in told and "the optimizer and the metrics" in told

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch.utils import _pytree as pytree
 
+from lamella.engine.nested import holds_tensors
 from lamella.engine.symbolic import SymbolicTensor
 from lamella.engine.tensor_shape import TensorShape
 from lamella.engine.variable import State, Weight, assignable_part
@@ -123,9 +124,11 @@ def _change_operators() -> None:
     _wrap(torch.Tensor, "__getitem__", _also_backwards)
     for kind in (Weight, State):
         _wrap(kind, "__getitem__", _assignable)
+    for name in ("tensor", "as_tensor"):
+        _wrap(torch, name, _of_lists)
 
 
-def _wrap(kind: type, name: str, wrapper: Callable[[Any], Any]) -> None:
+def _wrap(kind: Any, name: str, wrapper: Callable[[Any], Any]) -> None:
     setattr(kind, name, wrapper(getattr(kind, name)))
 
 
@@ -153,15 +156,9 @@ def _beside(tensor: torch.Tensor, values: Any) -> Any:
 
 
 def _stacked(values: Any, device: torch.device) -> torch.Tensor:
-    if isinstance(values, (list, tuple)) and _has_tensors(values):
+    if holds_tensors(values):
         return torch.stack([_stacked(each, device) for each in values])
     return torch.as_tensor(values, device=device)
-
-
-def _has_tensors(values: Any) -> bool:
-    return any(
-        _has_tensors(each) if isinstance(each, (list, tuple)) else isinstance(each, torch.Tensor) for each in values
-    )
 
 
 def _out_of_place(plain: Callable[..., Any] | None, new: Callable[..., Any]) -> Callable[..., Any]:
@@ -197,6 +194,19 @@ def _also_backwards(plain: Callable[..., Any]) -> Callable[..., Any]:
         return plain(self, index)
 
     return part
+
+
+def _of_lists(plain: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    """`torch.tensor([loss, loss])`: since `__getitem__` is Python's, torch takes even one number for a list."""
+
+    @wraps(plain)
+    def tensor(data: Any, *args: Any, **options: Any) -> torch.Tensor:
+        if holds_tensors(data):
+            found = _stacked(data, torch.device("cpu"))
+            data, options["dtype"] = found.tolist(), options.get("dtype") or found.dtype
+        return plain(data, *args, **options)
+
+    return tensor
 
 
 def _goes_back(index: Any) -> bool:

@@ -88,7 +88,8 @@ def _take_times(twin: _Tracked, source: _Tracked) -> None:
 class TrackedList(list, _Tracked):  # type: ignore[misc]
     """A list whose modules belong to the layer that holds it."""
 
-    __hash__ = object.__hash__  # type: ignore[assignment]  # torch keeps modules in sets
+    def __hash__(self) -> int:  # type: ignore[override]  # torch keeps modules in sets
+        return id(self)
 
     def __init__(self, items: Any = ()) -> None:
         _Tracked.__init__(self)
@@ -120,7 +121,8 @@ class TrackedList(list, _Tracked):  # type: ignore[misc]
 class TrackedDict(dict, _Tracked):  # type: ignore[misc]
     """A dict whose modules belong to the layer that holds it."""
 
-    __hash__ = object.__hash__  # type: ignore[assignment]
+    def __hash__(self) -> int:  # type: ignore[override]
+        return id(self)
 
     def __init__(self, items: Any = ()) -> None:
         _Tracked.__init__(self)

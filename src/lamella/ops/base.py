@@ -11,6 +11,7 @@ import torch
 
 from lamella.engine import dtypes
 from lamella.engine.device import default_device
+from lamella.engine.nested import holds_tensors
 from lamella.engine.registry import Registry
 from lamella.engine.symbolic import SymbolicTensor, record
 from lamella.errors import ArgumentError
@@ -91,7 +92,7 @@ def tensor(x: Any, dtype: torch.dtype | None = None) -> torch.Tensor:
         return x if dtype is None or x.dtype is dtype else x.to(dtype)
     if isinstance(x, (bool, int, float, complex)):
         return torch.tensor(x, dtype=dtype or _number_dtype(x))
-    if isinstance(x, (list, tuple)) and any(isinstance(item, torch.Tensor) for item in x):
+    if holds_tensors(x):
         return torch.stack([tensor(item, dtype) for item in x])
     array = np.array(x, order="C")
     if array.dtype.name == "bfloat16":

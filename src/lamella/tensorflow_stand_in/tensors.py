@@ -13,6 +13,7 @@ from torch.utils import _pytree as pytree
 from lamella import ops
 from lamella.backend.functions import in_order
 from lamella.engine.dtypes import torch_dtype
+from lamella.engine.nested import holds_tensors
 from lamella.engine.on_meta import off_meta
 from lamella.engine.strings import Strings, holds_strings, one_string
 from lamella.engine.symbolic import SymbolicTensor
@@ -57,7 +58,7 @@ def convert_to_tensor(value: Any, dtype: Any = None, dtype_hint: Any = None, nam
     if _is_text(value):
         return Strings.of(value)
     kind = None if dtype is None else torch_dtype(dtype)
-    if isinstance(value, (list, tuple)) and any(isinstance(item, torch.Tensor) for item in value):
+    if holds_tensors(value):
         value = torch.stack([convert_to_tensor(item, dtype) for item in value])
     if isinstance(value, torch.Tensor):
         return value if kind is None else value.to(kind)
