@@ -166,13 +166,21 @@ def _entropy(each: Watched, nan: torch.Tensor) -> torch.Tensor:
     if each.called is None:
         return nan
     args, kwargs = pytree.tree_map_only(torch.Tensor, lambda tensor: tensor[:8], each.called)
-    with torch.no_grad():
-        scores = each.module(*args, **{**kwargs, "return_attention_scores": True})[1].float()
-    if scores.shape[-1] < 4:
+    weights = _attention(each.module, args, kwargs)
+    if weights.shape[-1] < 4:
         return nan
-    spread = -(scores * scores.clamp(min=1e-12).log()).sum(-1)
-    allowed = (scores > 0).sum(-1).clamp(min=2)  # a place that is masked has exactly 0
+    spread = -(weights * weights.clamp(min=1e-12).log()).sum(-1)
+    # What is masked has exactly 0; so may have what the sharpest look leaves out, but not for queries of zeros.
+    nothing = torch.zeros_like(args[0] if args else kwargs["query"])
+    args, kwargs = ((nothing, *args[1:]), kwargs) if args else (args, {**kwargs, "query": nothing})
+    even = _attention(each.module, args, kwargs)
+    allowed = (even > 0).sum(-1).clamp(min=2)
     return (spread / allowed.log())[allowed > 2].mean()
+
+
+def _attention(module: nn.Module, args: Any, kwargs: Any) -> torch.Tensor:
+    with torch.no_grad():
+        return module(*args, **{**kwargs, "return_attention_scores": True})[1].float()
 
 
 def _first_tensor(structure: Any) -> torch.Tensor | None:
