@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch.nn.modules.module import _has_any_global_hook
+from torch.nn.modules import module
 from torch.utils import _pytree as pytree
 
 from lamella.engine import masking
@@ -176,7 +176,13 @@ class Graph:
 
 def calls_can_be_direct() -> bool:
     """Whether a model may go straight to its layers' `call`: no mask is on its way, no hook is on every module."""
-    return not (masking.in_use or _has_any_global_hook())
+    return not (
+        masking.in_use
+        or module._global_forward_hooks
+        or module._global_forward_pre_hooks
+        or module._global_backward_hooks
+        or module._global_backward_pre_hooks
+    )
 
 
 def alone(structure: Any) -> Any:
