@@ -47,9 +47,10 @@ def check(arguments, **options):
 def _mother():
     if not _MOTHER:
         command = [sys.executable, __file__]
-        _MOTHER.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
-        atexit.register(_MOTHER[0].wait)
-        atexit.register(_MOTHER[0].stdin.close)  # which comes first: the last registered
+        mother = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        _MOTHER.append(mother)
+        for end in (mother.stdout.close, mother.wait, mother.stdin.close):  # from the last to the first
+            atexit.register(end)
     return _MOTHER[0]
 
 
