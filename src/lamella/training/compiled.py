@@ -41,7 +41,8 @@ def as_list(structure: Any, names: Sequence[str], what: str) -> list[Any]:
     if isinstance(structure, (list, tuple)):
         if len(structure) != len(names):
             raise ArgumentError(
-                f"`{what}` has {len(structure)} items, but the model has {len(names)} outputs {list(names)}."
+                f"`{what}` has {len(structure)} items, but the model has {len(names)} outputs {list(names)}. "
+                f"Give one for each, in this order, or a dict by their names."
             )
         return list(structure)
     return [structure]

@@ -103,6 +103,7 @@ class NestedLoss:
         if len(found) != len(wanted):
             raise DataError(
                 f"The model has {len(wanted)} outputs, nested as {_starred(self._like)}; there are {len(found)} {what}."
+                f" Give one for each."
             )
         if isinstance(y, Mapping) and [path for path, _ in found] != [path for path, _ in wanted]:
             raise DataError(
