@@ -91,3 +91,25 @@ def test_arguments_of_fit_about_data(kwargs):
     np.testing.assert_allclose(
         weights_after(lamella, X, Y, **kwargs), weights_after(keras, X, Y, **kwargs), rtol=1e-5, atol=1e-6
     )
+
+
+@pytest.mark.parametrize("kind", ["uint8", "uint16", "uint32"])
+@pytest.mark.parametrize("mapped", [False, True], ids=["", "mapped"])
+def test_whole_numbers_without_a_sign(kind, mapped, tmp_path):
+    """Of those beyond 255 torch itself can hardly compare two, nor take rows."""
+    x, y = RNG.integers(0, 200, (12, 4)).astype(kind), RNG.integers(0, 3, 12).astype(kind)
+    ours = theirs = x, y
+    if mapped:
+        ours = []
+        for i, each in enumerate(theirs):
+            ours.append(np.memmap(tmp_path / str(i), kind, "w+", shape=each.shape))
+            ours[-1][:] = each
+    ends = []
+    for package, data in ((lamella, ours), (keras, theirs)):
+        layers = [package.Input((4,)), package.layers.Rescaling(0.01), package.layers.Dense(3, "softmax")]
+        model = package.Sequential(layers)
+        model.set_weights([np.ones((4, 3)), np.zeros(3)])
+        model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        history = model.fit(*data, batch_size=12, epochs=2, validation_split=0, verbose=0).history
+        ends.append([*history["loss"], *history["accuracy"], *np.ravel(model.get_weights()[0])])
+    np.testing.assert_allclose(*ends, rtol=1e-4)

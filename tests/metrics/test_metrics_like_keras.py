@@ -226,3 +226,20 @@ def test_functions(name, rng):
     p = rng.uniform(size=(8, 7)).astype("float32")
     y = rng.integers(0, 7, 8) if name.startswith("sparse") else np.eye(7, dtype="float32")[rng.integers(0, 7, 8)]
     same(getattr(metrics, name)(y, p), getattr(keras.metrics, name)(y, p))
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("CategoricalAccuracy", {}),
+        ("TopKCategoricalAccuracy", {"k": 2}),
+        ("OneHotIoU", {"num_classes": 3, "target_class_ids": [0, 1]}),
+        ("OneHotMeanIoU", {"num_classes": 3}),
+    ],
+)
+def test_one_hot_targets_may_be_booleans(name, arguments, rng):
+    y, p = np.eye(3, dtype=bool)[rng.integers(0, 3, 8)], rng.random((8, 3), dtype="float32")
+    ours, theirs = getattr(metrics, name)(**arguments), getattr(keras.metrics, name)(**arguments)
+    ours.update_state(y, p)
+    theirs.update_state(y, p)
+    same(ours.result(), theirs.result())

@@ -280,9 +280,9 @@ def test_a_subclassed_model_with_two_outputs(kind):
     each = ["mse_loss", "sparse_categorical_crossentropy_loss"]  # as Keras names them where outputs have no names
     assert history["loss"][0] == pytest.approx(sum(history[name][0] for name in each), rel=1e-5)
     assert {"mae", "accuracy", "val_mae", "val_accuracy"} < set(history)
-    model.compile("sgd", "mse", metrics=[["mae"], ["mae"]])  # where they would be the same, by place
+    model.compile("sgd", "mse", metrics=[["mae"], ["mae"]])  # where they would be the same, losses by place
     again = model.fit(X, [Y, np.eye(3)[numbers]], verbose=0).history
-    assert set(again) == {"loss", "output_0_loss", "output_1_loss", "output_0_mae", "output_1_mae"}
+    assert set(again) == {"loss", "output_0_loss", "output_1_loss", "mae", "mae_1"}
     model.compile("sgd", ["mse", "sparse_categorical_crossentropy"], metrics=[["mae"], ["accuracy"]])
     assert len(model.evaluate(X, [Y, numbers], verbose=0)) == 5
     assert [part.shape for part in model.predict(X, verbose=0)] == [(len(X), 1), (len(X), 3)]

@@ -145,3 +145,24 @@ def test_an_optional_input_may_be_none() -> None:
     )
     with pytest.raises(ValueError, match="not optional"):
         model({"x": None, "extra": X})
+
+
+@pytest.mark.filterwarnings("ignore:.*weights have no gradient", "ignore:Gradients do not exist")
+def test_the_loss_of_one_output_alone_is_the_loss() -> None:
+    nest, y = DEEP
+    names = [list(history(library, nest, y, loss={"q": {"r": "mse"}})) for library in (lamella, keras)]
+    assert names[0] == names[1] == ["loss"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "y", "message"),
+    [
+        ({"loss": ["mse"] * 2}, DEEP[1], "'mse' for several outputs together.*one for each"),
+        ({"loss": "mse"}, {"p": (Y1, Y2), "z": {"r": Y2}}, "outputs are nested as .*'q'.*the targets as .*'z'"),
+    ],
+)
+def test_losses_and_targets_that_fit_no_output(arguments: Any, y: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        history(lamella, DEEP[0], y, **arguments)
+    with pytest.raises(ValueError):
+        history(keras, DEEP[0], y, **arguments)

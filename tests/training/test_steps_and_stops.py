@@ -157,3 +157,15 @@ def test_the_state_tree_goes_out_and_in() -> None:
     assert int(other.optimizer.iterations) == 1
     with pytest.raises(ValueError, match="nothing at"):
         other.set_state_tree({"trainable_variables": {"d": {"kernal": 0}}})
+
+
+def test_a_generator_that_is_used_up_ends_the_training() -> None:
+    def batches() -> Any:
+        yield X[:3], Y[:3]
+        yield X[3:], Y[3:]
+
+    model, begun = line(lamella), []
+    told = lamella.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: begun.append(epoch))
+    with pytest.warns(UserWarning, match="ran out after 0 of .*steps_per_epoch"):
+        history = model.fit(batches(), epochs=3, validation_data=(X, Y), callbacks=[told], verbose=0)
+    assert begun == history.epoch == [0] and len(history.history["loss"]) == len(history.history["val_loss"]) == 1

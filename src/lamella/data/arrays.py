@@ -14,6 +14,9 @@ from lamella.errors import DataError
 
 Structure = Any
 
+_WIDER = {torch.uint16: torch.int32, torch.uint32: torch.int64, torch.uint64: torch.int64}
+"""Types that torch holds and hardly computes with, and those that take their place."""
+
 
 def is_array(x: Any) -> bool:
     """Whether `x` is an array, a tensor, a data frame, or a (nested) list of numbers."""
@@ -59,7 +62,7 @@ def flat(structure: Structure) -> list[Any]:
 
 
 def as_tensor(x: Any, name: str, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
-    """`x` as a tensor on `device`: floats as `dtype`, whole numbers and booleans as they are.
+    """`x` as a tensor on `device`: floats as `dtype`, whole numbers and booleans as they are, if torch computes so.
 
     A pandas Series becomes a column (n, 1), as in Keras. Memory is shared where type and device already fit.
 
@@ -72,7 +75,7 @@ def as_tensor(x: Any, name: str, device: torch.device, dtype: torch.dtype) -> to
         tensor = torch.from_numpy(writable(_numpy(x, name)))
     if tensor.ndim == 0:
         raise DataError(f"{name} is a single number; training data need one entry for each sample.")
-    kind = dtype if tensor.is_floating_point() else tensor.dtype
+    kind = dtype if tensor.is_floating_point() else _WIDER.get(tensor.dtype, tensor.dtype)
     return tensor.to(device=device, dtype=kind, non_blocking=device.type == "cuda")
 
 
@@ -94,10 +97,10 @@ def part(array: torch.Tensor | np.ndarray, where: slice | torch.Tensor) -> torch
 
 
 def is_mapped(x: Any) -> bool:
-    """Whether `x` is a `numpy.memmap` that a tensor can share: it stays on the disk."""
-    return (
-        isinstance(x, np.memmap) and x.dtype.isnative and x.dtype.kind in "biuf" and x.ndim > 0 and min(x.strides) >= 0
-    )
+    """Whether `x` is a `numpy.memmap` that a tensor can share, and take rows from: it stays on the disk."""
+    if not (isinstance(x, np.memmap) and x.dtype.isnative and x.ndim > 0 and min(x.strides) >= 0):
+        return False
+    return x.dtype.kind in "bif" or x.dtype == np.uint8
 
 
 def shared(x: np.memmap[Any, Any]) -> torch.Tensor:

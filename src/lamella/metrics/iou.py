@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from lamella.errors import ArgumentError, ShapeError
+from lamella.metrics.accuracy import class_of
 from lamella.metrics.base import EPSILON, Constant, Metric, registry, spread, tensors
 
 
@@ -64,7 +65,7 @@ class IoU(Metric):
         y_true, y_pred, weight = tensors(y_true, y_pred, sample_weight)
         self._follow(y_pred)
         if not self.sparse_y_true:
-            y_true = y_true.argmax(dim=self.axis)
+            y_true = class_of(y_true, self.axis)
         if not self.sparse_y_pred:
             y_pred = y_pred.argmax(dim=self.axis)
         if weight is not None and weight.numel() != y_true.numel():

@@ -41,7 +41,8 @@ def as_list(structure: Any, names: Sequence[str], what: str) -> list[Any]:
     if isinstance(structure, (list, tuple)):
         if len(structure) != len(names):
             raise ArgumentError(
-                f"`{what}` has {len(structure)} items, but the model has {len(names)} outputs {list(names)}."
+                f"`{what}` has {len(structure)} items, but the model has {len(names)} outputs {list(names)}. "
+                f"Give one for each, in this order, or a dict by their names."
             )
         return list(structure)
     return [structure]
@@ -65,9 +66,12 @@ class CompiledLoss:
         names: The names of the outputs.
         named: Whether they are the model's own. Where it has none, a loss is reported by its own name, if no other
             has it.
+        listed: The names in the order in which their losses are listed; that of `names` by default.
     """
 
-    def __init__(self, loss: Any, weights: Any, names: Sequence[str], named: bool = True) -> None:
+    def __init__(
+        self, loss: Any, weights: Any, names: Sequence[str], named: bool = True, listed: Sequence[str] | None = None
+    ) -> None:
         self.names = list(names)
         if isinstance(loss, (list, tuple, Mapping)) and not is_config(loss):
             chosen = as_list(loss, names, "loss")
@@ -89,12 +93,13 @@ class CompiledLoss:
             metrics_module.Mean(name=f"{name}_loss") if several and loss is not None else None
             for name, loss in zip(shown, self.losses, strict=True)
         ]
-        self.trackers = [tracker for tracker in self._tracked if tracker is not None]
+        of_output = dict(zip(names, self._tracked, strict=True))
+        self.trackers = [tracker for name in listed or names if (tracker := of_output[name]) is not None]
 
     def __call__(self, y: Any, y_pred: Any, sample_weight: Any = None) -> torch.Tensor:
         """The total loss of a batch."""
         if self.single is not None and isinstance(y_pred, torch.Tensor):
-            return self.single(_only(y, self.names), y_pred, _only(sample_weight, self.names))
+            return self.single(_only(y, self.names), y_pred, self._sample_weights(sample_weight)[0])
         targets = self._targets(y)
         outputs = as_list(y_pred, self.names, "the output")
         weights = self._sample_weights(sample_weight)
@@ -150,7 +155,8 @@ class CompiledMetrics:
         names: The names of the outputs, in the order of `lamella.tree.flatten` where they are nested.
         targets: A few targets, to choose which accuracy `"accuracy"` means.
         outputs: The predictions for them.
-        named: Whether the names are the model's own. Where it has none, metrics that have different names keep them.
+        named: Whether the names are the model's own. Where it has none, metrics keep their own names, and of several
+            with one name the later ones are numbered.
 
     Attributes:
         patient: Whether batches may wait for others before they are counted: their memory stays as it is, and nobody
@@ -169,13 +175,8 @@ class CompiledMetrics:
         self.weighted = self._resolved(weighted, "weighted_metrics", y, y_pred)
         self.is_single = len(names) == 1
         found: list[Metric] = [metric for group in (*self.plain, *self.weighted) for metric in group]
-        alike = len({metric.name for metric in found}) < len(found)
-        by_outputs = not self.is_single and (named or alike)
-        named_all = list(zip(self._reported_names(by_outputs), found, strict=True))
-        if by_outputs:  # as Keras lists what `evaluate` gives
-            named_all.sort(key=lambda pair: pair[0])
-        self.all = [metric for _, metric in named_all]
-        self._reported = [name for name, _ in named_all]
+        self.all = found
+        self._reported = self._reported_names(by_outputs=named and not self.is_single)
         self.patient = False
         self._each_counts = self.is_single and all(counts_rows(metric, y_pred[0]) for metric in self.all)
         self._waiting: list[tuple[torch.Tensor, torch.Tensor]] = []
@@ -183,8 +184,9 @@ class CompiledMetrics:
     def _resolved(self, metrics: Any, what: str, y: list[Any], y_pred: list[Any]) -> list[list[Metric]]:
         if not metrics:
             return [[] for _ in self.names]
-        if len(self.names) == 1 and not isinstance(metrics, Mapping):
-            groups = [metrics]
+        if len(self.names) == 1:
+            alone = isinstance(metrics, Mapping) and len(metrics) == 1  # under the output's name, or whatever it is
+            groups = list(metrics.values()) if alone else [metrics]
         else:
             groups = self._grouped(metrics, what)
         resolved = []

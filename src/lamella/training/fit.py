@@ -112,14 +112,18 @@ def fit_epochs(
             callbacks.call("on_epoch_begin", epoch, {})
             progress = Progress(verbose, source.num_batches, f"Epoch {epoch + 1}/{epochs[-1] + 1}")
             try:
-                logs = train_epoch(model, source, callbacks, progress)
+                found = train_epoch(model, source, callbacks, progress)
+                if not progress.steps:
+                    break  # a generator that is used up
+                logs = found
                 if validation is not None and _validates(epoch, validation_freq):
                     found = evaluate_batches(model, validation, callbacks, Progress(0, None))
                     logs |= {f"val_{name}": value for name, value in found.items()}
                 progress.finish({**logs, **callbacks.shown()})
             finally:
                 progress.close()
-            callbacks.call("on_epoch_end", epoch, logs)
+            logs = dict(sorted(logs.items()))
+            callbacks.call("on_epoch_end", epoch, {**logs})  # which they may add to
             if model.stop_training:
                 break
     except KeyboardInterrupt:
@@ -225,7 +229,7 @@ def predict_batches(model: Any, source: Any, callbacks: CallbackList, progress: 
                 parts.append(output)
                 progress.step(length(x))
                 if ends:
-                    callbacks.call("on_predict_batch_end", index, {"outputs": output})
+                    callbacks.call("on_predict_batch_end", index, {"outputs": pytree.tree_map(as_array, output)})
                 if model.stop_predicting:
                     break
         progress.finish({})
@@ -261,9 +265,12 @@ def _validates(epoch: int, frequency: int | Iterable[int]) -> bool:
 
 
 def host_values(logs: Mapping[str, Any]) -> dict[str, Any]:
-    """Metrics as Python numbers (this waits for the device); those of a metric with several values each by its name."""
+    """Metrics as Python numbers (this waits for the device); those of a metric with several values each by its name.
+
+    They stand in the order of their names, as in Keras.
+    """
     found: dict[str, Any] = {}
-    for name, value in logs.items():
+    for name, value in sorted(logs.items()):
         found.update(host_values(value) if isinstance(value, Mapping) else {name: _host_value(value)})
     return found
 

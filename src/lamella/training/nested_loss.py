@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -74,19 +75,21 @@ class NestedLoss:
         for term, weight in zip(self._terms, _flat_weights(weights, loss, self._terms), strict=True):
             term.weight = weight
         self.losses = [term.loss for term in self._terms]
-        self.trackers = [metrics_module.Mean(name=f"{term.name}_loss") for term in self._terms]
+        several = len(self._terms) > 1  # one alone is the loss, as in Keras
+        self.trackers = [metrics_module.Mean(name=f"{term.name}_loss") for term in self._terms if several]
 
     def __call__(self, y: Any, y_pred: Any, sample_weight: Any = None) -> torch.Tensor:
         """The total loss of a batch."""
-        y = self._as_outputs(y)
+        y = self._as_outputs(y, "targets")
         if sample_weight is not None and tree.is_nested(sample_weight):
-            sample_weight = self._as_outputs(sample_weight)
+            sample_weight = self._as_outputs(sample_weight, "sample weights")
         total: Any = None
-        for term, tracker in zip(self._terms, self.trackers, strict=True):
+        for term, tracker in itertools.zip_longest(self._terms, self.trackers):
             part = at(y_pred, term.path)
             weight = at(sample_weight, term.path) if tree.is_nested(sample_weight) else sample_weight
             value = term.loss(at(y, term.path), part, weight)
-            tracker.update_state(value.detach(), sample_weight=len(tree.flatten(part)[0]))
+            if tracker is not None:
+                tracker.update_state(value.detach(), sample_weight=len(tree.flatten(part)[0]))
             if term.weight is not None:
                 value = value * term.weight
             total = value if total is None else total + value
@@ -94,25 +97,34 @@ class NestedLoss:
             raise ArgumentError("compile() gave no loss for any of the outputs.")
         return total
 
-    def _as_outputs(self, y: Any) -> Any:
+    def _as_outputs(self, y: Any, what: str) -> Any:
         """Targets nested as the outputs are: they may also be a flat list of them."""
-        leaves = tree.flatten(y)
-        if len(leaves) != len(tree.flatten(self._like)):
+        found, wanted = tree.flatten_with_path(y), tree.flatten_with_path(self._like)
+        if len(found) != len(wanted):
             raise DataError(
-                f"The model has {len(tree.flatten(self._like))} outputs, nested as "
-                f"{tree.map_structure(lambda _: '*', self._like)}; there are {len(leaves)} targets."
+                f"The model has {len(wanted)} outputs, nested as {_starred(self._like)}; there are {len(found)} {what}."
+                f" Give one for each."
             )
-        return tree.pack_sequence_as(self._like, leaves)
+        if isinstance(y, Mapping) and [path for path, _ in found] != [path for path, _ in wanted]:
+            raise DataError(
+                f"The model's outputs are nested as {_starred(self._like)}, but the {what} as {_starred(y)}. "
+                f"Give them the same keys, or a flat list."
+            )
+        return tree.pack_sequence_as(self._like, [leaf for _, leaf in found])
 
     def check_targets(self, y: Any, y_pred: Any) -> None:
         """Refuses targets that cannot be right for outputs like these: see `Loss.check_targets`."""
-        y = self._as_outputs(y)
+        y = self._as_outputs(y, "targets")
         for term in self._terms:
             part, target = at(y_pred, term.path), at(y, term.path)
             if isinstance(part, torch.Tensor):
                 if target is None:
                     raise DataError(f"There are no targets for output {term.name!r}, which has a loss.")
                 term.loss.check_targets(target, (None, *part.shape[1:]))
+
+
+def _starred(structure: Any) -> Any:
+    return tree.map_structure(lambda _: "*", structure)
 
 
 def at(structure: Any, path: Sequence[Any]) -> Any:
@@ -136,6 +148,11 @@ def _terms(loss: Any, outputs: Any, names: Any, path: tuple[Any, ...]) -> Iterat
     if loss is None:
         return
     if not _is_group(loss):
+        if isinstance(loss, str) and isinstance(outputs, Mapping):
+            raise ArgumentError(
+                f"`loss` has {loss!r} for several outputs together, nested as {_starred(outputs)}. Give one loss for "
+                f"all of them, or one for each, nested alike or in a flat list."
+            )
         yield Term(path, loss_of_output(loss), None, _name(path, outputs, names))
         return
     count = len(tree.flatten(outputs))

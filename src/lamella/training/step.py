@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -190,18 +190,18 @@ class Step:
 
     @property
     def metrics(self) -> list[Metric]:
-        """The loss tracker, the metrics of `compile`, and metrics that are attributes of the model."""
+        """The loss tracker, the metrics of `compile`, the losses of outputs, and metrics that the model holds."""
         found: list[Metric] = []
         if self.compiled and (self._compile_arguments["loss"] is not None or not overridden(self, "train_step")):
             found.append(self._loss_tracker)
-        if self._compiled_loss is not None:
-            found.extend(self._compiled_loss.trackers)
         if self._compiled_metrics is not None:
             self._compiled_metrics.settle()
         if self._counts_as_one():
             found.append(CompileMetrics(self))
         elif self._compiled_metrics is not None:
             found.extend(self._compiled_metrics.all)
+        if self._compiled_loss is not None:
+            found.extend(self._compiled_loss.trackers)
         for layer in self._flatten_layers():  # type: ignore[attr-defined]
             for name, value in vars(layer).items():
                 if isinstance(value, Metric) and name != "_loss_tracker":
@@ -218,8 +218,14 @@ class Step:
 
     @property
     def metrics_names(self) -> list[str]:
-        """The names of the metrics."""
-        return [self._name_of(metric) for metric in self.metrics]
+        """The names of the metrics, in the order of what `evaluate` lists."""
+        return self._in_order([self._name_of(metric) for metric in self.metrics])
+
+    def _in_order(self, names: Iterable[str]) -> list[str]:
+        """First those under which metrics know themselves, in the order of `metrics`; then the others by name."""
+        known = [metric.name for metric in self._plain_metrics()]
+        place = {name: i for i, name in reversed([*enumerate(known)])}
+        return sorted(names, key=lambda name: (place.get(name, len(known)), name))
 
     def _name_of(self, metric: Metric) -> str:
         """The name that a metric is reported under: of several outputs, that of its output comes first."""
@@ -250,7 +256,7 @@ class Step:
             if is_nested(y_pred) or takes_several(loss, y_pred):
                 self._compiled_loss = NestedLoss(loss, weights, y_pred, names)
             else:
-                self._compiled_loss = CompiledLoss(loss, weights, names, named)
+                self._compiled_loss = CompiledLoss(loss, weights, names, named, _listed(self, loss, y_pred, names))
             for tracker in self._compiled_loss.trackers:
                 tracker.to(device_of(self))  # type: ignore[arg-type]
         return self._compiled_loss
@@ -261,6 +267,15 @@ class Step:
             names, named = _names_of_outputs(self, y_pred)
             self._compiled_metrics = CompiledMetrics(plain, weighted, names, y, y_pred, named)
         return self._compiled_metrics
+
+
+def _listed(model: Any, loss: Any, y_pred: Any, names: list[str]) -> list[str]:
+    """The names of the outputs in the order in which Keras lists their losses."""
+    if not isinstance(y_pred, Mapping) or isinstance(loss, (list, tuple)):
+        return names
+    if isinstance(loss, Mapping) and set(loss) <= set(names):
+        return list(loss)
+    return names if getattr(model, "_graph", None) is not None else list(y_pred)
 
 
 def _not_training(model: Any) -> dict[str, bool]:
@@ -284,7 +299,7 @@ def _names_of_outputs(model: Any, y_pred: Any) -> tuple[list[str], bool]:
         paths = (path for path, _ in tree.flatten_with_path(y_pred))
         return [each.node.name for each in given] if named else ["_".join(map(str, path)) for path in paths], named
     if isinstance(y_pred, Mapping):
-        return list(y_pred), True
+        return [path[0] for path, _ in tree.flatten_with_path(y_pred)], True  # a list goes by the names' order
     names = getattr(model, "output_names", None)
     count = len(y_pred) if isinstance(y_pred, (list, tuple)) else 1
     if names and len(names) == count:

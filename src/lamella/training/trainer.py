@@ -272,7 +272,7 @@ class Trainer(Step):
         run, progress = watched(self, source, callbacks, verbose)
         with best_matmul(device_of(self), self.precision):  # type: ignore[arg-type]
             logs = evaluate_batches(self, source, run, progress)
-        return logs if return_dict else _listed(logs)
+        return logs if return_dict else self._listed(logs)
 
     def predict(
         self,
@@ -377,7 +377,12 @@ class Trainer(Step):
 
     def _metrics_so_far(self, as_dict: bool) -> Any:
         logs = read_metrics(self)
-        return logs if as_dict else _listed(logs)
+        return logs if as_dict else self._listed(logs)
+
+    def _listed(self, logs: dict[str, Any]) -> Any:
+        """The loss, or the loss and the metrics, in the order of `metrics_names`."""
+        values = [logs[name] for name in self._in_order(logs)]
+        return values[0] if len(values) == 1 else values
 
     def _make_train_function(self) -> Any:
         return make_train_function(self)
@@ -389,12 +394,6 @@ class Trainer(Step):
 def _one_batch(model: Any, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None) -> Any:
     size = max(len(flat(x)[0]), 1)
     return source_of(model, x, y, sample_weight, batch_size=size, class_weight=class_weight)
-
-
-def _listed(logs: dict[str, Any]) -> Any:
-    """The loss, or the loss and the metrics, as Keras returns them."""
-    values = list(logs.values())
-    return values[0] if len(values) == 1 else values
 
 
 __all__ = ["Trainer"]
