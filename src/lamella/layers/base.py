@@ -374,6 +374,12 @@ class Layer(HoldsWeights, HoldsSublayers, HasPolicy, CanRematerialize, Stateless
                 masking.set_mask(x, mask)
         return x
 
+    def _in_floats(self, x: torch.Tensor) -> torch.Tensor:
+        """`x`; if its numbers are whole, in the type that the layer computes in."""
+        if x.is_floating_point():
+            return x
+        return x.to(torch.float32 if self._is_mixed and self.computes_in_float32 else self._float)
+
     def _check_takes_strings(self) -> None:
         ours = type(self).__module__.startswith("lamella.layers.")  # a user's layer may have one inside that takes them
         if ours and not self.takes_strings:

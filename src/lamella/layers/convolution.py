@@ -123,7 +123,7 @@ class WindowedConvolution(SpatialLayer):
 
     def _floating(self, inputs: torch.Tensor) -> torch.Tensor:
         """The inputs in torch's order of axes, as floating-point numbers."""
-        return self.inward(inputs if inputs.is_floating_point() else inputs.to(self._float))
+        return self.inward(self._in_floats(inputs))
 
     def _torch_kernel(self, kernel: torch.Tensor) -> torch.Tensor:
         """A kernel (*window, a, b) as torch wants it, (b, a, *window). A view."""

@@ -119,6 +119,7 @@ class GroupNormalization(Layer):
         self.input_spec = InputSpec(ndim=rank, axes={self.axis: channels})
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
+        inputs = self._in_floats(inputs)
         if inputs.is_meta:  # torch would load its compiler, most of a second, for a shape that is known
             return torch.empty_like(inputs)
         axis = self.axis % inputs.ndim

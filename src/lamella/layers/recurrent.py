@@ -258,8 +258,7 @@ class RNN(Layer):
         mask: Any = None,
         training: bool | None = None,
     ) -> Any:
-        if not sequences.is_floating_point():
-            sequences = sequences.to(self._float)
+        sequences = self._in_floats(sequences)
         states, mask = self._start(sequences, initial_state), self._checked_mask(mask, sequences)
         if self.go_backwards:
             sequences, mask = sequences.flip(1), None if mask is None else mask.flip(1)
