@@ -384,7 +384,7 @@ def initial_state(cell: Any, batch_size: int | None, device: torch.device) -> An
 
     def zeros(size: Any) -> torch.Tensor:
         shape = (size,) if isinstance(size, int) else tuple(size)
-        return torch.zeros(batch_size or 1, *shape, dtype=dtype, device=device)
+        return torch.zeros(1 if batch_size is None else batch_size, *shape, dtype=dtype, device=device)
 
     sizes = cell.state_size
     return [zeros(size) for size in sizes] if isinstance(sizes, (list, tuple)) else zeros(sizes)
