@@ -269,6 +269,8 @@ def test_layers_of_other_formats_are_not_fused(rng):
         (lambda: layers.SeparableConv1D(3, 3, pointwize_initializer="ones"), "no argument 'pointwize_initializer'"),
         (lambda: layers.Conv1D(4, 3, name="wave")(torch.ones(2, 28)), r"'wave' \(Conv1D\) expected an input of rank 3"),
         (lambda: layers.Conv3D(4, 3)(torch.ones(2, 9, 9, 9)), "expected an input of rank 5"),
+        (lambda: layers.Conv2D(4, 3)(torch.ones(2, 2, 9, 9, 1)), "expected an input of rank 4"),
+        (lambda: layers.DepthwiseConv1D(3)(torch.ones(2, 2, 9, 1)), "expected an input of rank 3"),
         (lambda: layers.Conv1D(4, 3, dilation_rate=4)(torch.ones(2, 8, 1)), r"reaches over \(9,\) does not fit"),
         (lambda: layers.SeparableConv2D(4, 9)(torch.ones(2, 5, 5, 1)), r"a window of \(9, 9\) does not fit"),
         (lambda: layers.DepthwiseConv1D(9)(torch.ones(2, 5, 1)), "does not fit"),

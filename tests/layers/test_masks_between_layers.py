@@ -113,3 +113,15 @@ def test_a_mask_that_is_given_goes_on_to_the_next_layer():
     mask = torch.tensor([[True, False]])
     assert masking.get_mask(Passes()(torch.ones(1, 2, 3), mask=mask)) is mask
     assert masking.get_mask(layers.Dense(2)(layers.Masking()(A))).tolist() == [[False, False, True, True]]
+
+
+@pytest.mark.parametrize("axis", [1, -1])
+def test_masks_of_each_number_are_joined(axis):
+    """A mask with as many axes as its input: a sample is real where any of its numbers is, as in Keras."""
+    masks = [torch.tensor([[True, False], [False, False]]), torch.tensor([[False], [False]])]
+
+    def found(library):
+        inputs = [torch.ones(2, 2), torch.ones(2, 1)]
+        return np.asarray(library.layers.Concatenate(axis=axis).compute_mask(inputs, masks)).tolist()
+
+    assert found(lamella) == found(keras) == [True, False]

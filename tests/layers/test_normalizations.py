@@ -270,3 +270,11 @@ def test_inputs_that_float16_does_not_hold(name):
     ours, theirs = (getattr(kind, name)(dtype="mixed_float16", **arguments)(x) for kind in (layers, keras.layers))
     assert ours.dtype is torch.float16
     np.testing.assert_allclose(ours.detach().float(), theirs.detach().float(), atol=2e-3)
+
+
+@pytest.mark.parametrize("groups", [-1, 6])
+def test_groups_of_one_number_in_a_batch_of_one(groups):
+    """Its deviation from its mean is 0, as in Keras; torch's function of the module refuses it."""
+    x = np.arange(6, dtype="float32").reshape(1, 6)
+    for library in (lamella, keras):
+        np.testing.assert_array_equal(np.asarray(library.layers.GroupNormalization(groups)(x).detach()), 0 * x)

@@ -627,3 +627,17 @@ def test_states_of_other_sizes_in_a_stack_do_not_reach_the_kernel():
     wrong = [[torch.ones(2, 3), torch.ones(2, 3)], [torch.ones(2, 3), torch.ones(2, 3)]]
     with pytest.raises(RuntimeError):
         layer(torch.ones(2, 5, 4), initial_state=wrong)
+
+
+@pytest.mark.parametrize("kind", ["float64", "float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("cells", [["GRUCell"], ["LSTMCell", "SimpleRNNCell"]])
+def test_a_cell_computes_in_its_own_type(cells, kind, rng):
+    """The layer around it may have another policy."""
+    x = rng.normal(size=SHAPE).astype("float32")
+    ours, theirs = (k.layers.RNN([getattr(k.layers, cell)(2) for cell in cells], dtype=kind) for k in (lamella, keras))
+    expected = keras.ops.convert_to_numpy(keras.ops.cast(theirs(x), "float32"))
+    ours.build(SHAPE)
+    ours.set_weights(theirs.get_weights())
+    y = ours(x)
+    np.testing.assert_allclose(y.detach().float(), expected, atol=0.03 if "16" in kind else 1e-5)
+    assert ours(lamella.Input(SHAPE[1:])).dtype is y.dtype

@@ -25,6 +25,7 @@ WRONG = [
     ("LayerNormalization", {"axis": {"axis": -1}}),
     ("LayerNormalization", {"axis": "last"}),
     ("RepeatVector", {"n": 3.5}),
+    ("Reshape", {"target_shape": 12}),
     ("STFTSpectrogram", {"window": "unknowable"}),
     ("UnitNormalization", {"axis": 0.5}),
     ("UpSampling1D", {"size": 2.5}),
@@ -44,6 +45,12 @@ def test_a_wrong_type_is_a_type_error_and_a_value_error():
     for kind in (TypeError, ValueError, ArgumentTypeError):
         with pytest.raises(kind, match="`units` must be a positive whole number; got '3'"):
             layers.Dense("3")
+
+
+@pytest.mark.parametrize("axes", [[3], [1, 5], [-2]])
+def test_shared_axes_that_the_input_does_not_have(axes):
+    with pytest.raises(ValueError, match=r"PReLU 'prelu': `shared_axes` must name axes .* from 1 to 2; got"):
+        layers.PReLU(shared_axes=axes, name="prelu")(np.ones((2, 3, 4), "float32"))
 
 
 def test_windows_by_name():
@@ -70,3 +77,9 @@ def test_reshape_gives_unknown_sizes_known_ones(shape, target, wanted, misfit):
         model.predict(np.ones(misfit, "float32"), verbose=0)
     with pytest.raises(ValueError, match="14"):  # where the size is known, before there are data
         layers.Reshape((3, 5))(lamella.Input((14,)))
+
+
+def test_reshape_of_unknown_sizes_says_the_type_of_its_policy():
+    for library in (lamella, keras):
+        layer = library.layers.Reshape((12,), dtype="mixed_float16")
+        assert "float16" in str(layer(library.Input((None, 3))).dtype)

@@ -109,6 +109,12 @@ def test_discretization_adapts_as_keras_does(arguments, size, rng):
     config_goes_both_ways(ours, theirs)
 
 
+@pytest.mark.parametrize("dtype", ["int32", "int64", "float16", None])
+def test_discretization_bins_before_it_converts(dtype):
+    """`dtype` is that of the outputs: values are not cut to whole numbers first."""
+    same_layer("Discretization", {"bin_boundaries": [0.0, 0.5, 1.0], "dtype": dtype}, np.float32([-0.5, 0.3, 0.7, 2.0]))
+
+
 def test_discretization_refusals():
     for arguments, message in (
         ({}, "either"),

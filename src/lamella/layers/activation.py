@@ -95,7 +95,7 @@ class LeakyReLU(_Elementwise):
         self.negative_slope = negative_slope
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
-        return F.leaky_relu(inputs, self.negative_slope)
+        return F.leaky_relu(self._in_floats(inputs), self.negative_slope)
 
 
 @registry.register()
@@ -138,7 +138,7 @@ class ELU(_Elementwise):
         self.alpha = alpha
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
-        return F.elu(inputs, self.alpha)
+        return F.elu(self._in_floats(inputs), self.alpha)
 
 
 @registry.register()
@@ -179,6 +179,11 @@ class PReLU(Layer):
     def build(self, input_shape: Any) -> None:
         shape = list(input_shape[1:])
         for axis in self.shared_axes or ():
+            if not -len(shape) < axis <= len(shape):
+                raise ShapeError(
+                    f"PReLU {self.name!r}: `shared_axes` must name axes of the input after the batch, from 1 to "
+                    f"{len(shape)}; got {list(self.shared_axes or ())} for an input of shape {tuple(input_shape)}."
+                )
             shape[axis - 1] = 1
         self.alpha = self.add_weight(
             shape,
@@ -212,6 +217,7 @@ class Softmax(Layer):
         self._build_at_init()
 
     def call(self, inputs: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        inputs = self._in_floats(inputs)
         if mask is None:
             return self._softmax(inputs)
         self._check_mask(inputs, mask)

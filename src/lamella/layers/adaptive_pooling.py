@@ -40,7 +40,7 @@ class AdaptivePooling(SpatialLayer):
 
 class _AdaptiveAverage(AdaptivePooling):
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
-        return self._pool(inputs, F.adaptive_avg_pool2d, F.adaptive_avg_pool3d)
+        return self._pool(self._in_floats(inputs), F.adaptive_avg_pool2d, F.adaptive_avg_pool3d)
 
 
 class _AdaptiveMax(AdaptivePooling):

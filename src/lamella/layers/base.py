@@ -33,7 +33,7 @@ from lamella.engine.symbolic import (
     symbolic_input,
     symbolic_leaves,
 )
-from lamella.errors import ArgumentError, DataError, LamellaError, NoGraphError
+from lamella.errors import ArgumentError, DataError, DTypeError, LamellaError, NoGraphError
 from lamella.layers import added_losses
 from lamella.layers.added_losses import add_losses, pop_added_losses
 from lamella.layers.building import prepared
@@ -374,6 +374,12 @@ class Layer(HoldsWeights, HoldsSublayers, HasPolicy, CanRematerialize, Stateless
                 masking.set_mask(x, mask)
         return x
 
+    def _in_floats(self, x: torch.Tensor) -> torch.Tensor:
+        """`x`; if its numbers are whole, in the type that the layer computes in."""
+        if x.is_floating_point():
+            return x
+        return x.to(torch.float32 if self._is_mixed and self.computes_in_float32 else self._float)
+
     def _check_takes_strings(self) -> None:
         ours = type(self).__module__.startswith("lamella.layers.")  # a user's layer may have one inside that takes them
         if ours and not self.takes_strings:
@@ -434,7 +440,14 @@ class Layer(HoldsWeights, HoldsSublayers, HasPolicy, CanRematerialize, Stateless
         except LamellaError as clear:
             clear.__cause__ = error
             return clear
-        shapes = [tuple(leaf.shape) for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
+        tensors = [leaf for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
+        if isinstance(error, NotImplementedError) and "not implemented for" in str(error):  # torch has no such kernel
+            kinds = ", ".join(str(tensor.dtype).removeprefix("torch.") for tensor in tensors)
+            return DTypeError(
+                f"{type(self).__name__} {self.name!r} cannot be computed of inputs of type {kinds}: torch has no "
+                f"kernel for that ({error}). Cast them first, such as with x.float() or x.astype('float32')."
+            )
+        shapes = [tuple(tensor.shape) for tensor in tensors]
         error.add_note(f"In layer {self.name!r} ({type(self).__name__}), called on inputs of shape {shapes}.")
         error._lamella_layer = self.name  # type: ignore[attr-defined]
         return error

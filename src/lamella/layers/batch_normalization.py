@@ -165,13 +165,13 @@ class BatchNormalization(Layer):
                 f"BatchNormalization {self.name!r}: a mask has one axis less than the input; got a mask of shape "
                 f"{tuple(mask.shape)} for an input of shape {tuple(inputs.shape)}."
             )
-        return self.outward(self.normalize(self.inward(inputs), training, mask), inputs.ndim)
+        return self.outward(self.normalize(self.inward(self._in_floats(inputs)), training, mask), inputs.ndim)
 
     def normalize(self, x: torch.Tensor, training: bool | None, mask: torch.Tensor | None = None) -> torch.Tensor:
         """The formula, with the channels in axis 1: by the batch's moments in training, else by their averages."""
         if x.is_meta:  # torch would load its compiler, most of a second, to find that the shape stays
             return torch.empty_like(x)
-        if not (training and self._trainable):
+        if not (training and self._trainable and x.numel()):  # an empty batch has no moments
             return torch.batch_norm(
                 x,
                 self.gamma,

@@ -139,14 +139,14 @@ class ConvLSTMCell(DropoutCell):
 
     def get_initial_state(self, batch_size: int | None = None) -> States:
         """The states before the first step: zeros."""
-        shape = (batch_size or 1, *self._state_shape())
+        shape = (1 if batch_size is None else batch_size, *self._state_shape())
         return [torch.zeros(shape, dtype=self._float, device=self._device()) for _ in range(2)]
 
     def on_meta(self, inputs: torch.Tensor) -> tuple[torch.Tensor, States]:
         shape = self._state_shape()
-        states = [torch.empty((inputs.shape[0], *shape), dtype=self._float, device="meta") for _ in range(2)]
+        states = [torch.empty((inputs.shape[0], *shape), dtype=inputs.dtype, device="meta") for _ in range(2)]
         lead = inputs.shape[: inputs.ndim - len(shape)]
-        return torch.empty((*lead, *shape), dtype=self._float, device="meta"), states
+        return torch.empty((*lead, *shape), dtype=inputs.dtype, device="meta"), states
 
     def steps(self, x: torch.Tensor, states: States, training: bool | None) -> tuple[tuple[torch.Tensor, ...], Step]:
         noise = self.get_dropout_mask(x[0]) if training else None

@@ -18,6 +18,7 @@ from lamella.engine import winograd
 from lamella.errors import ArgumentError, ShapeError
 from lamella.layers.base import InputSpec, registry
 from lamella.layers.dense import positive_int
+from lamella.layers.input_spec import check_shape
 from lamella.layers.lora import AdaptableLayer, AdaptedWeight, KeptWeight
 from lamella.layers.windows import (
     SpatialLayer,
@@ -80,6 +81,7 @@ class WindowedConvolution(SpatialLayer):
                 f"must be known{multiple}."
             )
         self.input_spec = InputSpec(ndim=self.rank + 2, axes={axis: channels})
+        check_shape(self, self.input_spec, tuple(input_shape))
         return channels
 
     def _add_kernel(
@@ -123,7 +125,7 @@ class WindowedConvolution(SpatialLayer):
 
     def _floating(self, inputs: torch.Tensor) -> torch.Tensor:
         """The inputs in torch's order of axes, as floating-point numbers."""
-        return self.inward(inputs if inputs.is_floating_point() else inputs.to(self._float))
+        return self.inward(self._in_floats(inputs))
 
     def _torch_kernel(self, kernel: torch.Tensor) -> torch.Tensor:
         """A kernel (*window, a, b) as torch wants it, (b, a, *window). A view."""

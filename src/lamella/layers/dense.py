@@ -123,7 +123,7 @@ class Dense(QuantizableLayer):
         if inputs.is_meta:  # torch would load its compiler, most of a second, for the shape of an addmm
             check_input(self, inputs)
             return torch.empty((*inputs.shape[:-1], self.units), dtype=self._float, device="meta")
-        rows = inputs if inputs.is_floating_point() else inputs.to(self._float)
+        rows = self._in_floats(inputs)
         rows = rows if rows.ndim == 2 else rows.flatten(0, -2)
         if not self._is_plain:
             return self._adapted_rows(rows)

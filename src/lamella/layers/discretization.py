@@ -47,6 +47,7 @@ class Discretization(NumberLayer):
         name: str | None = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
+        self.autocast = False  # `dtype` is that of the outputs
         refuse_sparse(self, sparse)
         one_of(self, "output_mode", output_mode, ("int", "one_hot", "multi_hot", "count"))
         if num_bins is not None and num_bins < 0:

@@ -81,7 +81,7 @@ class Dropout(RandomLayer):
         return self._drop(inputs)
 
     def _drop(self, inputs: torch.Tensor) -> torch.Tensor:
-        keep = 1.0 - self.rate
+        inputs, keep = self._in_floats(inputs), 1.0 - self.rate
         if keep == 0:
             return torch.zeros_like(inputs)
         asked = self._asked_shape(inputs)
@@ -246,7 +246,7 @@ class AlphaDropout(RandomLayer):
     def call(self, inputs: torch.Tensor, training: bool | None = None) -> torch.Tensor:
         if not training or self.rate == 0:
             return inputs
-        share, lowest = self.rate, _SELU_LOWEST
+        inputs, share, lowest = self._in_floats(inputs), self.rate, _SELU_LOWEST
         if share == 1:
             return torch.full_like(inputs, 0.0)  # Keras divides by zero here
         shape = _filled_in(self, inputs, self.noise_shape)
@@ -284,7 +284,7 @@ class GaussianDropout(RandomLayer):
             return inputs
         if self.rate == 1:
             raise ArgumentError(f"GaussianDropout {self.name!r}: with rate=1 the noise is infinite; take less.")
-        deviation = math.sqrt(self.rate / (1.0 - self.rate))
+        inputs, deviation = self._in_floats(inputs), math.sqrt(self.rate / (1.0 - self.rate))
         return inputs * torch.empty_like(inputs).normal_(1.0, deviation, generator=self._generator(inputs.device))
 
 
@@ -308,6 +308,7 @@ class GaussianNoise(RandomLayer):
     def call(self, inputs: torch.Tensor, training: bool | None = None) -> torch.Tensor:
         if not training or self.stddev == 0:
             return inputs
+        inputs = self._in_floats(inputs)
         noise = torch.empty_like(inputs).normal_(0.0, self.stddev, generator=self._generator(inputs.device))
         return inputs + noise
 

@@ -223,8 +223,7 @@ class EinsumDense(QuantizableLayer):
             check_input(self, inputs)
         if inputs.is_meta:  # torch would load its compiler, most of a second, for the shape alone
             return torch.empty(self._shape_of_output(inputs), dtype=self._float, device="meta")
-        if not inputs.is_floating_point():
-            inputs = inputs.to(self._float)
+        inputs = self._in_floats(inputs)
         if not self._is_plain:
             z = self._adapted_product(inputs)
         else:

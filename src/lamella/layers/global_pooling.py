@@ -26,6 +26,7 @@ class GlobalPooling(SpatialLayer):
 class _GlobalAverage(GlobalPooling):
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
         self.check_rank(inputs)
+        inputs = self._in_floats(inputs)
         if inputs.is_meta:  # torch would load its compiler, most of a second, for the shape of a mean
             return inputs.amax(dim=self._axes, keepdim=self.keepdims)
         return inputs.mean(dim=self._axes, keepdim=self.keepdims)
@@ -65,6 +66,7 @@ class GlobalAveragePooling1D(_GlobalAverage):
     def call(self, inputs: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         if mask is None or inputs.is_meta:
             return super().call(inputs)
+        inputs = self._in_floats(inputs)
         real = mask.to(torch.bool).unsqueeze(2 if self.channels_last else 1)
         total = inputs.masked_fill(~real, 0).sum(dim=self._axes, keepdim=self.keepdims)
         return total / real.sum(dim=self._axes, keepdim=self.keepdims).to(inputs.dtype)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
 from lamella import constraints, initializers, regularizers
 from lamella.errors import ArgumentError, ShapeError
@@ -119,6 +118,7 @@ class GroupNormalization(Layer):
         self.input_spec = InputSpec(ndim=rank, axes={self.axis: channels})
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
+        inputs = self._in_floats(inputs)
         if inputs.is_meta:  # torch would load its compiler, most of a second, for a shape that is known
             return torch.empty_like(inputs)
         axis = self.axis % inputs.ndim
@@ -129,10 +129,10 @@ class GroupNormalization(Layer):
     def _normalized(self, x: torch.Tensor) -> torch.Tensor:
         gamma, beta = self.gamma, self.beta
         if not torch.is_grad_enabled() or (x.requires_grad and (gamma is not None or beta is None)):
-            return F.group_norm(x, self.groups, gamma, beta, self.epsilon)
+            return torch.group_norm(x, self.groups, gamma, beta, self.epsilon)
         # torch 2.13 crashes where it needs the gradient of beta but has no gamma, or that of gamma and not that of an
         # input with its channels last: so those are multiplied and added apart.
-        y = F.group_norm(x, self.groups, None, None, self.epsilon)
+        y = torch.group_norm(x, self.groups, None, None, self.epsilon)
         shape = [-1, *[1] * (x.ndim - 2)]
         y = y if gamma is None else y * gamma.reshape(shape)
         return y if beta is None else y + beta.reshape(shape)

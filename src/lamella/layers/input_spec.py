@@ -82,12 +82,16 @@ def check_input(layer: Any, inputs: Any) -> None:
     if len(specs) == 1 and len(tensors) > 1:
         raise ShapeError(f"Layer {layer.name!r} ({type(layer).__name__}) takes one input, but got {len(tensors)}.")
     for spec, tensor in zip(specs, tensors, strict=False):
-        shape = tuple(tensor.shape)
-        problem = spec.problem(shape)
-        if problem:
-            raise ShapeError(
-                f"Layer {layer.name!r} ({type(layer).__name__}) {problem}, got shape {shape}.{_mend(spec, shape)}"
-            )
+        check_shape(layer, spec, tuple(tensor.shape))
+
+
+def check_shape(layer: Any, spec: InputSpec, shape: tuple[int | None, ...]) -> None:
+    """Raises ShapeError if an input of `shape` does not fit `spec`."""
+    problem = spec.problem(shape)
+    if problem:
+        raise ShapeError(
+            f"Layer {layer.name!r} ({type(layer).__name__}) {problem}, got shape {shape}.{_mend(spec, shape)}"
+        )
 
 
 def _mend(spec: InputSpec, shape: tuple[int | None, ...]) -> str:

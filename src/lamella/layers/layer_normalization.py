@@ -121,6 +121,7 @@ class LayerNormalization(Layer):
             )
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
+        inputs = self._in_floats(inputs)
         if self.rms_scaling:
             deviation = (inputs.var(self._axes, correction=0, keepdim=True) + self.epsilon).rsqrt()
             return inputs * deviation * self._beside(inputs)

@@ -273,7 +273,9 @@ class Concatenate(Merge):
         rank = len(inputs[0].shape)
         axis = self.axis % rank
         filled = [
-            torch.ones(tuple(x.shape)[:-1], dtype=torch.bool, device=each.device) if mask is None else mask
+            torch.ones(tuple(x.shape)[:-1], dtype=torch.bool, device=each.device)
+            if mask is None
+            else (mask.any(-1) if mask.ndim == rank else mask)
             for x, mask in zip(inputs, masks, strict=True)
             for each in [next(each for each in masks if each is not None)]
         ]
@@ -327,15 +329,20 @@ class Dot(Merge):
         a, b = inputs
         first, second = self._axes(a.ndim, b.ndim)
         if self.normalize:
-            a, b = F.normalize(a, dim=first), F.normalize(b, dim=second)
-        a, b = a.movedim(first, -1), b.movedim(second, -1)
-        rest_a, rest_b = a.shape[1:-1], b.shape[1:-1]
-        product = torch.bmm(a.reshape(a.shape[0], -1, a.shape[-1]), b.reshape(b.shape[0], -1, b.shape[-1]).mT)
-        shape = (*rest_a, *rest_b)
+            a, b = F.normalize(self._in_floats(a), dim=first), F.normalize(self._in_floats(b), dim=second)
+        kind = torch.promote_types(a.dtype, b.dtype)
+        a, b = a.to(kind).movedim(first, -1), b.to(kind).movedim(second, -1)
+        shape = (*a.shape[1:-1], *b.shape[1:-1])
+        product = torch.bmm(_as_rows(a), _as_rows(b).mT)
         return product.reshape(a.shape[0], *(shape or (1,)))
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         return None
+
+
+def _as_rows(x: torch.Tensor) -> torch.Tensor:
+    """(batch, ..., size) -> (batch, rows, size)."""
+    return x.unsqueeze(1) if x.ndim == 2 else x.flatten(1, -2)
 
 
 def _function(cls: type[Layer], name: str) -> Callable[..., Any]:

@@ -88,6 +88,9 @@ class _MaxPooling(Pooling):
 
 
 class _AveragePooling(Pooling):
+    def call(self, inputs: torch.Tensor) -> torch.Tensor:
+        return super().call(self._in_floats(inputs))
+
     def pool(self, x: torch.Tensor) -> torch.Tensor:
         if self.padding == "valid" and x.ndim == 4:
             return F.avg_pool2d(x, self._window, self._steps)
@@ -282,7 +285,7 @@ class AveragePooling3D(_AveragePooling):
         self.check_rank(inputs)
         window, steps = self.pool_size, self.strides
         return volume_by_pictures(
-            inputs,
+            self._in_floats(inputs),
             lambda x: averaged(x, window[1:], steps[1:], self.padding),
             lambda x: averaged(x, (window[0], 1), (steps[0], 1), self.padding),
         )

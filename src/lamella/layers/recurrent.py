@@ -258,8 +258,7 @@ class RNN(Layer):
         mask: Any = None,
         training: bool | None = None,
     ) -> Any:
-        if not sequences.is_floating_point():
-            sequences = sequences.to(self._float)
+        sequences = self._in_floats(sequences)
         states, mask = self._start(sequences, initial_state), self._checked_mask(mask, sequences)
         if self.go_backwards:
             sequences, mask = sequences.flip(1), None if mask is None else mask.flip(1)
@@ -385,7 +384,7 @@ def initial_state(cell: Any, batch_size: int | None, device: torch.device) -> An
 
     def zeros(size: Any) -> torch.Tensor:
         shape = (size,) if isinstance(size, int) else tuple(size)
-        return torch.zeros(batch_size or 1, *shape, dtype=dtype, device=device)
+        return torch.zeros(1 if batch_size is None else batch_size, *shape, dtype=dtype, device=device)
 
     sizes = cell.state_size
     return [zeros(size) for size in sizes] if isinstance(sizes, (list, tuple)) else zeros(sizes)

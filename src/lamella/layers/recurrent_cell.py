@@ -203,7 +203,10 @@ class RecurrentCell(DropoutCell):
         """The states before the first step: zeros."""
         sizes = self.state_size if isinstance(self.state_size, list) else [self.state_size]
         device = self.kernel.device if self.built else self._device()
-        return [torch.zeros(batch_size or 1, size, dtype=self._float, device=device) for size in sizes]
+        return [
+            torch.zeros(1 if batch_size is None else batch_size, size, dtype=self._float, device=device)
+            for size in sizes
+        ]
 
     def steps(self, x: torch.Tensor, states: States, training: bool | None) -> tuple[tuple[torch.Tensor, ...], Step]:
         noise = self.get_dropout_mask(x[0]) if training else None
@@ -274,8 +277,8 @@ class RecurrentCell(DropoutCell):
     def on_meta(self, inputs: torch.Tensor) -> tuple[torch.Tensor, States]:
         count = len(self.state_size) if isinstance(self.state_size, list) else 1
         batch = inputs.shape[0]
-        states = [torch.empty(batch, self.units, dtype=self._float, device="meta") for _ in range(count)]
-        return torch.empty((*inputs.shape[:-1], self.units), dtype=self._float, device="meta"), states
+        states = [torch.empty(batch, self.units, dtype=inputs.dtype, device="meta") for _ in range(count)]
+        return torch.empty((*inputs.shape[:-1], self.units), dtype=inputs.dtype, device="meta"), states
 
 
 def is_own(cell: Any) -> bool:

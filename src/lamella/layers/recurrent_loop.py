@@ -40,17 +40,19 @@ def run(
         The outputs of all steps, the output of the last one, and the states, nested as they came.
     """
     if is_own(cell):
-        flat = states if all(isinstance(state, torch.Tensor) for state in states) else pytree.tree_leaves(states)
+        nested = not all(isinstance(state, torch.Tensor) for state in states)
+        kind = cell.kernel.dtype  # the layer around may have another policy than its cell
+        x, flat = x.to(kind), [state.to(kind) for state in (pytree.tree_leaves(states) if nested else states)]
         if x.is_meta:
             outputs, after = cell.on_meta(x)
-            return outputs, outputs.select(1, 0), after if flat is states else _like(states, after)
+            return outputs, outputs.select(1, 0), _like(states, after) if nested else after
         ran = (
             _run_fused(cell, x, flat, mask, training, zero_output) if fuse and isinstance(cell, RecurrentCell) else None
         )
         if ran is None:
             inputs, step = cell.steps(x.transpose(0, 1), flat, training)
             ran = _run_steps(inputs, step, flat, mask, zero_output)
-        return ran if flat is states else (ran[0], ran[1], _like(states, ran[2]))
+        return (ran[0], ran[1], _like(states, ran[2])) if nested else ran
     flat, spec = pytree.tree_flatten(tuple(states))
     inputs, step = x.unbind(1), _called(cell, spec, training)
     if x.is_meta:  # every step has the shapes of the first

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -43,7 +43,7 @@ class Flatten(Layer):
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
         if self.data_format == "channels_first" and inputs.ndim > 2:
             inputs = inputs.movedim(1, -1)
-        return inputs.reshape(inputs.shape[0], -1) if inputs.numel() else inputs.flatten(1)
+        return inputs.reshape(inputs.shape[0], -1 if inputs.numel() else math.prod(inputs.shape[1:]))
 
 
 @registry.register()
@@ -62,6 +62,10 @@ class Reshape(Layer):
 
     def __init__(self, target_shape: Sequence[int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        if not isinstance(target_shape, Iterable):
+            raise ArgumentTypeError(
+                f"Reshape {self.name!r}: `target_shape` must be a tuple or list of sizes; got {target_shape!r}."
+            )
         self.target_shape = tuple(target_shape)
         if sum(size == -1 for size in self.target_shape) > 1:
             raise ArgumentError(f"Reshape {self.name!r}: only one size may be -1; got {self.target_shape}.")
@@ -83,7 +87,8 @@ class Reshape(Layer):
             return None
         batch, *sample = args[0].shape
         sizes = (math.prod(sample) if size == -1 else size for size in self.target_shape)
-        return symbolic_input((batch, *sizes), args[0].dtype)
+        kind = self._float if self.autocast and args[0].dtype.is_floating_point else args[0].dtype
+        return symbolic_input((batch, *sizes), kind)
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
         size = math.prod(inputs.shape[1:])
@@ -93,7 +98,10 @@ class Reshape(Layer):
                 f"Reshape {self.name!r} cannot make {self.target_shape} of a sample of shape "
                 f"{tuple(inputs.shape[1:])}: {known} is not {size}. The sizes must multiply to the same number."
             )
-        return inputs.reshape(inputs.shape[0], *self.target_shape)
+        if inputs.numel():
+            return inputs.reshape(inputs.shape[0], *self.target_shape)
+        sizes = (size // (known or 1) if target == -1 else target for target in self.target_shape)
+        return inputs.reshape(inputs.shape[0], *sizes)
 
 
 @registry.register()

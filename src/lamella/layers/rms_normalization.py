@@ -55,6 +55,7 @@ class RMSNormalization(Layer):
         self.scale = self.add_weight(self._shape, "ones", name="scale")
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
+        inputs = self._in_floats(inputs)
         if inputs.is_meta:  # torch would load its compiler, most of a second, for a shape that is known
             return torch.empty_like(inputs)
         rank, last = inputs.ndim, list(range(-len(self._axes), 0))

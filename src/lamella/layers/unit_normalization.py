@@ -50,6 +50,7 @@ class UnitNormalization(Layer):
                 f"UnitNormalization {self.name!r}: the input has no axis {self.axis}; its shape is "
                 f"{tuple(inputs.shape)}."
             )
+        inputs = self._in_floats(inputs)
         if inputs.is_meta:  # torch would load its compiler, most of a second, for a shape that is known
             return torch.empty_like(inputs)
         length = torch.linalg.vector_norm(inputs, dim=axes, keepdim=True)

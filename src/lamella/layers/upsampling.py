@@ -144,6 +144,8 @@ class UpSampling3D(UpSampling):
 
 def repeated(x: torch.Tensor, factors: Sequence[int]) -> torch.Tensor:
     """`x` (batch, channels, *space) with each place repeated along every axis of space."""
+    if x.is_meta:
+        return x.new_empty([*x.shape[:2], *(size * by for size, by in zip(x.shape[2:], factors, strict=True))])
     if not x.is_floating_point():
         for axis, factor in enumerate(factors, start=2):
             x = x.repeat_interleave(factor, dim=axis)
