@@ -226,3 +226,17 @@ def test_functions(name, rng):
     p = rng.uniform(size=(8, 7)).astype("float32")
     y = rng.integers(0, 7, 8) if name.startswith("sparse") else np.eye(7, dtype="float32")[rng.integers(0, 7, 8)]
     same(getattr(metrics, name)(y, p), getattr(keras.metrics, name)(y, p))
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("CategoricalAccuracy", {}),
+        ("TopKCategoricalAccuracy", {"k": 2}),
+        ("OneHotIoU", {"num_classes": 4, "target_class_ids": [0, 2]}),
+        ("OneHotMeanIoU", {"num_classes": 4}),
+    ],
+)
+def test_one_hot_rows_of_truth_values(name, arguments, rng):
+    y, p = np.eye(4, dtype=bool)[rng.integers(0, 4, 9)], rng.uniform(size=(9, 4)).astype("float32")
+    same(getattr(metrics, name)(**arguments)(y, p), getattr(keras.metrics, name)(**arguments)(y, p))
