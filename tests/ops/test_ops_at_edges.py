@@ -57,3 +57,61 @@ def test_one_number_divided_by_another(kind):
     for pair in ((x, 2.0), (2.0, x), (x, 2), (2, x)):
         ours, theirs = ops.divide(*pair), keras.ops.divide(*pair)
         assert ours.dtype == theirs.dtype and ours == theirs
+
+
+@pytest.mark.parametrize("name", ["median", "nanmedian", "nanmean", "nanvar", "nanstd", "var", "std"])
+@pytest.mark.parametrize("value", [2, True, 1.5, np.inf, np.nan])
+def test_reductions_of_one_number(name, value):
+    ours, theirs = getattr(ops, name)(torch.tensor(value)), getattr(keras.ops, name)(torch.tensor(value))
+    assert ours.dtype == theirs.dtype
+    np.testing.assert_array_equal(ours, theirs)
+    assert getattr(ops, name)(torch.tensor(value), keepdims=True).shape == ()
+
+
+def test_a_weight_of_zero_for_one_number():
+    assert torch.isnan(ops.average(torch.tensor(2.0), weights=torch.tensor(0.0)))
+    assert ops.average(torch.tensor(2.0), weights=torch.tensor(3.0)) == 2
+
+
+@pytest.mark.parametrize("name", ["max", "min", "amax", "amin"])
+def test_extremes_along_an_axis_beside_an_empty_one(name):
+    x = torch.zeros(3, 0)
+    for keepdims in (False, True):
+        ours = getattr(ops, name)(x, axis=0, keepdims=keepdims)
+        assert ours.shape == getattr(np, name)(x.numpy(), axis=0, keepdims=keepdims).shape
+    with pytest.raises(ValueError, match="nothing"):
+        getattr(ops, name)(x, axis=1)
+
+
+def test_counts_of_nothing():
+    assert ops.bincount(np.zeros(0, "int32")).shape == (0,)
+    assert ops.bincount(np.zeros(0, "int32"), minlength=3).tolist() == [0, 0, 0]
+    assert ops.bincount(np.zeros((2, 0), "int32"), minlength=1).tolist() == [[0], [0]]
+
+
+def test_short_floats_are_normalized():
+    x = torch.tensor([[3.0, 4.0], [0.0, 0.0]], dtype=torch.float16)
+    found = ops.normalize(x)
+    assert torch.equal(found[0], keras.ops.normalize(x)[0])
+    assert found[1].tolist() == [0, 0]  # Keras: NaN
+
+
+def test_types_that_meet_in_a_cross_entropy():
+    target, output = torch.tensor([0.25, 1.0]), torch.tensor([0.5, 2.0], dtype=torch.float16)
+    ours, theirs = (room.binary_crossentropy(target, output, from_logits=True) for room in (ops, keras.ops))
+    assert ours.dtype == theirs.dtype == torch.float32
+    torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
+
+
+def test_whole_numbers_in_sparse_plus():
+    assert ops.sparse_plus(torch.tensor([-3, 0, 2])).tolist() == [0, 0.25, 2]
+
+
+@pytest.mark.parametrize("kind", [torch.uint16, torch.uint32])
+def test_unsigned_tensors_are_computed_in_the_next_wider_type(kind):
+    x = torch.tensor([[1, 2], [3, 4]]).to(kind)
+    wider = torch.int32 if kind is torch.uint16 else torch.int64
+    assert ops.add(x, x).dtype is wider and ops.add(x, x).tolist() == [[2, 4], [6, 8]]
+    for name, wanted in (("cumsum", [1, 3, 6, 10]), ("median", 2.5), ("prod", 24), ("max", 4)):
+        assert getattr(ops, name)(x).tolist() == wanted
+    assert ops.matmul(x, x).tolist() == [[7, 10], [15, 22]]

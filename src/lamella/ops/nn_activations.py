@@ -246,7 +246,7 @@ def sparse_plus(x: Any) -> torch.Tensor:
         >>> sparse_plus([-2.0, 0.0, 3.0])
         tensor([0.0000, 0.2500, 3.0000])
     """
-    x = tensor(x)
+    x = floating(x)
     return torch.where(x <= -1, 0.0, torch.where(x < 1, (x + 1) ** 2 / 4, x)).to(x.dtype)
 
 
