@@ -115,3 +115,22 @@ def test_unsigned_tensors_are_computed_in_the_next_wider_type(kind):
     for name, wanted in (("cumsum", [1, 3, 6, 10]), ("median", 2.5), ("prod", 24), ("max", 4)):
         assert getattr(ops, name)(x).tolist() == wanted
     assert ops.matmul(x, x).tolist() == [[7, 10], [15, 22]]
+
+
+@pytest.mark.parametrize("ends", [(8, 1), (1, 1000), (-2, -128), (3, 7)])
+@pytest.mark.parametrize("num", [0, 1, 2, 5])
+@pytest.mark.parametrize("endpoint", [True, False])
+def test_geometric_steps_are_exact_at_their_ends(ends, num, endpoint):
+    for kind in ("int32", "float32"):
+        wanted = np.geomspace(*ends, num, endpoint=endpoint)
+        found = ops.geomspace(*ends, num, endpoint=endpoint, dtype=kind)
+        np.testing.assert_allclose(found, wanted.astype(kind), rtol=1e-6)
+
+
+def test_no_step_between_no_numbers():
+    assert torch.isnan(ops.linspace(0.0, 3.0, 0, retstep=True)[1])
+
+
+def test_a_sparsemax_of_large_short_floats():
+    found = ops.sparsemax(torch.tensor([[60.0, 60.0, 60.0, -60.0]], dtype=torch.float16))
+    np.testing.assert_allclose(found, [[1 / 3, 1 / 3, 1 / 3, 0]], atol=1e-3)
