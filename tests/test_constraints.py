@@ -23,6 +23,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("UnitNorm", {}),
     ("UnitNorm", {"axis": -1}),
     ("UnitNorm", {"axis": [0, 1, 2]}),
+    *[(name, {"axis": None}) for name in ("MaxNorm", "UnitNorm", "MinMaxNorm")],
     ("MinMaxNorm", {}),
     ("MinMaxNorm", {"min_value": 1.0, "max_value": 2.0, "axis": 1}),
     ("MinMaxNorm", {"min_value": 0.5, "max_value": 1.0, "rate": 0.3, "axis": [0, 1, 2]}),

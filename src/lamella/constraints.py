@@ -39,7 +39,7 @@ class MaxNorm(Constraint):
 
     Args:
         max_value: The greatest norm of a unit's incoming weights.
-        axis: The axis (or axes) that the norm is taken along.
+        axis: The axis (or axes) that the norm is taken along; None for all.
 
     Example:
         >>> MaxNorm(1.0)(torch.tensor([[3.0], [4.0]]))
@@ -47,7 +47,7 @@ class MaxNorm(Constraint):
                 [0.8000]])
     """
 
-    def __init__(self, max_value: float = 2, axis: int | Sequence[int] = 0) -> None:
+    def __init__(self, max_value: float = 2, axis: int | Sequence[int] | None = 0) -> None:
         self.max_value = max_value
         self.axis = axis
 
@@ -80,7 +80,7 @@ class UnitNorm(Constraint):
                 [0.8000]])
     """
 
-    def __init__(self, axis: int | Sequence[int] = 0) -> None:
+    def __init__(self, axis: int | Sequence[int] | None = 0) -> None:
         self.axis = axis
 
     def __call__(self, w: torch.Tensor) -> torch.Tensor:
@@ -103,7 +103,7 @@ class MinMaxNorm(Constraint):
         min_value: float = 0.0,
         max_value: float = 1.0,
         rate: float = 1.0,
-        axis: int | Sequence[int] = 0,
+        axis: int | Sequence[int] | None = 0,
     ) -> None:
         self.min_value = min_value
         self.max_value = max_value
@@ -117,8 +117,8 @@ class MinMaxNorm(Constraint):
         return w * (desired / (_EPSILON + norm))
 
 
-def _norm(w: torch.Tensor, axis: int | Sequence[int]) -> torch.Tensor:
-    return w.square().sum(dim=axis if isinstance(axis, int) else tuple(axis), keepdim=True).sqrt()
+def _norm(w: torch.Tensor, axis: int | Sequence[int] | None) -> torch.Tensor:
+    return w.square().sum(dim=axis if axis is None or isinstance(axis, int) else tuple(axis), keepdim=True).sqrt()
 
 
 def get(identifier: Any) -> Any:

@@ -64,3 +64,80 @@ def test_gradients_flow_through_lists_of_lists_of_tensors():
     total = ops.sum(ops.convert_to_tensor([[a, b], [1, a]]) * ops.array([[1.0, 10.0], [100.0, 1000.0]]))
     total.backward()
     assert total.item() == 2132 and a.grad.item() == 1001
+
+
+@pytest.mark.parametrize("name", ["median", "nanmedian", "nanmean", "nanvar", "nanstd", "var", "std"])
+@pytest.mark.parametrize("value", [2, True, 1.5, np.inf, np.nan])
+def test_reductions_of_one_number(name, value):
+    ours, theirs = getattr(ops, name)(torch.tensor(value)), getattr(keras.ops, name)(torch.tensor(value))
+    assert ours.dtype == theirs.dtype
+    np.testing.assert_array_equal(ours, theirs)
+    assert getattr(ops, name)(torch.tensor(value), keepdims=True).shape == ()
+
+
+def test_a_weight_of_zero_for_one_number():
+    assert torch.isnan(ops.average(torch.tensor(2.0), weights=torch.tensor(0.0)))
+    assert ops.average(torch.tensor(2.0), weights=torch.tensor(3.0)) == 2
+
+
+@pytest.mark.parametrize("name", ["max", "min", "amax", "amin"])
+def test_extremes_along_an_axis_beside_an_empty_one(name):
+    x = torch.zeros(3, 0)
+    for keepdims in (False, True):
+        ours = getattr(ops, name)(x, axis=0, keepdims=keepdims)
+        assert ours.shape == getattr(np, name)(x.numpy(), axis=0, keepdims=keepdims).shape
+    with pytest.raises(ValueError, match="nothing"):
+        getattr(ops, name)(x, axis=1)
+
+
+def test_counts_of_nothing():
+    assert ops.bincount(np.zeros(0, "int32")).shape == (0,)
+    assert ops.bincount(np.zeros(0, "int32"), minlength=3).tolist() == [0, 0, 0]
+    assert ops.bincount(np.zeros((2, 0), "int32"), minlength=1).tolist() == [[0], [0]]
+
+
+def test_short_floats_are_normalized():
+    x = torch.tensor([[3.0, 4.0], [0.0, 0.0]], dtype=torch.float16)
+    found = ops.normalize(x)
+    assert torch.equal(found[0], keras.ops.normalize(x)[0])
+    assert found[1].tolist() == [0, 0]  # Keras: NaN
+
+
+def test_types_that_meet_in_a_cross_entropy():
+    target, output = torch.tensor([0.25, 1.0]), torch.tensor([0.5, 2.0], dtype=torch.float16)
+    ours, theirs = (room.binary_crossentropy(target, output, from_logits=True) for room in (ops, keras.ops))
+    assert ours.dtype == theirs.dtype == torch.float32
+    torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
+
+
+def test_whole_numbers_in_sparse_plus():
+    assert ops.sparse_plus(torch.tensor([-3, 0, 2])).tolist() == [0, 0.25, 2]
+
+
+@pytest.mark.parametrize("kind", [torch.uint16, torch.uint32])
+def test_unsigned_tensors_are_computed_in_the_next_wider_type(kind):
+    x = torch.tensor([[1, 2], [3, 4]]).to(kind)
+    wider = torch.int32 if kind is torch.uint16 else torch.int64
+    assert ops.add(x, x).dtype is wider and ops.add(x, x).tolist() == [[2, 4], [6, 8]]
+    for name, wanted in (("cumsum", [1, 3, 6, 10]), ("median", 2.5), ("prod", 24), ("max", 4)):
+        assert getattr(ops, name)(x).tolist() == wanted
+    assert ops.matmul(x, x).tolist() == [[7, 10], [15, 22]]
+
+
+@pytest.mark.parametrize("ends", [(8, 1), (1, 1000), (-2, -128), (3, 7)])
+@pytest.mark.parametrize("num", [0, 1, 2, 5])
+@pytest.mark.parametrize("endpoint", [True, False])
+def test_geometric_steps_are_exact_at_their_ends(ends, num, endpoint):
+    for kind in ("int32", "float32"):
+        wanted = np.geomspace(*ends, num, endpoint=endpoint)
+        found = ops.geomspace(*ends, num, endpoint=endpoint, dtype=kind)
+        np.testing.assert_allclose(found, wanted.astype(kind), rtol=1e-6)
+
+
+def test_no_step_between_no_numbers():
+    assert torch.isnan(ops.linspace(0.0, 3.0, 0, retstep=True)[1])
+
+
+def test_a_sparsemax_of_large_short_floats():
+    found = ops.sparsemax(torch.tensor([[60.0, 60.0, 60.0, -60.0]], dtype=torch.float16))
+    np.testing.assert_allclose(found, [[1 / 3, 1 / 3, 1 / 3, 0]], atol=1e-3)

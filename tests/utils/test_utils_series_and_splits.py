@@ -278,3 +278,9 @@ class TestSlices:
     def test_what_has_no_samples_is_refused(self, arrays):
         with pytest.raises(ShapeError, match="samples"):
             Slices(arrays)
+
+
+@pytest.mark.parametrize("batch_size", [None, 4])
+def test_a_series_shorter_than_a_window_has_no_batches(batch_size):
+    found = utils.timeseries_dataset_from_array(np.arange(8.0), np.arange(8.0), 5, end_index=3, batch_size=batch_size)
+    assert len(found) == 0 and list(found) == []

@@ -42,6 +42,10 @@ class OnMeta(TorchFunctionMode):
         if func is torch.Tensor.__getitem__:  # for step in ops.arange(4): x[:, step]
             args = args[0], pytree.tree_map_only(torch.Tensor, _as_place, args[1])
         args, kwargs = pytree.tree_map_only(torch.Tensor, to_meta, (args, kwargs))
+        if func in (torch.Tensor.cpu, torch.Tensor.cuda):
+            return args[0]
+        if func is torch.Tensor.to:
+            args, kwargs = _staying(args, kwargs)
         return func(*args, **kwargs)
 
     def __enter__(self) -> OnMeta:
@@ -65,6 +69,12 @@ def _keep_value(tensor: torch.Tensor) -> torch.Tensor:
     if not tensor.is_meta and tensor.numel() <= _SMALL:
         tensor._made_of_numbers = True  # type: ignore[attr-defined]
     return tensor
+
+
+def _staying(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments of `to`, where no device is another one: without data, nothing can go there."""
+    given = tuple("meta" if isinstance(arg, (torch.device, str)) else arg for arg in args)
+    return given, {key: "meta" if key == "device" else value for key, value in kwargs.items()}
 
 
 def _as_place(index: torch.Tensor) -> Any:

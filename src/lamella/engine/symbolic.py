@@ -20,6 +20,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from lamella.engine import masking
+from lamella.engine.device import default_device
 from lamella.engine.dtypes import dtype_name, torch_dtype
 from lamella.engine.naming import auto_name
 from lamella.engine.on_meta import OnMeta, off_meta, to_meta
@@ -131,8 +132,16 @@ class SymbolicTensor:
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if func in (np.shape, np.ndim):
             return self.shape if func is np.shape else len(self.shape)
-        name = func.__name__
-        raise TypeError(f"{_no_value(self, f'a result of numpy.{name}')} Or compute with lamella.ops.")
+        raise self._not_numpy(func)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if ufunc in _OF_NUMPY and method == "__call__" and not kwargs and len(inputs) == 2:  # array + tensor
+            return record(_OF_NUMPY[ufunc], tuple(_beside(self, each) for each in inputs), {})
+        raise self._not_numpy(ufunc)
+
+    def _not_numpy(self, function: Any) -> TypeError:
+        wanted = f"a result of numpy.{function.__name__}"
+        return TypeError(f"{_no_value(self, wanted)} Or compute with lamella.ops.")
 
     def __len__(self) -> int:
         if not self.shape or self.shape[0] is None:
@@ -145,20 +154,57 @@ class SymbolicTensor:
     # == stays Python's, as in Keras: symbolic tensors are compared by identity and used as dictionary keys.
 
 
+def _beside(tensor: SymbolicTensor, x: Any) -> Any:
+    """What stands beside a tensor in an operator: an array is a tensor, of its type if both are of floats or whole."""
+    if isinstance(x, np.generic):
+        return x.item()
+    if not isinstance(x, np.ndarray):
+        return x
+    found = torch.tensor(x, device=default_device())
+    alike = found.is_floating_point() == tensor.dtype.is_floating_point
+    return found.to(tensor.dtype) if alike and torch.bool not in (found.dtype, tensor.dtype) else found
+
+
 def _operator(function: Callable[..., Any]) -> Callable[..., Any]:
     return lambda self, *args: record(function, (self, *args), {})
 
 
+def _of_two(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda self, other: record(function, (self, _beside(self, other)), {})
+
+
 def _reflected(function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda self, other: record(function, (other, self), {})
+    return lambda self, other: record(function, (_beside(self, other), self), {})
 
 
 for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and_", "or_", "xor"):
     _dunder = _name.rstrip("_")
-    setattr(SymbolicTensor, f"__{_dunder}__", _operator(getattr(operator, _name)))
+    setattr(SymbolicTensor, f"__{_dunder}__", _of_two(getattr(operator, _name)))
     setattr(SymbolicTensor, f"__r{_dunder}__", _reflected(getattr(operator, _name)))
-for _name in ("neg", "abs", "invert", "ne", "lt", "le", "gt", "ge", "getitem"):
+for _name in ("ne", "lt", "le", "gt", "ge"):
+    setattr(SymbolicTensor, f"__{_name}__", _of_two(getattr(operator, _name)))
+for _name in ("neg", "abs", "invert", "getitem"):
     setattr(SymbolicTensor, f"__{_name}__", _operator(getattr(operator, _name)))
+
+_OF_NUMPY: dict[Any, Callable[..., Any]] = {
+    np.add: operator.add,
+    np.subtract: operator.sub,
+    np.multiply: operator.mul,
+    np.true_divide: operator.truediv,
+    np.floor_divide: operator.floordiv,
+    np.remainder: operator.mod,
+    np.power: operator.pow,
+    np.matmul: operator.matmul,
+    np.bitwise_and: operator.and_,
+    np.bitwise_or: operator.or_,
+    np.bitwise_xor: operator.xor,
+    np.not_equal: operator.ne,
+    np.less: operator.lt,
+    np.less_equal: operator.le,
+    np.greater: operator.gt,
+    np.greater_equal: operator.ge,
+}
+"""What NumPy calls where one of its arrays stands on the left of an operator."""
 
 
 def _no_value(tensor: SymbolicTensor, wanted: str) -> str:

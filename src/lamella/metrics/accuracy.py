@@ -8,7 +8,7 @@ import torch
 
 from lamella.errors import ShapeError
 from lamella.losses.base import _as_tensor, same_rank
-from lamella.metrics.base import functions, registry
+from lamella.metrics.base import class_numbers, functions, registry
 from lamella.metrics.reduction import MeanMetricWrapper
 
 
@@ -27,14 +27,14 @@ def _binary(y_true: Any, y_pred: Any, threshold: float = 0.5) -> torch.Tensor:
 def _categorical(y_true: Any, y_pred: Any) -> torch.Tensor:
     y_true, y_pred = _as_tensor(y_true), _as_tensor(y_pred)
     _same_shape("categorical_accuracy", y_true, y_pred)
-    return class_of(y_true) == y_pred.argmax(dim=-1)
+    return class_numbers(y_true) == class_numbers(y_pred)
 
 
 def _sparse(y_true: Any, y_pred: Any) -> torch.Tensor:
     y_true, y_pred = _as_tensor(y_true), _as_tensor(y_pred)
     if y_true.ndim == y_pred.ndim and y_true.shape[-1] == 1:
         y_true = y_true.squeeze(-1)
-    found = y_pred.argmax(dim=-1)
+    found = class_numbers(y_pred)
     _same_shape("sparse_categorical_accuracy", y_true, found)
     return y_true == found
 
@@ -51,14 +51,7 @@ def _sparse_top_k(y_true: Any, y_pred: Any, k: int = 5, from_sorted_ids: bool = 
 
 
 def _top_k(y_true: Any, y_pred: Any, k: int = 5) -> torch.Tensor:
-    return _sparse_top_k(class_of(_as_tensor(y_true)), y_pred, k)
-
-
-def class_of(one_hot: torch.Tensor, axis: int = -1) -> torch.Tensor:
-    """The class numbers of one-hot targets, which may be booleans."""
-    if one_hot.dtype is torch.bool:
-        one_hot = one_hot.to(torch.uint8)  # torch has no argmax of booleans
-    return one_hot.argmax(dim=axis)
+    return _sparse_top_k(class_numbers(_as_tensor(y_true)), y_pred, k)
 
 
 def _same_shape(name: str, y_true: torch.Tensor, y_pred: torch.Tensor) -> None:

@@ -254,6 +254,11 @@ def tensors(*values: Any) -> list[Any]:
     return [None if value is None else _as_tensor(value).detach() for value in values]
 
 
+def class_numbers(x: torch.Tensor, axis: int = -1) -> torch.Tensor:
+    """Where the largest along `axis` is: the class of one-hot rows (of truth values too) or of scores."""
+    return (x.to(torch.uint8) if x.dtype is torch.bool else x).argmax(dim=axis)
+
+
 def spread(name: str, weight: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
     """Weights, one for each sample or for each element, as one for each element of `values`.
 

@@ -8,8 +8,7 @@ from typing import Any
 import torch
 
 from lamella.errors import ArgumentError, ShapeError
-from lamella.metrics.accuracy import class_of
-from lamella.metrics.base import EPSILON, Constant, Metric, registry, spread, tensors
+from lamella.metrics.base import EPSILON, Constant, Metric, class_numbers, registry, spread, tensors
 
 
 @registry.register()
@@ -65,9 +64,9 @@ class IoU(Metric):
         y_true, y_pred, weight = tensors(y_true, y_pred, sample_weight)
         self._follow(y_pred)
         if not self.sparse_y_true:
-            y_true = class_of(y_true, self.axis)
+            y_true = class_numbers(y_true, self.axis)
         if not self.sparse_y_pred:
-            y_pred = y_pred.argmax(dim=self.axis)
+            y_pred = class_numbers(y_pred, self.axis)
         if weight is not None and weight.numel() != y_true.numel():
             weight = spread(self.name, weight, y_true)
         if y_true.numel() != y_pred.numel():

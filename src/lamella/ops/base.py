@@ -31,6 +31,7 @@ _FURTHER_DTYPES = {
     "uint32": torch.int64,
 }
 _WIDER = {"uint16": np.int32, "uint32": np.int64, "uint64": np.int64}
+_WIDER_TENSORS = {torch.uint16: torch.int32, torch.uint32: torch.int64, torch.uint64: torch.int64}
 
 
 def recorded(known: Registry) -> Callable[[F], F]:
@@ -89,6 +90,7 @@ def floatx() -> torch.dtype:
 def tensor(x: Any, dtype: torch.dtype | None = None) -> torch.Tensor:
     """`x` as a tensor: a tensor as it is, numbers and lists in int32 and `floatx()`, arrays in their own type."""
     if isinstance(x, torch.Tensor):
+        dtype = dtype or _WIDER_TENSORS.get(x.dtype)
         return x if dtype is None or x.dtype is dtype else x.to(dtype)
     if isinstance(x, (bool, int, float, complex)):
         return torch.tensor(x, dtype=dtype or _number_dtype(x))
@@ -124,8 +126,10 @@ def _number_dtype(x: Any) -> torch.dtype:
 def pair(x1: Any, x2: Any) -> tuple[torch.Tensor, torch.Tensor]:
     """Both as tensors, in their own types; a number takes the type of the tensor beside it where it fits."""
     if isinstance(x1, torch.Tensor):
-        return x1, x2 if isinstance(x2, torch.Tensor) else _beside(x1, x2)
+        x1 = tensor(x1)
+        return x1, tensor(x2) if isinstance(x2, torch.Tensor) else _beside(x1, x2)
     if isinstance(x2, torch.Tensor):
+        x2 = tensor(x2)
         return _beside(x2, x1), x2
     if isinstance(x1, (int, float)) and not isinstance(x2, (int, float)):
         x2 = tensor(x2)

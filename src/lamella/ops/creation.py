@@ -186,7 +186,7 @@ def _steps(
     exact = kind if kind.is_floating_point else floatx()
     first, last = torch.broadcast_tensors(tensor(start).to(exact), tensor(stop).to(exact))
     gaps = num - 1 if endpoint else num
-    step = (last - first) / gaps if gaps else torch.full_like(first, torch.nan)
+    step = (last - first) / gaps if gaps > 0 else torch.full_like(first, torch.nan)
     share = (torch.arange(num, device=first.device) / max(gaps, 1)).to(exact).reshape(-1, *(1,) * first.ndim)
     # From either end to the middle, as torch.linspace counts: exact at both ends
     values = torch.where(share < 0.5, first + share * (last - first), last - (1 - share) * (last - first))
@@ -249,8 +249,10 @@ def geomspace(
     """
     kind = result_dtype(start, stop, float) if dtype is None else as_dtype(dtype)
     first, last = tensor(start).to(torch.float64), tensor(stop).to(torch.float64)
-    values, _, _ = _steps(torch.log10(first.abs()), torch.log10(last.abs()), num, endpoint, None)
-    return (torch.pow(10, values) * torch.sign(first)).movedim(0, axis).to(kind)
+    share = _steps(0.0, 1.0, num, endpoint, "float64")[0].to(first.device)
+    share = share.reshape(-1, *(1,) * max(first.ndim, last.ndim))
+    values = torch.where(share == 1, last, first * (last / first) ** share)  # exact at both ends
+    return values.movedim(0, axis).to(kind)
 
 
 @op

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from lamella.errors import ShapeError
@@ -23,6 +24,8 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> torch.Tensor:
     if axis is None:
         x, axis = x.reshape(-1), 0
     (axis,) = axes_of(axis, x.ndim)
+    if isinstance(repeats, np.ndarray):
+        repeats = repeats.reshape(-1).tolist()
     if isinstance(repeats, (list, tuple)) and len(repeats) == 1:
         repeats = repeats[0]
     if isinstance(repeats, int):

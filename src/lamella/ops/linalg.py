@@ -270,7 +270,7 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> torch.Tensor:
     if b.ndim not in (1, 2) or a.ndim != 2 or len(a) != len(b):
         raise ShapeError(f"lstsq: expected (m, n) and (m,) or (m, k); got {tuple(a.shape)} and {tuple(b.shape)}.")
     columns = b.unsqueeze(-1) if b.ndim == 1 else b
-    if a.is_meta:
+    if a.is_meta or b.is_meta:
         found = columns.new_empty(a.shape[1], columns.shape[1])
     elif rcond is not None or a.is_cuda or len(a) < a.shape[1]:
         found = torch.linalg.pinv(a, rtol=rcond) @ columns

@@ -81,9 +81,9 @@ def nanmean(x: Any, axis: Any = None, keepdims: bool = False) -> torch.Tensor:
         >>> nanmean([1.0, float("nan"), 2.0])
         tensor(1.5000)
     """
-    x = tensor(x)
+    x = floating(x)
     axes = axes_of(axis, x.ndim)
-    return torch.nanmean(floating(x), dim=axes, keepdim=keepdims) if axes else x
+    return torch.nanmean(x, dim=axes, keepdim=keepdims) if axes else x
 
 
 @op
@@ -98,7 +98,7 @@ def nanvar(x: Any, axis: Any = None, keepdims: bool = False) -> torch.Tensor:
     axes = axes_of(axis, x.ndim)
     valid = ~torch.isnan(x)
     if not axes:
-        return torch.where(valid, 0.0, x).to(x.dtype)
+        return x - x
     distance = torch.where(valid, x - torch.nanmean(x, dim=axes, keepdim=True), 0.0)
     return distance.square().sum(dim=axes, keepdim=keepdims) / valid.sum(dim=axes, keepdim=keepdims)
 
@@ -192,5 +192,4 @@ def nanmedian(x: Any, axis: Any = None, keepdims: bool = False) -> torch.Tensor:
         >>> nanmedian([1.0, float("nan"), 3.0])
         tensor(2.)
     """
-    x = tensor(x)
-    return nanquantile(x, 0.5, axis, keepdims=keepdims) if axes_of(axis, x.ndim) else x
+    return nanquantile(x, 0.5, axis, keepdims=keepdims)

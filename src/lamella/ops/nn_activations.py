@@ -246,7 +246,7 @@ def sparse_plus(x: Any) -> torch.Tensor:
         >>> sparse_plus([-2.0, 0.0, 3.0])
         tensor([0.0000, 0.2500, 3.0000])
     """
-    x = tensor(x)
+    x = floating(x)
     return torch.where(x <= -1, 0.0, torch.where(x < 1, (x + 1) ** 2 / 4, x)).to(x.dtype)
 
 
@@ -325,7 +325,8 @@ def sparsemax(x: Any, axis: int = -1) -> torch.Tensor:
         >>> sparsemax([[2.0, 1.5, -1.0]])
         tensor([[0.7500, 0.2500, 0.0000]])
     """
-    x = tensor(x)
+    x = floating(x)
+    x = x - x.detach().amax(dim=axis, keepdim=True)  # which changes nothing, and keeps the digits of short floats
     ordered = torch.sort(x, dim=axis, descending=True).values
     total = torch.cumsum(ordered, dim=axis)
     rank = torch.cumsum(torch.ones_like(x), dim=axis)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from lamella.errors import ShapeError
-from lamella.ops.base import floating, op, tensor
+from lamella.ops.base import floating, op, result_dtype, tensor
 
 _EPSILON = 1e-7
 
@@ -96,8 +96,9 @@ def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> 
         >>> binary_crossentropy([1.0], [0.5])
         tensor([0.6931])
     """
-    output = floating(output)
-    target = tensor(target).to(output.dtype)
+    target, output = tensor(target), floating(output)
+    kind = result_dtype(target, output)
+    target, output = target.to(kind), output.to(kind)
     _same_shape("binary_crossentropy", target, output)
     if from_logits:
         return F.binary_cross_entropy_with_logits(output, target, reduction="none")

@@ -153,5 +153,5 @@ def normalize(x: Any, axis: Any = -1, order: int = 2, epsilon: float | None = No
     axes = axes_of(axis, x.ndim)
     if order == 2:
         square = x.square().sum(dim=axes, keepdim=True)
-        return x * torch.clamp(torch.rsqrt(square), max=1.0 / epsilon)
+        return x * torch.clamp(torch.rsqrt(square), max=min(1.0 / epsilon, torch.finfo(x.dtype).max))
     return x / torch.clamp(torch.linalg.norm(x, ord=order, dim=axes, keepdim=True), min=epsilon)

@@ -54,7 +54,7 @@ def var(x: Any, axis: Any = None, keepdims: bool = False) -> torch.Tensor:
     """
     x = floating(x)
     axes = axes_of(axis, x.ndim)
-    return torch.var(x, dim=axes, keepdim=keepdims, correction=0) if axes else torch.zeros_like(x)
+    return torch.var(x, dim=axes, keepdim=keepdims, correction=0) if axes else x - x
 
 
 @op
@@ -67,7 +67,7 @@ def std(x: Any, axis: Any = None, keepdims: bool = False) -> torch.Tensor:
     """
     x = floating(x)
     axes = axes_of(axis, x.ndim)
-    return torch.std(x, dim=axes, keepdim=keepdims, correction=0) if axes else torch.zeros_like(x)
+    return torch.std(x, dim=axes, keepdim=keepdims, correction=0) if axes else x - x
 
 
 @op
@@ -89,10 +89,10 @@ def _extreme(function: Any, two: Any, x: Any, axis: Any, keepdims: bool, initial
     x = tensor(x)
     axes = axes_of(axis, x.ndim)
     if 0 in x.shape:
-        if initial is None:
-            raise ShapeError(f"There is no largest and no smallest of nothing: shape {tuple(x.shape)}. Give `initial`.")
         left = [1 if i in axes else n for i, n in enumerate(x.shape) if keepdims or i not in axes]
-        return torch.full(left, initial, dtype=x.dtype, device=x.device)
+        if initial is None and 0 not in left:
+            raise ShapeError(f"There is no largest and no smallest of nothing: shape {tuple(x.shape)}. Give `initial`.")
+        return torch.full(left, initial or 0, dtype=x.dtype, device=x.device)
     found = function(x, dim=axes, keepdim=keepdims) if axes else x
     return found if initial is None else two(found, tensor(initial, found.dtype).to(found.device))
 
@@ -220,7 +220,7 @@ def average(x: Any, axis: Any = None, weights: Any = None) -> torch.Tensor:
     x = x.to(kind)
     axes = axes_of(axis, x.ndim)
     if not axes:
-        return x
+        return x if weights is None else x * weights / weights
     if weights is None:
         return torch.mean(x, dim=axes)
     weights = weights.to(kind)
@@ -237,7 +237,7 @@ def quantiles(x: torch.Tensor, q: Any, axis: Any, method: str, keepdims: bool, f
     q = tensor(q).to(compute)
     axes = axes_of(axis, x.ndim)
     kept = [i for i in range(x.ndim) if i not in axes]
-    rows = compute.permute(*kept, *axes).reshape(*(x.shape[i] for i in kept), math.prod(x.shape[i] for i in axes))
+    rows = compute.permute([*kept, *axes]).reshape(*(x.shape[i] for i in kept), math.prod(x.shape[i] for i in axes))
     found = function(rows, q, dim=-1, interpolation=method)
     if keepdims:
         for i in sorted(axes):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -124,7 +125,7 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = Fal
     x = tensor(x)
     weights = None if weights is None else tensor(weights)
     kind = torch.int32 if weights is None else result_dtype(x, weights)
-    rows = x.reshape(-1, x.shape[-1]).long()
+    rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1]).long()
     if x.is_meta:  # the length is data
         return torch.empty(*x.shape[:-1], OnMeta.unknown + minlength, dtype=kind, device="meta")
     length = max(int(x.max()) + 1, minlength) if x.numel() else minlength

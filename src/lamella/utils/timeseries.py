@@ -55,7 +55,8 @@ class TimeseriesDataset(Stream):
             source = None if self.seed is None else torch.Generator().manual_seed(self.seed + self.epoch)
             self.epoch += 1
             starts = starts[torch.randperm(len(starts), generator=source)]
-        for part in starts.split(self.batch_size) if self.batch_size is not None else starts:
+        parts = starts if self.batch_size is None or not len(starts) else starts.split(self.batch_size)
+        for part in parts:
             windows = self.data[part.unsqueeze(-1) + self.offsets]
             yield windows if self.targets is None else (windows, self.targets[part])
 
