@@ -9,13 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from lamella.engine.dtypes import WIDER
 from lamella.engine.strings import as_strings
 from lamella.errors import DataError
 
 Structure = Any
-
-_WIDER = {torch.uint16: torch.int32, torch.uint32: torch.int64, torch.uint64: torch.int64}
-"""Types that torch holds and hardly computes with, and those that take their place."""
 
 
 def is_array(x: Any) -> bool:
@@ -75,7 +73,7 @@ def as_tensor(x: Any, name: str, device: torch.device, dtype: torch.dtype) -> to
         tensor = torch.from_numpy(writable(_numpy(x, name)))
     if tensor.ndim == 0:
         raise DataError(f"{name} is a single number; training data need one entry for each sample.")
-    kind = dtype if tensor.is_floating_point() else _WIDER.get(tensor.dtype, tensor.dtype)
+    kind = dtype if tensor.is_floating_point() else WIDER.get(tensor.dtype, tensor.dtype)
     return tensor.to(device=device, dtype=kind, non_blocking=device.type == "cuda")
 
 

@@ -27,6 +27,8 @@ _TORCH_DTYPES: dict[str, torch.dtype] = {
     "float8_e4m3fn": torch.float8_e4m3fn,
     "float8_e5m2": torch.float8_e5m2,
 }
+WIDER = {torch.uint16: torch.int32, torch.uint32: torch.int64, torch.uint64: torch.int64}
+"""Types that torch holds and hardly computes with, and the next ones that it computes with, as Keras takes them."""
 STRING = torch.bits16
 """The data type of symbolic strings, `"string"`: a type of torch's that no operation computes with."""
 _ALIASES = {"half": "float16", "float": "float32", "double": "float64", "int": "int64", "long": "int64"}

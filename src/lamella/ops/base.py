@@ -30,8 +30,6 @@ _FURTHER_DTYPES = {
     "uint16": torch.int32,  # torch computes nothing in uint16 and uint32: the next wider type, as Keras has it
     "uint32": torch.int64,
 }
-_WIDER = {"uint16": np.int32, "uint32": np.int64, "uint64": np.int64}
-_WIDER_TENSORS = {torch.uint16: torch.int32, torch.uint32: torch.int64, torch.uint64: torch.int64}
 
 
 def recorded(known: Registry) -> Callable[[F], F]:
@@ -90,7 +88,7 @@ def floatx() -> torch.dtype:
 def tensor(x: Any, dtype: torch.dtype | None = None) -> torch.Tensor:
     """`x` as a tensor: a tensor as it is, numbers and lists in int32 and `floatx()`, arrays in their own type."""
     if isinstance(x, torch.Tensor):
-        dtype = dtype or _WIDER_TENSORS.get(x.dtype)
+        dtype = dtype or dtypes.WIDER.get(x.dtype)
         return x if dtype is None or x.dtype is dtype else x.to(dtype)
     if isinstance(x, (bool, int, float, complex)):
         return torch.tensor(x, dtype=dtype or _number_dtype(x))
@@ -103,8 +101,7 @@ def tensor(x: Any, dtype: torch.dtype | None = None) -> torch.Tensor:
         raise ArgumentError(f"Cannot make a tensor of {array.dtype} data: give numbers, in rows of one length.")
     elif dtype is None and isinstance(x, (list, tuple)):
         dtype = _list_dtype(array)
-    array = array.astype(_WIDER.get(array.dtype.name, array.dtype), copy=False)
-    return torch.as_tensor(array, dtype=dtype, device=default_device())
+    return tensor(torch.as_tensor(array, dtype=dtype, device=default_device()), dtype)
 
 
 def _list_dtype(array: np.ndarray) -> torch.dtype | None:
