@@ -332,3 +332,13 @@ def test_wrong_inputs_are_told():
         layers.RandomFlip()({"image": torch.ones(2, 4, 4, 3)})
     with pytest.raises(ArgumentError, match="2 numbers"):
         layers.RandomErasing(fill_value=(1, 2))(torch.ones(2, 4, 4, 3))
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("kind", [torch.int32, torch.uint8, torch.int64])
+def test_whole_numbers_under_a_mixed_policy(kind, policy):
+    """The limits of int32 are beyond float16."""
+    x = torch.full((2, 4, 4, 3), 100, dtype=kind)
+    y = layers.RandomBrightness((0.2, 0.2), dtype=policy)(x, training=True)
+    assert y.dtype is kind
+    assert (y == 151).all()

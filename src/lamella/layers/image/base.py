@@ -111,7 +111,8 @@ class BaseImageAugmentation(Layer):
             if self._leaves_alone(transformation, training):
                 return images
             limits = torch.iinfo(kind)
-            changed = self.change_images(images.to(self._float), transformation, self.interpolation)
+            floats = images.to(torch.promote_types(self._float, torch.float32))  # 16 bits do not hold the limits
+            changed = self.change_images(floats, transformation, self.interpolation)
             return changed.round().clamp(limits.min, limits.max).to(kind)
         images = images.to(self._float)
         if self._leaves_alone(transformation, training):
