@@ -70,6 +70,7 @@ def test_one_graph(make):
     torch.compile(model, backend="eager", fullgraph=True)(x)  # which raises at a break
 
 
+@pytest.mark.skipif(torch.__version__ < "2.13", reason="older compilers do not go through tables of weak references")
 def test_one_graph_while_another_layer_has_losses():
     other = layers.ActivityRegularization(0.1)
     other(torch.ones(2, 3))

@@ -190,25 +190,36 @@ def alone(structure: Any) -> Any:
     return structure[0] if isinstance(structure, (list, tuple)) and len(structure) == 1 else structure
 
 
-class Slot(int):
-    """A place in the list of values, standing in the arguments of a call."""
+class Slot:
+    """A place in the list of values, standing in the arguments of a call.
+
+    It is no `int`, since those may be arguments, too; and no kind of one: compilers index lists by plain ones.
+    """
+
+    def __init__(self, place: int) -> None:
+        self.place = place
 
 
 def _with_slots(structure: Any, slots: dict[int, int]) -> Any:
     return pytree.tree_map_only(SymbolicTensor, lambda tensor: Slot(slots[id(tensor)]), structure)
 
 
+def places(structure: Any) -> set[int]:
+    """Those of the slots in the structure."""
+    return {slot.place for slot in pytree.tree_leaves(structure) if isinstance(slot, Slot)}
+
+
 def filled(structure: Any, values: Any) -> Any:
     """The structure with each slot replaced by its value."""
     kind = type(structure)
     if kind is Slot:
-        return values[structure]
+        return values[structure.place]
     if kind is list or kind is tuple:
         return kind([filled(item, values) for item in structure])
     if kind is dict:
         return {key: filled(item, values) for key, item in structure.items()}
     if isinstance(structure, (tuple, dict)) and kind is not torch.Size:  # a named tuple, an ordered dict
-        return pytree.tree_map_only(Slot, lambda slot: values[slot], structure)
+        return pytree.tree_map_only(Slot, lambda slot: values[slot.place], structure)
     return structure
 
 
@@ -236,10 +247,10 @@ class Step:
 
     @property
     def reads(self) -> set[int]:
-        """The slots that it reads."""
+        """The places that it reads."""
         if self.source >= 0:
             return {self.source}
-        return {slot for slot in pytree.tree_leaves((self.args, self.kwargs)) if isinstance(slot, Slot)}
+        return places((self.args, self.kwargs))
 
     def run(self, values: Any, function: Callable[..., Any]) -> None:
         if self.source >= 0:

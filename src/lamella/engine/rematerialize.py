@@ -12,10 +12,9 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils import _pytree as pytree
 from torch.utils.checkpoint import checkpoint
 
-from lamella.engine.graph import Graph, Slot, Step, filled
+from lamella.engine.graph import Graph, Step, filled, places
 
 
 def rematerialized(function: Callable[[], Any], modules: Iterable[nn.Module]) -> Any:
@@ -39,7 +38,7 @@ def in_segments(graph: Graph, input_list: Sequence[torch.Tensor]) -> Any:
     """`graph(input_list)`; of about sqrt(n) segments of it only what passes from one to another is kept."""
     length = max(1, math.isqrt(len(graph.steps)))
     segments = [graph.steps[i : i + length] for i in range(0, len(graph.steps), length)]
-    needed: set[int] = {slot for slot in pytree.tree_leaves(graph.output_slots) if isinstance(slot, Slot)}
+    needed = places(graph.output_slots)
     later: list[set[int]] = []  # for each segment, what those after it and the outputs read
     for segment in reversed(segments):
         later.insert(0, set(needed))
