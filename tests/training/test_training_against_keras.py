@@ -1,5 +1,7 @@
 """`fit`, `evaluate` and `predict` give the numbers that real Keras gives, from the same weights and data."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -212,3 +214,39 @@ def test_a_train_step_of_ones_own(rng):
         assert len(history["loss"]) == 3
     for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("where", ["call", "weights", "outputs"])
+def test_a_loss_of_the_layers_alone(where):
+    """Of a model that is compiled without one: in validation, too."""
+
+    def build(k):
+        class Own(k.Model):
+            def __init__(self):
+                super().__init__()
+                weights, outputs = ("l2" if where == kind else None for kind in ("weights", "outputs"))
+                self.dense = k.layers.Dense(
+                    1, kernel_initializer="ones", kernel_regularizer=weights, activity_regularizer=outputs
+                )
+
+            def call(self, x):
+                h = self.dense(x)
+                if where == "call":
+                    self.add_loss(k.ops.mean(k.ops.square(h)))
+                return h
+
+        return Own()
+
+    found = []
+    for k in (lamella, keras):
+        model = build(k)
+        model.compile(k.optimizers.SGD(0.01), metrics=["mae"])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the bias has no gradient
+            history = model.fit(
+                X, NUMBERS, validation_data=(X[:9], NUMBERS[:9]), batch_size=16, shuffle=False, verbose=0
+            )
+        found.append([*(v[0] for v in history.history.values()), *model.evaluate(X, NUMBERS, verbose=0)])
+        found[-1] += model.test_on_batch(X, NUMBERS)
+    np.testing.assert_allclose(*found, rtol=1e-4)
+    assert min(found[0]) > 0

@@ -58,7 +58,7 @@ def make_test_function(model: Any) -> Any:
     """The function (x, y, sample_weight) -> None that evaluates one batch."""
     if any(overridden(model, method) for method in ("test_step", "compute_loss", "compute_metrics")):
         return _own(model, model.test_step)
-    loss = _loss_function(model) if model._compiled_loss is not None else None
+    loss = _loss_function(model, required=model._compiled_loss is not None)  # layers alone may add one
     return engine_step.test_step(model, loss, _observer(model))
 
 
@@ -101,13 +101,16 @@ def _own(model: Any, step: Any) -> Any:
     return run
 
 
-def _loss_function(model: Any, penalized: bool = True) -> Any:
-    """(x, y, y_pred, weight) -> the total loss, without a look at what this model does not have."""
+def _loss_function(model: Any, penalized: bool = True, required: bool = True) -> Any:
+    """(x, y, y_pred, weight) -> the total loss, without a look at what this model does not have.
+
+    Where there is none, None if it is not `required`.
+    """
     own = model.compute_loss if overridden(model, "compute_loss") else None
     losses = model._compiled_loss
     penalties = _penalties(model) if penalized else []
 
-    def loss(x: Any, y: Any, y_pred: Any, weight: Any) -> torch.Tensor:
+    def loss(x: Any, y: Any, y_pred: Any, weight: Any) -> torch.Tensor | None:
         if own is not None:
             total = own(x, y, y_pred, weight)
             pop_added_losses(model)
@@ -118,7 +121,7 @@ def _loss_function(model: Any, penalized: bool = True) -> Any:
                 total = penalty if total is None else total + penalty
             for added in pop_added_losses(model):
                 total = added.sum() if total is None else total + added.sum()
-        if total is None:
+        if total is None and required:
             gave = "compute_loss() gave no loss" if own is not None else "compile() gave no loss, and no layer adds one"
             raise NotCompiledError(f"There is nothing to train: {gave}.")
         return total
