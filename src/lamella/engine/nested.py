@@ -14,6 +14,9 @@ def holds_tensors(values: Any) -> bool:
         >>> holds_tensors([[1, 2], [3, torch.tensor(4)]]), holds_tensors([[1, 2], [3, 4]]), holds_tensors(torch.ones(2))
         (True, False, False)
     """
-    return isinstance(values, (list, tuple)) and any(
-        isinstance(each, torch.Tensor) or holds_tensors(each) for each in values
-    )
+    if not isinstance(values, (list, tuple)):
+        return False
+    kinds = set(map(type, values))  # few, where numbers may be many
+    if any(issubclass(kind, torch.Tensor) for kind in kinds):
+        return True
+    return any(issubclass(kind, (list, tuple)) for kind in kinds) and any(map(holds_tensors, values))
