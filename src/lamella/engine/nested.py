@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 import torch
@@ -14,9 +15,12 @@ def holds_tensors(values: Any) -> bool:
         >>> holds_tensors([[1, 2], [3, torch.tensor(4)]]), holds_tensors([[1, 2], [3, 4]]), holds_tensors(torch.ones(2))
         (True, False, False)
     """
-    if not isinstance(values, (list, tuple)):
-        return False
-    kinds = set(map(type, values))  # few, where numbers may be many
-    if any(issubclass(kind, torch.Tensor) for kind in kinds):
-        return True
-    return any(issubclass(kind, (list, tuple)) for kind in kinds) and any(map(holds_tensors, values))
+    level = values if isinstance(values, (list, tuple)) else ()
+    while level:
+        kinds = set(map(type, level))  # few, where numbers may be many
+        if any(issubclass(kind, torch.Tensor) for kind in kinds):
+            return True
+        if not any(issubclass(kind, (list, tuple)) for kind in kinds):
+            return False
+        level = tuple(chain.from_iterable(each for each in level if isinstance(each, (list, tuple))))
+    return False
