@@ -10,7 +10,7 @@ import torch
 import lamella
 from lamella import Input, Sequential, layers, optimizers
 from lamella.errors import ArgumentError, DataError, NotBuiltError, NotCompiledError, ShapeError
-from lamella.study import ensemble, find_learning_rate, learning_rates, optuna_search, sweep
+from lamella.study import ensemble, find_learning_rate, learning_rates, optuna_search, pool, sweep
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +104,18 @@ def test_another_width_goes_to_the_pool_and_gives_what_fit_gives(plane):
         assert run.history["val_loss"] == pytest.approx(history["val_loss"], rel=1e-6)
         for ours, theirs in zip(run.model().get_weights(), model.get_weights(), strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
+
+
+def test_where_a_forked_process_cannot_train_new_ones_do(plane, monkeypatch):
+    def refused(index):
+        raise RuntimeError("Unable to handle autograd's threading in combination with fork-based multiprocessing.")
+
+    settings = {"learning_rate": [0.05], "units": [3, 5]}
+    forked = sweep(line, settings, *plane, epochs=2)
+    refused.__module__, refused.__qualname__ = pool.__name__, "_train"  # which new processes find as it is
+    monkeypatch.setattr(pool, "_train", refused)
+    anew = sweep(line, settings, *plane, epochs=2)
+    assert [run.history for run in anew.runs] == [run.history for run in forked.runs]
 
 
 def test_a_run_that_diverges_in_the_pool_is_marked(plane):

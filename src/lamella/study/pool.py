@@ -46,9 +46,18 @@ def train_in_pool(jobs: Sequence[Job], data: Data, processes: int | None) -> lis
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     count = min(processes or available, len(jobs))
     # A forked process needs nothing to be pickled, so models may hold functions that were made in a script; CUDA does
-    # not outlive a fork.
-    forks = "fork" in multiprocessing.get_all_start_methods() and not torch.cuda.is_initialized()
-    context = multiprocessing.get_context("fork" if forks else "spawn")
+    # not outlive a fork, and neither do the threads that autograd has beside a device of that kind.
+    if "fork" in multiprocessing.get_all_start_methods() and not torch.cuda.is_initialized():
+        try:
+            return _pooled("fork", count, jobs, data)
+        except RuntimeError as error:
+            if "autograd's threading" not in str(error):
+                raise
+    return _pooled("spawn", count, jobs, data)
+
+
+def _pooled(method: str, count: int, jobs: Sequence[Job], data: Data) -> list[Alone]:
+    context = multiprocessing.get_context(method)
     with ProcessPoolExecutor(count, context, initializer=_begin, initargs=(jobs, data)) as pool:
         return list(pool.map(_train, range(len(jobs))))
 
