@@ -256,7 +256,8 @@ class Step:
             if is_nested(y_pred) or takes_several(loss, y_pred):
                 self._compiled_loss = NestedLoss(loss, weights, y_pred, names)
             else:
-                self._compiled_loss = CompiledLoss(loss, weights, names, named, _listed(self, loss, y_pred, names))
+                listed = _losses_in_order(self, loss, y_pred, names)
+                self._compiled_loss = CompiledLoss(loss, weights, names, named, listed)
             for tracker in self._compiled_loss.trackers:
                 tracker.to(device_of(self))  # type: ignore[arg-type]
         return self._compiled_loss
@@ -269,7 +270,7 @@ class Step:
         return self._compiled_metrics
 
 
-def _listed(model: Any, loss: Any, y_pred: Any, names: list[str]) -> list[str]:
+def _losses_in_order(model: Any, loss: Any, y_pred: Any, names: list[str]) -> list[str]:
     """The names of the outputs in the order in which Keras lists their losses."""
     if not isinstance(y_pred, Mapping) or isinstance(loss, (list, tuple)):
         return names
