@@ -272,13 +272,8 @@ class Concatenate(Merge):
             return None
         rank = len(inputs[0].shape)
         axis = self.axis % rank
-        filled = [
-            torch.ones(tuple(x.shape)[:-1], dtype=torch.bool, device=each.device)
-            if mask is None
-            else (mask.any(-1) if mask.ndim == rank else mask)
-            for x, mask in zip(inputs, masks, strict=True)
-            for each in [next(each for each in masks if each is not None)]
-        ]
+        device = next(mask.device for mask in masks if mask is not None)
+        filled = [_steps_that_count(x, mask, device) for x, mask in zip(inputs, masks, strict=True)]
         if axis == rank - 1:
             return reduce(torch.logical_or, filled)
         return torch.cat(filled, dim=axis)
@@ -338,6 +333,13 @@ class Dot(Merge):
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         return None
+
+
+def _steps_that_count(x: Any, mask: torch.Tensor | None, device: torch.device) -> torch.Tensor:
+    """The mask of one of several inputs, without their last axis: all steps where it has none."""
+    if mask is None:
+        return torch.ones(tuple(x.shape)[:-1], dtype=torch.bool, device=device)
+    return mask.any(-1) if mask.ndim == len(x.shape) else mask
 
 
 def _as_rows(x: torch.Tensor) -> torch.Tensor:

@@ -27,8 +27,8 @@ _FURTHER_DTYPES = {
     "complex128": torch.complex128,
     "float8_e4m3fn": torch.float8_e4m3fn,
     "float8_e5m2": torch.float8_e5m2,
-    "uint16": torch.int32,  # torch computes nothing in uint16 and uint32: the next wider type, as Keras has it
-    "uint32": torch.int64,
+    "uint16": dtypes.WIDER[torch.uint16],
+    "uint32": dtypes.WIDER[torch.uint32],
 }
 
 
