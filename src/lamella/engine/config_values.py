@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from lamella.engine.device import default_device
 from lamella.engine.dtypes import dtype_name, torch_dtype
 
 
@@ -60,6 +61,8 @@ _READ: dict[str, Callable[[dict[str, Any]], Any]] = {
     "__bytes__": lambda config: config["value"].encode(),
     "__slice__": lambda config: slice(*(_read_part(config[name]) for name in ("start", "stop", "step"))),
     "__ellipsis__": lambda config: Ellipsis,
-    "__tensor__": lambda config: torch.tensor(config["value"], dtype=torch_dtype(config["dtype"])),
+    "__tensor__": lambda config: torch.tensor(
+        config["value"], dtype=torch_dtype(config["dtype"]), device=default_device()
+    ),
     "__numpy__": lambda config: np.array(config["value"], dtype=config["dtype"]),
 }

@@ -1,34 +1,50 @@
-"""Where weights are made and batches are sent: CUDA, MPS or the CPU."""
+"""Where weights are made and batches are sent: an accelerator that torch knows, or the CPU."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
+from typing import Any
 
 import torch
 from torch import nn
+from torch.utils import _pytree as pytree
+from torch.utils.data import get_worker_info
+
+from lamella.engine import masking
 
 _CHOSEN: torch.device | None = None
+_found: list[str | None] = []
+"""What `accelerator` found, once it has been asked."""
 
 
 def default_device() -> torch.device:
-    """The device that new weights are made on: the one chosen by `device(...)`, else the fastest present.
+    """The device that new weights are made on: the one chosen by `device(...)`, else the accelerator, else the CPU.
+
+    A worker process of a DataLoader stays on the CPU: an accelerator cannot be used after a fork.
 
     Example:
         >>> with device("cpu"):
         ...     default_device()
         device(type='cpu')
     """
+    if get_worker_info() is not None:
+        return torch.device("cpu")
     if _CHOSEN is not None:
         return _CHOSEN
     if torch.get_default_device().type not in ("cpu", "meta"):
         return torch.get_default_device()
-    if torch.cuda.is_available():
-        return torch.device("cuda", torch.cuda.current_device())
-    if torch.backends.mps.is_available():
-        return torch.device("mps")
-    return torch.device("cpu")
+    kind = accelerator()
+    return torch.device("cpu") if kind is None else torch.device(kind, torch.accelerator.current_device_index())
+
+
+def accelerator() -> str | None:
+    """The kind of accelerator that torch found here (`"cuda"`, `"mps"`, `"xpu"`, ...); None where there is none."""
+    if not _found:
+        kind = torch.accelerator.current_accelerator(check_available=True)
+        _found.append(None if kind is None else kind.type)
+    return _found[0]
 
 
 @contextmanager
@@ -48,3 +64,24 @@ def device_of(module: nn.Module) -> torch.device:
     for tensor in chain(module.parameters(), module.buffers()):
         return tensor.device
     return default_device()
+
+
+def brought_to(device: torch.device, values: Any) -> Any:
+    """`values`, in any nest, with the CPU's tensors on `device`, if that is an accelerator; masks go with them.
+
+    Example:
+        >>> brought_to(torch.device("cpu"), [torch.ones(2)])
+        [tensor([1., 1.])]
+    """
+    if device.type in ("cpu", "meta"):
+        return values
+    return pytree.tree_map_only(torch.Tensor, lambda tensor: _brought(tensor, device), values)
+
+
+def _brought(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    if tensor.device.type != "cpu":
+        return tensor
+    there, mask = tensor.to(device), masking.get_mask(tensor)
+    if mask is not None:
+        masking.set_mask(there, mask.to(device))
+    return there

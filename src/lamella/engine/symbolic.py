@@ -20,7 +20,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from lamella.engine import masking
-from lamella.engine.device import default_device
+from lamella.engine.device import brought_to, default_device
 from lamella.engine.dtypes import dtype_name, torch_dtype
 from lamella.engine.naming import auto_name
 from lamella.engine.on_meta import OnMeta, off_meta, to_meta
@@ -158,6 +158,8 @@ def _beside(tensor: SymbolicTensor, x: Any) -> Any:
     """What stands beside a tensor in an operator: an array is a tensor, of its type if both are of floats or whole."""
     if isinstance(x, np.generic):
         return x.item()
+    if isinstance(x, torch.Tensor):
+        return brought_to(default_device(), x)
     if not isinstance(x, np.ndarray):
         return x
     found = torch.tensor(x, device=default_device())

@@ -300,9 +300,9 @@ class GPT(Model):
             given = [prompts] if isinstance(prompts, str) else prompts
             prompts = [self.tokenizer.encode(text) if text else [] for text in given]
         if isinstance(prompts, (torch.Tensor, np.ndarray)):
-            tokens = torch.as_tensor(prompts, dtype=torch.int64)
+            tokens = torch.as_tensor(prompts, dtype=torch.int64, device=device_of(self))
             if tokens.ndim == 2 and tokens.shape[1]:
-                return tokens.to(device_of(self)), self._warned(torch.ones_like(tokens, dtype=torch.bool))
+                return tokens, self._warned(torch.ones_like(tokens, dtype=torch.bool))
             prompts = tokens.tolist()
         if not all(isinstance(row, (list, tuple)) for row in prompts):
             raise ArgumentError(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from lamella.engine.device import default_device
 from lamella.engine.strings import holds_strings, is_string
@@ -51,11 +51,6 @@ class NumberLayer(Layer):
         return super().forward(inputs, *args, **kwargs)
 
 
-def output_device() -> torch.device:
-    """Where a data layer's results are: on the default device, or on the CPU in a worker of a DataLoader."""
-    return torch.device("cpu") if get_worker_info() is not None else default_device()
-
-
 def as_numbers(inputs: Any) -> torch.Tensor:
     """Numbers of any kind (tensor, array, data frame, list) as a tensor."""
     if isinstance(inputs, torch.Tensor):
@@ -64,7 +59,7 @@ def as_numbers(inputs: Any) -> torch.Tensor:
         inputs = inputs.to_numpy()
     if isinstance(inputs, np.ndarray) and inputs.dtype == object:  # a table whose columns are numbers and truths
         inputs = inputs.astype("float64")
-    return torch.as_tensor(np.require(inputs, requirements="W"), device=output_device())
+    return torch.as_tensor(np.require(inputs, requirements="W"), device=default_device())
 
 
 def is_meta(inputs: Any) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from lamella.engine.device import default_device
 from lamella.engine.dtypes import floatx
 from lamella.engine.strings import holds_strings
 from lamella.errors import DataError, ShapeError
@@ -19,7 +20,6 @@ from lamella.layers.data_layer import (
     as_numbers,
     is_meta,
     one_of,
-    output_device,
     refuse,
     refuse_sparse,
 )
@@ -96,7 +96,7 @@ class Hashing(DataLayer):
             indices = hash_bins(strings, bins, self._salt)
         else:
             indices = np.where(masked, 0, hash_bins(strings, bins - 1, self._salt) + 1)
-        return torch.from_numpy(indices.reshape(shape)).to(output_device())
+        return torch.from_numpy(indices.reshape(shape)).to(default_device())
 
 
 def hash_bins(strings: Sequence[bytes], bins: int, salt: tuple[int, int] | None) -> np.ndarray:
@@ -189,7 +189,7 @@ class HashedCrossing(DataLayer):
         for fingerprints, _ in features:
             crossed = fingerprint_cat64(crossed, fingerprints)
         bins = (crossed % np.uint64(self.num_bins)).astype(np.int64).reshape(shape)
-        return encode(torch.from_numpy(bins).to(output_device()), self.output_mode, self.num_bins, self._float)
+        return encode(torch.from_numpy(bins).to(default_device()), self.output_mode, self.num_bins, self._float)
 
     def _feature(self, inputs: Any) -> tuple[np.ndarray, tuple[int, ...]]:
         """A fingerprint for each value: of a string its hash, a whole number itself."""

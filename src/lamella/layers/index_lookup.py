@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from lamella.engine.device import default_device
 from lamella.errors import DataError, NotBuiltError
 from lamella.layers.category_encoding import encode
 from lamella.layers.data_layer import (
@@ -18,7 +19,6 @@ from lamella.layers.data_layer import (
     DataLayer,
     each_batch,
     one_of,
-    output_device,
     refuse,
     refuse_sparse,
 )
@@ -238,7 +238,7 @@ class IndexLookup(DataLayer):
         """Special tokens have no frequency of their own, so they get the mean."""
         front = weights.mean().expand(self._token_start if pad_front else 0)
         back = self.max_tokens - len(front) - len(weights) if self.pad_to_max_tokens and self.max_tokens else 0
-        self.idf_weights = torch.cat([front, weights, weights.new_zeros(back)]).to(output_device())
+        self.idf_weights = torch.cat([front, weights, weights.new_zeros(back)]).to(default_device())
 
     # -- learning it ------------------------------------------------------------------------------------
 
@@ -354,7 +354,7 @@ class IndexLookup(DataLayer):
     def load_own_variables(self, store: Any) -> None:
         """Reads what `save_own_variables` wrote, here or in Keras."""
         if self.output_mode == "tf_idf" and "idf_weights" in store:
-            self.idf_weights = torch.as_tensor(np.asarray(store["idf_weights"]), dtype=self._float).to(output_device())
+            self.idf_weights = torch.as_tensor(np.asarray(store["idf_weights"]), dtype=self._float).to(default_device())
 
     def save_assets(self, dir_path: str | Path) -> None:
         """Writes a learnt vocabulary to `vocabulary.txt` in a folder, one term a line (as in a `.keras` file)."""

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from lamella.engine.device import default_device
 from lamella.errors import ArgumentError
 from lamella.layers.base import registry
-from lamella.layers.data_layer import as_numbers, output_device
+from lamella.layers.data_layer import as_numbers
 from lamella.layers.hashing import hash_bins
 from lamella.layers.index_lookup import NOWHERE, IndexLookup, in_rows
 
@@ -109,7 +110,7 @@ class IntegerLookup(IndexLookup):
             table[key] = value
         keys = torch.tensor(sorted(table), dtype=torch.int64)
         values = torch.tensor([table[key] for key in sorted(table)], dtype=torch.int64)
-        self.register_buffer("_table", torch.stack([keys, values]).to(output_device()), persistent=False)
+        self.register_buffer("_table", torch.stack([keys, values]).to(default_device()), persistent=False)
 
     @property
     def _mask_index(self) -> int:

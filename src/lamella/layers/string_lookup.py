@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from lamella.engine.device import default_device
 from lamella.layers.base import registry
-from lamella.layers.data_layer import ENCODING_ERRORS, as_bytes, as_numbers, is_meta, output_device, refuse
+from lamella.layers.data_layer import ENCODING_ERRORS, as_bytes, as_numbers, is_meta, refuse
 from lamella.layers.hashing import hash_bins
 from lamella.layers.index_lookup import NOWHERE, IndexLookup, in_rows
 
@@ -114,7 +115,7 @@ class StringLookup(IndexLookup):
         if is_meta(inputs):
             return self._encode(torch.empty(inputs.shape, dtype=torch.int64, device="meta"))
         keys, shape = as_bytes(inputs, self.encoding, self)
-        return self._encode(torch.from_numpy(self.indices(keys).reshape(shape)).to(output_device()))
+        return self._encode(torch.from_numpy(self.indices(keys).reshape(shape)).to(default_device()))
 
     def indices(self, keys: Sequence[bytes]) -> np.ndarray:
         """The index of each of many encoded strings; -1 for masked ones where the output is a vector."""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from lamella.engine.device import default_device
 from lamella.engine.registry import deserialize, serialize
 from lamella.engine.strings import holds_strings
 from lamella.layers.base import Layer, registry
@@ -21,7 +22,6 @@ from lamella.layers.data_layer import (
     each_batch,
     is_meta,
     one_of,
-    output_device,
     refuse,
     refuse_sparse,
 )
@@ -233,7 +233,7 @@ class TextVectorization(DataLayer):
         padded[np.arange(longest) < lengths[:, None]] = self._lookup_layer.indices(list(chain.from_iterable(rows)))
         scalar = self.split is None and holds_one_string(inputs) and self.output_mode == "int" and longest == 1
         padded = padded.reshape(() if scalar else (*shape, longest))
-        return self._lookup_layer._encode(torch.from_numpy(padded).to(output_device()))
+        return self._lookup_layer._encode(torch.from_numpy(padded).to(default_device()))
 
     def _symbolic(self, inputs: torch.Tensor) -> torch.Tensor:
         """Indices of the right shape; the number of tokens, unknown, is that of another unknown axis."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from itertools import chain
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from torch.utils import _pytree as pytree
 
 from lamella.engine import dtypes
-from lamella.engine.device import default_device
+from lamella.engine.device import accelerator, brought_to, default_device, device
 from lamella.engine.nested import holds_tensors
 from lamella.engine.registry import Registry
 from lamella.engine.symbolic import SymbolicTensor, record
@@ -47,7 +49,7 @@ def recorded(known: Registry) -> Callable[[F], F]:
                     return record(called, args, kwargs)
             if kwargs and _holds_symbolic(kwargs):
                 return record(called, args, kwargs)
-            return function(*args, **kwargs)
+            return function(*args, **kwargs) if accelerator() is None else _on_one_device(function, args, kwargs)
 
         return known.register()(called)  # type: ignore[return-value]
 
@@ -55,6 +57,35 @@ def recorded(known: Registry) -> Callable[[F], F]:
 
 
 op = recorded(registry)
+
+
+def _on_one_device(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Computes where the tensors are: those of the CPU come along to an accelerator's; without any, as by default.
+
+    A number stays on the CPU until it meets a tensor: from there an accelerator takes it without waiting.
+    """
+    home, on_cpu = None, False
+    for each in chain(args, kwargs.values()):
+        for leaf in pytree.tree_leaves(each) if isinstance(each, _NESTS) else (each,):
+            if not isinstance(leaf, torch.Tensor):
+                continue
+            if leaf.is_meta:
+                return function(*args, **kwargs)
+            if leaf.device.type != "cpu":
+                home = leaf.device
+            elif leaf.ndim or leaf is not each:
+                on_cpu = True
+    if home is None and not on_cpu:
+        result = function(*args, **kwargs)
+        return pytree.tree_map_only(torch.Tensor, _unless_a_number, result)
+    if home is not None and on_cpu:
+        args, kwargs = brought_to(home, (args, kwargs))
+    with device(home or "cpu"):
+        return function(*args, **kwargs)
+
+
+def _unless_a_number(tensor: torch.Tensor) -> torch.Tensor:
+    return brought_to(default_device(), tensor) if tensor.ndim else tensor
 
 
 def alias(name: str, function: F) -> F:

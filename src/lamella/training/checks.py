@@ -127,11 +127,19 @@ def loss_is_finite(model: Any, logs: dict[str, Any], x: Any) -> None:
     """Raises NonFiniteError if the loss so far is no number (found when metrics are read)."""
     loss = logs.get("loss")
     if isinstance(loss, float) and not math.isfinite(loss) and not model._accept_bad_loss:
-        bad_loss(model, loss, x)
+        bad_loss(model, loss, x, updated=True)
 
 
-def bad_loss(model: Any, loss: Any, x: Any) -> None:
-    """Raises NonFiniteError naming the first layer whose output is not finite, unless the user stops quietly."""
+def bad_loss(model: Any, loss: Any, x: Any, updated: bool = False) -> None:
+    """Raises NonFiniteError naming the first layer whose output is not finite, unless the user stops quietly.
+
+    Args:
+        model: The model.
+        loss: Its loss, NaN or infinite.
+        x: The inputs of the batch.
+        updated: Whether the weights were updated since, as where a loss is not waited for: on a GPU, and in a step
+            of the user's own.
+    """
     if model._accept_bad_loss:
         model.stop_training = True
         return
@@ -139,10 +147,15 @@ def bad_loss(model: Any, loss: Any, x: Any) -> None:
         value = float(loss)
         where = told_non_finite(model, x)
     rates = ", ".join(f"{float(each.learning_rate):g}" for _, each in with_rates(model.optimizer))
+    when, kept = f"at step {steps_of(model.optimizer) + 1}", "The weights are those before this step."
+    if updated:
+        when = f"by step {steps_of(model.optimizer)}"
+        kept = (
+            "The weights were updated since: go back to a checkpoint (ModelCheckpoint and BackupAndRestore keep them)."
+        )
     raise NonFiniteError(
-        f"The loss became {value} at step {steps_of(model.optimizer) + 1}. {where} "
-        f"The weights are those before this step. Often the learning rate ({rates}) is too large: try a tenth of it, "
-        f"clip the gradients (clipnorm=1.0), or scale the inputs. To stop quietly instead, pass the callback "
+        f"The loss became {value} {when}. {where} {kept} Often the learning rate ({rates}) is too large: try a tenth "
+        f"of it, clip the gradients (clipnorm=1.0), or scale the inputs. To stop quietly instead, pass the callback "
         f"TerminateOnNaN()."
     )
 

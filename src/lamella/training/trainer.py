@@ -331,7 +331,9 @@ class Trainer(Step):
                 make_train_function(self, recorded=False)(*source.peek())
             finally:
                 self.eval()  # type: ignore[attr-defined]
-        return self._metrics_so_far(return_dict)
+        logs = read_metrics(self)
+        checks.loss_is_finite(self, logs, source.peek()[0])
+        return logs if return_dict else self._listed(logs)
 
     @contextmanager
     def _as_compiled(self) -> Iterator[None]:
