@@ -176,6 +176,7 @@ def _in_batches(leaf: Any, order: torch.Tensor, size: int) -> Iterator[Any]:
     if isinstance(leaf, np.ndarray):
         yield from (part(leaf, rows) for rows in order.split(size))
         return
+    order = order.to(leaf.device)  # a file that is mapped into memory stays there
     limit = _CHUNK_BYTES.get(leaf.device.type, _CHUNK_BYTES_ELSEWHERE)
     together = limit // max(1, leaf[:1].numel() * leaf.element_size() * size)
     chunk = size * max(1, min(together, _ORDERED))

@@ -78,6 +78,13 @@ def brought_to(device: torch.device, values: Any) -> Any:
     return pytree.tree_map_only(torch.Tensor, lambda tensor: _brought(tensor, device), values)
 
 
+def bring_weights(module: nn.Module) -> None:
+    """Moves a module of torch's own, made on the CPU, to the default device, as Keras does: in its place."""
+    home = default_device()
+    if home.type != "cpu" and any(each.device.type == "cpu" for each in chain(module.parameters(), module.buffers())):
+        module.to(home)
+
+
 def _brought(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     if tensor.device.type != "cpu":
         return tensor

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from lamella.engine.device import bring_weights, brought_to, default_device
 from lamella.engine.variable import State
 from lamella.layers.tracking import (
     TrackedDict,
@@ -57,6 +58,8 @@ class HoldsSublayers(nn.Module):
         elif "_modules" not in self.__dict__ and isinstance(value, HELD):  # super().__init__() takes it up
             object.__setattr__(self, name, value)
             return
+        elif isinstance(value, nn.Parameter):
+            value.data = brought_to(default_device(), value.data)
         is_new = isinstance(value, nn.Module) and name not in self.__dict__.get("_modules", ())
         if is_new:
             self._rename_weight(name)
@@ -64,7 +67,14 @@ class HoldsSublayers(nn.Module):
         if is_new:
             note_sublayer(self, name)
         if isinstance(value, nn.Module) and not isinstance(value, HoldsSublayers):
+            bring_weights(value)
             value.train(self.training)  # torch's modules begin in training
+
+    def register_buffer(self, name: str, tensor: torch.Tensor | None, persistent: bool = True) -> None:
+        """Adds a buffer, as `torch.nn.Module` does, on the device where weights are made."""
+        if not isinstance(tensor, State):
+            tensor = brought_to(default_device(), tensor)
+        super().register_buffer(name, tensor, persistent)
 
     def _make_way(self, name: str) -> None:
         """Frees the name of a sublayer for what is no module. A layer of a graph stays, under another name."""

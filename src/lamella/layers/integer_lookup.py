@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from lamella.engine.device import default_device
 from lamella.errors import ArgumentError
 from lamella.layers.base import registry
 from lamella.layers.data_layer import as_numbers
@@ -110,7 +109,7 @@ class IntegerLookup(IndexLookup):
             table[key] = value
         keys = torch.tensor(sorted(table), dtype=torch.int64)
         values = torch.tensor([table[key] for key in sorted(table)], dtype=torch.int64)
-        self.register_buffer("_table", torch.stack([keys, values]).to(default_device()), persistent=False)
+        self.register_buffer("_table", torch.stack([keys, values]), persistent=False)
 
     @property
     def _mask_index(self) -> int:

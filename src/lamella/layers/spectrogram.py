@@ -9,7 +9,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from lamella.engine.device import default_device
 from lamella.engine.registry import deserialize
 from lamella.engine.window_names import checked_window
 from lamella.errors import DTypeError, ShapeError
@@ -245,8 +244,8 @@ class MelSpectrogram(Layer):
         self.min_power = min_power
         self.ref_power = ref_power
         bands = mel_bands(num_mel_bins, fft_length // 2 + 1, sampling_rate, min_freq, self.max_freq)
-        self.register_buffer("_bands", bands.to(default_device()), persistent=False)
-        self.register_buffer("_frame_window", self._make_window().to(default_device()), persistent=False)
+        self.register_buffer("_bands", bands, persistent=False)
+        self.register_buffer("_frame_window", self._make_window(), persistent=False)
         self._build_at_init()
 
     def _make_window(self) -> torch.Tensor:

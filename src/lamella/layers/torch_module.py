@@ -8,7 +8,6 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-from lamella.engine.device import default_device
 from lamella.errors import ArgumentError
 from lamella.layers.base import Layer, registry
 from lamella.layers.torch_state import TorchState
@@ -38,7 +37,7 @@ class TorchModule(Layer):
         if not isinstance(module, nn.Module):
             raise ArgumentError(f"TorchModule wraps a torch.nn.Module; got {module!r}.")
         super().__init__(name=name, **kwargs)
-        self.module = module.to(default_device()).eval()
+        self.module = module.eval()
         self.trainable = self._trainable
         self._overwrites: dict[bool, bool] = {}  # while training and not, as the first call of either has shown
         self._build_at_init()

@@ -22,6 +22,8 @@ import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
+from lamella.engine.device import bring_weights
+
 _clock = itertools.count(time.time_ns())  # later than what an earlier process noted, in a pickle
 
 
@@ -51,6 +53,7 @@ class _Tracked(nn.Module):
             if isinstance(item, nn.Module) and item is not self:
                 key = str(key).replace(".", "_")
                 if id(item) not in before and not hasattr(item, "save_own_variables"):  # no layer
+                    bring_weights(item)
                     item.train(self.training)  # torch's modules begin in training
                 self._modules[key] = item
                 self._since[key] = before[id(item)] if id(item) in before else next(_clock)

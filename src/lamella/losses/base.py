@@ -10,6 +10,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from lamella.engine import masking
+from lamella.engine.device import brought_to
 from lamella.engine.dtypes import dtype_name, torch_dtype
 from lamella.engine.naming import auto_name
 from lamella.engine.registry import Registry, serialize
@@ -80,6 +81,8 @@ class Loss:
             y_pred: The predictions. A mask that they carry leaves the padding out.
             sample_weight: A weight for each sample (or each element of `call`'s result).
         """
+        if isinstance(y_pred, torch.Tensor):
+            y_true = brought_to(y_pred.device, y_true)
         mask = masking.get_mask(y_pred) if masking.in_use else None
         if type(y_pred) is not torch.Tensor or y_pred.dtype is not self._float:
             y_pred = pytree.tree_map(self._as_float, y_pred, is_leaf=_is_number_list)

@@ -68,7 +68,9 @@ def _sparse_matched(name: str, y_true: Any, y_pred: Any, axis: int) -> tuple[tor
     shape = y_pred.shape
     if y_true.shape != (shape[:-1] if axis == -1 else _without(shape, axis)):
         raise _sparse_shape_error(name, tuple(y_true.shape), tuple(shape))
-    return y_true.to(torch.int64) if y_true.dtype is not torch.int64 else y_true, y_pred
+    if y_true.dtype is not torch.int64 or y_true.device != y_pred.device:
+        y_true = y_true.to(y_pred.device, torch.int64)
+    return y_true, y_pred
 
 
 def _without(shape: Sequence[Any], axis: int) -> tuple[Any, ...]:

@@ -70,7 +70,7 @@ def convert_format(
 
 def side_of(value: Any, boxes: torch.Tensor) -> torch.Tensor:
     """A height or width, one or one of each image, so that it fits boxes (..., boxes, 4)."""
-    side = torch.as_tensor(value).to(boxes.dtype)
+    side = torch.as_tensor(value, dtype=boxes.dtype, device=boxes.device)
     return side.reshape(1) if side.ndim == 0 else side if side.shape[-1] == 1 else side.unsqueeze(-1)
 
 
