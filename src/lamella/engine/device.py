@@ -78,6 +78,19 @@ def brought_to(device: torch.device, values: Any) -> Any:
     return pytree.tree_map_only(torch.Tensor, lambda tensor: _brought(tensor, device), values)
 
 
+def on_one_device(tensors: list[Any]) -> list[Any]:
+    """The tensors (or None), all on the accelerator that one of them is on, numbers of the CPU too: to be joined."""
+    home = next((each.device for each in tensors if each is not None and each.device.type != "cpu"), None)
+    return tensors if home is None else brought_to(home, tensors)
+
+
+def bring_parameter(parameter: nn.Parameter) -> None:
+    """Moves a parameter of torch's own, made on the CPU, to the default device; it stays the same object."""
+    there = brought_to(default_device(), parameter.detach())
+    if there.device != parameter.device:
+        torch.utils.swap_tensors(parameter, nn.Parameter(there, parameter.requires_grad))
+
+
 def bring_weights(module: nn.Module) -> None:
     """Moves a module of torch's own, made on the CPU, to the default device, as Keras does: in its place."""
     home = default_device()

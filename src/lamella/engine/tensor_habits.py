@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch.utils import _pytree as pytree
 
+from lamella.engine.device import accelerator, brought_to
 from lamella.engine.nested import holds_tensors
 from lamella.engine.symbolic import SymbolicTensor
 from lamella.engine.tensor_shape import TensorShape
@@ -133,11 +134,16 @@ def _wrap(kind: Any, name: str, wrapper: Callable[[Any], Any]) -> None:
 
 
 def _also_of_lists(plain: Callable[..., Any]) -> Callable[..., Any]:
-    """`tensor * [1, 2]`, and `tensor == [1, 2]`, which torch answers with False."""
+    """`tensor * [1, 2]`, and `tensor == [1, 2]`, which torch answers with False; tensors of two devices meet on one."""
 
     @wraps(plain)
     def operator(self: torch.Tensor, other: Any) -> Any:
-        return plain(self, _beside(self, other) if isinstance(other, (list, tuple)) else other)
+        if isinstance(other, (list, tuple)):
+            other = _beside(self, other)
+        elif accelerator() is not None and isinstance(other, torch.Tensor) and other.device != self.device:
+            home = other.device if self.device.type == "cpu" else self.device
+            self, other = brought_to(home, self), brought_to(home, other)
+        return plain(self, other)
 
     return operator
 

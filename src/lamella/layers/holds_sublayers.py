@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from lamella.engine.device import bring_weights, brought_to, default_device
+from lamella.engine.device import bring_parameter, bring_weights, brought_to, default_device
 from lamella.engine.variable import State
 from lamella.layers.tracking import (
     TrackedDict,
@@ -58,8 +58,8 @@ class HoldsSublayers(nn.Module):
         elif "_modules" not in self.__dict__ and isinstance(value, HELD):  # super().__init__() takes it up
             object.__setattr__(self, name, value)
             return
-        elif isinstance(value, nn.Parameter):
-            value.data = brought_to(default_device(), value.data)
+        elif type(value) is nn.Parameter:
+            bring_parameter(value)
         is_new = isinstance(value, nn.Module) and name not in self.__dict__.get("_modules", ())
         if is_new:
             self._rename_weight(name)

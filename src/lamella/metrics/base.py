@@ -10,6 +10,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from lamella import initializers
+from lamella.engine.device import on_one_device
 from lamella.engine.dtypes import dtype_name, torch_dtype
 from lamella.engine.naming import auto_name
 from lamella.engine.registry import Registry, deserialize
@@ -250,8 +251,8 @@ def divide_no_nan(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 
 def tensors(*values: Any) -> list[Any]:
-    """The arguments as tensors, without gradients."""
-    return [None if value is None else _as_tensor(value).detach() for value in values]
+    """The arguments as tensors of one device, without gradients."""
+    return on_one_device([None if value is None else _as_tensor(value).detach() for value in values])
 
 
 def class_numbers(x: torch.Tensor, axis: int = -1) -> torch.Tensor:

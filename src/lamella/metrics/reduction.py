@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from lamella.engine import masking
+from lamella.engine.device import on_one_device
 from lamella.engine.naming import auto_name
 from lamella.engine.registry import deserialize, get_registered_object, serialize
 from lamella.engine.variable import State
@@ -218,7 +219,8 @@ class MeanMetricWrapper(Mean):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         mask = masking.get_mask(y_pred) if masking.in_use else None
-        values = _detached(self._fn(_as_tensor(y_true), _as_tensor(y_pred), **self._fn_kwargs))
+        y_true, y_pred = on_one_device([_as_tensor(y_true), _as_tensor(y_pred)])
+        values = _detached(self._fn(y_true, y_pred, **self._fn_kwargs))
         if mask is None and sample_weight is None:
             self._add(values)
             return

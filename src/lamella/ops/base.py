@@ -12,7 +12,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from lamella.engine import dtypes
-from lamella.engine.device import accelerator, brought_to, default_device, device
+from lamella.engine.device import accelerator, brought_to, default_device, device, on_one_device
 from lamella.engine.nested import holds_tensors
 from lamella.engine.registry import Registry
 from lamella.engine.symbolic import SymbolicTensor, record
@@ -124,7 +124,7 @@ def tensor(x: Any, dtype: torch.dtype | None = None) -> torch.Tensor:
     if isinstance(x, (bool, int, float, complex)):
         return torch.tensor(x, dtype=dtype or _number_dtype(x))
     if holds_tensors(x):
-        return torch.stack([tensor(item, dtype) for item in x])
+        return torch.stack(on_one_device([tensor(item, dtype) for item in x]))
     array = np.array(x, order="C")
     if array.dtype.name == "bfloat16":
         array, dtype = array.astype(np.float32), dtype or torch.bfloat16

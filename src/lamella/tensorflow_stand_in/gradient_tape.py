@@ -159,7 +159,12 @@ class GradientTape:
     def _derived(self, targets: list[Any], wanted: list[Any], weights: list[Any], keep: bool = False) -> list[Any]:
         """One gradient for each source, None where the targets do not depend on it."""
         given = [
-            (each, torch.ones_like(each) if weight is None else torch.as_tensor(weight, dtype=each.dtype))
+            (
+                each,
+                torch.ones_like(each)
+                if weight is None
+                else torch.as_tensor(weight, dtype=each.dtype, device=each.device),
+            )
             for each, weight in zip(targets, weights, strict=True)
             if each.requires_grad
         ]

@@ -281,24 +281,30 @@ def _with_hsv(x: Any, change: Any) -> Any:
     return hsv_to_rgb(torch.stack(change(*rgb_to_hsv(x).unbind(-1)), -1))
 
 
+def _drawn_beside(image: Any, low: float, high: float, seed: int | None) -> torch.Tensor:
+    """A random number where the picture is."""
+    drawn, image = uniform((), low, high, seed=seed), convert_to_tensor(image)
+    return drawn.to(image.device) if isinstance(image, torch.Tensor) else drawn
+
+
 def random_brightness(image: Any, max_delta: float, seed: int | None = None) -> Any:
     """`adjust_brightness` by a random number of at most `max_delta`."""
-    return adjust_brightness(image, uniform((), -max_delta, max_delta, seed=seed))
+    return adjust_brightness(image, _drawn_beside(image, -max_delta, max_delta, seed))
 
 
 def random_contrast(image: Any, lower: float, upper: float, seed: int | None = None) -> Any:
     """`adjust_contrast` by a random factor."""
-    return adjust_contrast(image, uniform((), lower, upper, seed=seed))
+    return adjust_contrast(image, _drawn_beside(image, lower, upper, seed))
 
 
 def random_saturation(image: Any, lower: float, upper: float, seed: int | None = None) -> Any:
     """`adjust_saturation` by a random factor."""
-    return adjust_saturation(image, uniform((), lower, upper, seed=seed))
+    return adjust_saturation(image, _drawn_beside(image, lower, upper, seed))
 
 
 def random_hue(image: Any, max_delta: float, seed: int | None = None) -> Any:
     """`adjust_hue` by a random number of at most `max_delta`."""
-    return adjust_hue(image, uniform((), -max_delta, max_delta, seed=seed))
+    return adjust_hue(image, _drawn_beside(image, -max_delta, max_delta, seed))
 
 
 def _drawn(seed: Any, low: float, high: float) -> float:

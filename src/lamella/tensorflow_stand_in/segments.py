@@ -25,7 +25,7 @@ __all__ = [
 def _joined(data: Any, segment_ids: Any, num_segments: Any, reduce: str, empty: Any) -> torch.Tensor:
     """(*ids, ...) -> (num_segments, ...); rows of a negative segment are left out, as in TensorFlow."""
     data, places = convert_to_tensor(data), convert_to_tensor(segment_ids).long()
-    rows, places = data.reshape(-1, *data.shape[places.ndim :]), places.reshape(-1)
+    rows, places = data.reshape(-1, *data.shape[places.ndim :]), places.reshape(-1).to(data.device)
     outside = int(num_segments)
     places = torch.where(places < 0, outside, places).reshape(-1, *[1] * (rows.ndim - 1)).expand_as(rows)
     start = torch.full((outside + 1, *rows.shape[1:]), empty, dtype=data.dtype, device=data.device)

@@ -12,6 +12,7 @@ from torch.utils import _pytree as pytree
 
 from lamella import ops
 from lamella.backend.functions import in_order
+from lamella.engine.device import on_one_device
 from lamella.engine.dtypes import torch_dtype
 from lamella.engine.nested import holds_tensors
 from lamella.engine.on_meta import off_meta
@@ -59,7 +60,7 @@ def convert_to_tensor(value: Any, dtype: Any = None, dtype_hint: Any = None, nam
         return Strings.of(value)
     kind = None if dtype is None else torch_dtype(dtype)
     if holds_tensors(value):
-        value = torch.stack([convert_to_tensor(item, dtype) for item in value])
+        value = torch.stack(on_one_device([convert_to_tensor(item, dtype) for item in value]))
     if isinstance(value, torch.Tensor):
         return value if kind is None else value.to(kind)
     if kind is not None and isinstance(value, np.ndarray) and value.dtype.kind == "O":  # a table of mixed columns

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch.utils import _pytree as pytree
 
+from lamella.engine.device import default_device
 from lamella.engine.dtypes import dtype_name, torch_dtype
 from lamella.engine.graph import Graph
 from lamella.engine.registry import deserialize, serialize
@@ -166,7 +167,7 @@ def _arguments(call: Any, makers: dict[str, _Maker]) -> tuple[Any, dict[str, Any
             return _made(value["config"]["keras_history"], makers)
         if isinstance(value, dict) and value.get("class_name") in ("__tensor__", "__numpy__"):
             constant = value["config"]
-            return torch.tensor(constant["value"], dtype=torch_dtype(constant["dtype"]))
+            return torch.tensor(constant["value"], dtype=torch_dtype(constant["dtype"]), device=default_device())
         if isinstance(value, dict) and "class_name" in value:
             return deserialize(value)
         if isinstance(value, dict):
