@@ -1,7 +1,8 @@
 """Functions of tensors under Keras's names (`keras.ops`), each a line or two of torch.
 
 They take tensors, arrays, numbers and lists; on symbolic tensors they are recorded, so functional models
-are written with them. A tensor stays on its device; arrays and lists go to the default one.
+are written with them. A tensor stays on its device, but one of the CPU comes along to an accelerator's beside it;
+arrays and lists go where the tensors are, else to the default device.
 """
 
 from lamella.ops import image, linalg, nn, numpy
