@@ -18,7 +18,7 @@ from torch.utils import _pytree as pytree
 
 from lamella import regularizers
 from lamella.engine import masking, remat_scope
-from lamella.engine.device import brought_to, default_device
+from lamella.engine.device import accelerator, brought_to, default_device
 from lamella.engine.dtypes import STRING
 from lamella.engine.naming import auto_name, within
 from lamella.engine.on_meta import off_meta
@@ -239,7 +239,8 @@ class Layer(HoldsWeights, HoldsSublayers, HasPolicy, CanRematerialize, Stateless
         added_losses.inside = True
         try:
             pop_added_losses(self)
-            args, kwargs = brought_to(self._device(), (args, kwargs))
+            if accelerator() is not None:
+                args, kwargs = brought_to(self._device(), (args, kwargs))
             return Layer.forward(self, *args, **kwargs)
         finally:
             added_losses.inside = False
