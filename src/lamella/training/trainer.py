@@ -328,11 +328,12 @@ class Trainer(Step):
             self.reset_metrics()
             self.train()  # type: ignore[attr-defined]
             try:
-                make_train_function(self, recorded=False)(*source.peek())
+                batch = source.peek()
+                make_train_function(self, recorded=False)(*batch)
             finally:
                 self.eval()  # type: ignore[attr-defined]
         logs = read_metrics(self)
-        checks.loss_is_finite(self, logs, source.peek()[0])
+        checks.loss_is_finite(self, logs, batch[0])
         return logs if return_dict else self._listed(logs)
 
     @contextmanager
