@@ -9,7 +9,6 @@ import importlib.util
 import os
 import subprocess
 import sysconfig
-import tempfile
 import types
 from pathlib import Path
 
@@ -30,12 +29,12 @@ def missing() -> str | None:
 
 
 def built() -> Path:
-    """The compiled library, in a folder of temporary files: as old as the torch and the source that it is made of."""
-    mark = f"{torch.__version__}-{int(SOURCE.stat().st_mtime)}-{os.getuid()}"
-    library = Path(tempfile.gettempdir()) / f"lamella-emulated-{mark}" / f"{NAME}.so"
+    """The compiled library, kept beside what pytest keeps, for this torch and this source."""
+    mark = f"{torch.__version__}-{int(SOURCE.stat().st_mtime)}"
+    library = SOURCE.parents[2] / ".pytest_cache" / f"emulated-{mark}" / f"{NAME}.so"
     if library.exists():
         return library
-    library.parent.mkdir(exist_ok=True)
+    library.parent.mkdir(parents=True, exist_ok=True)
     places = Path(torch.__file__).parent / "lib"
     made = library.with_suffix(f".{os.getpid()}")
     subprocess.run(
