@@ -1,5 +1,7 @@
 """What people do with Lamella where there is a GPU, on an emulated one. `tests/test_accelerator.py` runs this file."""
 
+import threading
+
 import numpy as np
 import pytest
 import torch
@@ -113,6 +115,25 @@ def test_ops_bring_their_operands_together():
     batch = ops.expand_dims(2, -1)  # of the tutorial of a small GPT
     mask = ops.tile(ops.ones((1, 2, 2)), ops.concatenate([batch, ops.array([1, 1], dtype="int32")], 0))
     assert is_there(mask) and mask.shape == (2, 2, 2)
+
+
+def test_threads_choose_for_themselves():
+    """A thread that prepares data on the CPU does not take the weights made in another there."""
+    ready, done = threading.Event(), threading.Event()
+
+    def prepare():
+        with lamella.device("cpu"):
+            ready.set()
+            done.wait(10)
+
+    other = threading.Thread(target=prepare)
+    other.start()
+    ready.wait(10)
+    try:
+        assert is_there(layers.Dense(2)(torch.ones(1, 3))) and is_there(ops.zeros(2))
+    finally:
+        done.set()
+        other.join()
 
 
 def test_arrays_in_a_graph(tmp_path):

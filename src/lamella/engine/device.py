@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -14,7 +15,15 @@ from torch.utils.data import get_worker_info
 
 from lamella.engine import masking
 
-_CHOSEN: torch.device | None = None
+
+class _Chosen(threading.local):
+    """What `device(...)` chose, in each thread."""
+
+    def __init__(self) -> None:
+        self.device: torch.device | None = None
+
+
+_chosen = _Chosen()
 _found: list[str | None] = []
 """What `accelerator` found, once it has been asked."""
 
@@ -31,8 +40,8 @@ def default_device() -> torch.device:
     """
     if get_worker_info() is not None:
         return torch.device("cpu")
-    if _CHOSEN is not None:
-        return _CHOSEN
+    if _chosen.device is not None:
+        return _chosen.device
     if torch.get_default_device().type not in ("cpu", "meta"):
         return torch.get_default_device()
     kind = accelerator()
@@ -49,14 +58,13 @@ def accelerator() -> str | None:
 
 @contextmanager
 def device(name: str | torch.device) -> Iterator[torch.device]:
-    """Within it, new weights are made on the device `name` (`"cpu"`, `"cuda:1"`, ...)."""
-    global _CHOSEN
-    before = _CHOSEN
-    _CHOSEN = torch.device(str(name).lower().replace("gpu", "cuda"))
+    """Within it, new weights are made on the device `name` (`"cpu"`, `"cuda:1"`, ...), in this thread."""
+    before = _chosen.device
+    _chosen.device = chosen = torch.device(str(name).lower().replace("gpu", "cuda"))
     try:
-        yield _CHOSEN
+        yield chosen
     finally:
-        _CHOSEN = before
+        _chosen.device = before
 
 
 def device_of(module: nn.Module) -> torch.device:

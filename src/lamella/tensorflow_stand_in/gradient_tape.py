@@ -159,12 +159,7 @@ class GradientTape:
     def _derived(self, targets: list[Any], wanted: list[Any], weights: list[Any], keep: bool = False) -> list[Any]:
         """One gradient for each source, None where the targets do not depend on it."""
         given = [
-            (
-                each,
-                torch.ones_like(each)
-                if weight is None
-                else torch.as_tensor(weight, dtype=each.dtype, device=each.device),
-            )
+            (each, torch.ones_like(each) if weight is None else _weight_of(each, weight))
             for each, weight in zip(targets, weights, strict=True)
             if each.requires_grad
         ]
@@ -232,3 +227,7 @@ class GradientTape:
             ahead.extend(inputs - seen)
             seen |= inputs
         return False
+
+
+def _weight_of(target: torch.Tensor, weight: Any) -> torch.Tensor:
+    return torch.as_tensor(weight, dtype=target.dtype, device=target.device)
