@@ -8,6 +8,7 @@ import torch
 
 import lamella
 from lamella import layers, ops
+from lamella.data.plain_values import random_state, set_random_state
 from lamella.engine.device import default_device
 from lamella.language import GPT
 from lamella.vision import YOLO, FasterRCNN
@@ -115,6 +116,15 @@ def test_ops_bring_their_operands_together():
     batch = ops.expand_dims(2, -1)  # of the tutorial of a small GPT
     mask = ops.tile(ops.ones((1, 2, 2)), ops.concatenate([batch, ops.array([1, 1], dtype="int32")], 0))
     assert is_there(mask) and mask.shape == (2, 2, 2)
+
+
+def test_chance_goes_on_where_it_was():
+    ones = ops.ones((4, 50))
+    before = random_state()
+    first = layers.Dropout(0.5)(ones, training=True)
+    again = layers.Dropout(0.5)(ones, training=True)
+    set_random_state(before)
+    assert torch.equal(layers.Dropout(0.5)(ones, training=True), first) and not torch.equal(first, again)
 
 
 def test_threads_choose_for_themselves():

@@ -8,28 +8,38 @@ from typing import Any
 import numpy as np
 import torch
 
+from lamella.engine.device import accelerator
+
 _SIMPLE = (bool, int, float, str, type(None))
 
 
 def random_state() -> dict[str, Any]:
-    """The states of Python's, NumPy's and torch's generators."""
+    """The states of Python's, NumPy's and torch's generators, those of the accelerator under its kind."""
     version, numbers, gauss = random.getstate()
     return {
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        "mps": [torch.mps.get_rng_state()] if torch.backends.mps.is_available() else [],
         "numpy": plain(np.random.get_state(legacy=False)),
         "python": [version, list(numbers), gauss],
+        **_of_accelerator(),
     }
+
+
+def _of_accelerator() -> dict[str, list[torch.Tensor]]:
+    if (kind := accelerator()) is None:
+        return {}
+    device = torch.get_device_module(kind)
+    of_all = getattr(device, "get_rng_state_all", None)
+    return {kind: [device.get_rng_state()] if of_all is None else of_all()}
 
 
 def set_random_state(state: dict[str, Any]) -> None:
     """Puts the generators back to what `random_state` gave."""
     torch.set_rng_state(state["torch"])
-    if state["cuda"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state["cuda"])
-    if state["mps"] and torch.backends.mps.is_available():
-        torch.mps.set_rng_state(state["mps"][0])
+    kind = accelerator()
+    if kind is not None and state.get(kind):
+        device = torch.get_device_module(kind)
+        for i, each in enumerate(state[kind][: torch.accelerator.device_count()]):
+            device.set_rng_state(each, *([i] if kind != "mps" else []))
     np.random.set_state(unplain(state["numpy"]))
     version, numbers, gauss = state["python"]
     random.setstate((version, tuple(numbers), gauss))

@@ -26,8 +26,9 @@ EPSILON = 1e-7
 
 
 def sum_dtype(device: torch.device) -> torch.dtype:
-    """The type that sums are kept in: float64, which counts exactly to 2**53 (float32 stops at 2**24)."""
-    return torch.float32 if device.type == "mps" else torch.float64
+    """The type that sums are kept in: float64, which counts exactly to 2**53 (float32 stops at 2**24), where it is sure
+    that the device has it."""
+    return torch.float64 if device.type in ("cpu", "cuda", "meta") else torch.float32
 
 
 @registry.register()
