@@ -11,7 +11,7 @@ run: $(VENV)/.run
 
 # One thread each: two processes that share two cores would mostly wait for each other.
 test: $(VENV)/.dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "not slow" -n 2 --dist loadfile tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "not slow" -n 2 --dist loadfile --max-worker-restart 0 tests
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -24,7 +24,7 @@ contracts: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 doctest: $(VENV)/.dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --doctest-modules src/lamella
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --max-worker-restart 0 --doctest-modules src/lamella
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/run.py
