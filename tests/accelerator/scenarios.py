@@ -146,6 +146,16 @@ def test_threads_choose_for_themselves():
         other.join()
 
 
+def test_what_is_compiled_is_one_graph():
+    class Makes(layers.Layer):
+        def call(self, x):
+            return ops.concatenate([x, ops.zeros((2, 1))], -1) + ops.cast(ops.arange(7), "float32")
+
+    layer, x = Makes(), ops.convert_to_tensor(X[:2])
+    expected = layer(x)
+    torch.testing.assert_close(torch.compile(layer, backend="eager", fullgraph=True)(x), expected)
+
+
 def test_arrays_in_a_graph(tmp_path):
     inputs = lamella.Input((6,))
     model = lamella.Model(inputs, layers.Dense(2)((inputs - X.mean(0)) / torch.from_numpy(X.std(0))))

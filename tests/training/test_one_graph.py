@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import lamella
-from lamella import layers
+from lamella import layers, ops
 
 
 class Listed(lamella.Model):
@@ -28,6 +28,18 @@ class Listed(lamella.Model):
         for layer in self.pair:
             x = layer(x)
         return self.named["b"](x)
+
+
+class Makes(lamella.Model):
+    """Tensors that ops make: where, is for the default device to say."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense = layers.Dense(3)
+
+    def call(self, x):
+        joined = ops.concatenate([self.dense(x), ops.zeros((ops.shape(x)[0], 1))], -1)
+        return joined + ops.cast(ops.arange(4), "float32") * ops.where(ops.sum(x) > 0, 1.0, 0.0)
 
 
 def residual():
@@ -59,10 +71,10 @@ def masked_words():
     return lamella.Model(start, layers.GRU(3)(x))
 
 
-@pytest.mark.parametrize("make", [Listed, residual, pictures, attention, masked_words])
+@pytest.mark.parametrize("make", [Listed, Makes, residual, pictures, attention, masked_words])
 def test_one_graph(make):
     model = make()
-    shape = (4,) if make is Listed else model.input_shape[1:]
+    shape = (4,) if make in (Listed, Makes) else model.input_shape[1:]
     x = torch.ones(3, *shape, dtype=torch.int32 if make is masked_words else torch.float32)
     model(x)
     model.train()

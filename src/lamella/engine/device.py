@@ -38,14 +38,18 @@ def default_device() -> torch.device:
         ...     default_device()
         device(type='cpu')
     """
-    if get_worker_info() is not None:
+    traced = torch.compiler.is_compiling()  # torch's compiler cannot follow what it asks of workers and of itself
+    if not traced and get_worker_info() is not None:
         return torch.device("cpu")
     if _chosen.device is not None:
         return _chosen.device
-    if torch.get_default_device().type not in ("cpu", "meta"):
-        return torch.get_default_device()
+    default = torch.empty(()).device if traced else torch.get_default_device()
+    if default.type not in ("cpu", "meta"):
+        return default
     kind = accelerator()
-    return torch.device("cpu") if kind is None else torch.device(kind, torch.accelerator.current_device_index())
+    if kind is None or traced:
+        return torch.device(kind or "cpu")
+    return torch.device(kind, torch.accelerator.current_device_index())
 
 
 def accelerator() -> str | None:
