@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from lamella.dtype_policies.policy import keep_as_default
 from lamella.engine import naming, random, replay
 
 LONGEST = """
@@ -46,9 +47,10 @@ def seeded():
 
 
 @pytest.fixture(autouse=True)
-def default_names_begin_anew():
-    """The first `Dense` of a test is `dense`, whichever tests ran before it here; so is Keras's."""
-    naming.clear_session()
+def defaults_begin_anew():
+    """The first `Dense` of a test is `dense`, of float32, whichever tests ran before it here; so is Keras's."""
+    naming.begin_anew()
+    keep_as_default(None)
     if real := sys.modules.get("keras"):
         real.utils.clear_session(free_memory=False)
 

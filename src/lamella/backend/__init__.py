@@ -11,9 +11,10 @@ from typing import Any
 
 import torch
 
+from lamella.backend.session import clear_session
 from lamella.engine.dtypes import dtype_name, floatx, set_floatx, torch_dtype
 from lamella.engine.image_data_format import image_data_format, set_image_data_format
-from lamella.engine.naming import clear_session
+from lamella.engine.naming import get_uid
 from lamella.engine.symbolic import is_symbolic
 from lamella.errors import ArgumentError
 
@@ -35,7 +36,6 @@ __all__ = [
 ]
 
 _EPSILON = 1e-7
-_UIDS: dict[str, int] = {}
 
 
 def backend() -> str:
@@ -68,17 +68,6 @@ def set_epsilon(value: float) -> None:
     if value <= 0:
         raise ArgumentError(f"epsilon must be positive; got {value}.")
     _EPSILON = float(value)
-
-
-def get_uid(prefix: str = "") -> int:
-    """How many times this was asked for `prefix`, this time included.
-
-    Example:
-        >>> get_uid("a number"), get_uid("a number")
-        (1, 2)
-    """
-    _UIDS[prefix] = _UIDS.get(prefix, 0) + 1
-    return _UIDS[prefix]
 
 
 def is_float_dtype(dtype: Any) -> bool:

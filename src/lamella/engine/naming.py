@@ -21,14 +21,19 @@ def auto_name(class_name: str) -> str:
     return f"{base}_{count}" if count else base
 
 
-def clear_session(free_memory: bool = True) -> None:
-    """Starts default names afresh, so that the next `Dense` is `dense` again.
+def get_uid(prefix: str = "") -> int:
+    """How often it was asked for this prefix, this time included; default names count with it.
 
     Example:
-        >>> clear_session()
-        >>> auto_name("Dense"), auto_name("Dense")
-        ('dense', 'dense_1')
+        >>> get_uid("a number"), get_uid("a number")
+        (1, 2)
     """
+    _COUNTS[prefix] += 1
+    return _COUNTS[prefix]
+
+
+def begin_anew() -> None:
+    """Counts from the beginning again, so that the next `Dense` is `dense`."""
     _COUNTS.clear()
 
 

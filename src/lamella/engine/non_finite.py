@@ -28,7 +28,8 @@ def first_non_finite(model: nn.Module, x: Any) -> nn.Module | None:
     leaves = [module for module in model.modules() if not any(module.children())]
     handles = [module.register_forward_hook(look) for module in leaves]
     try:
-        model(x)
+        with torch.compiler.set_stance("force_eager"):
+            model(x)
     finally:
         for handle in handles:
             handle.remove()

@@ -218,7 +218,7 @@ class Layer(HoldsWeights, HoldsSublayers, HasPolicy, CanRematerialize, Stateless
 
     def __getstate__(self) -> dict[str, Any]:
         """What pickling and copying keep: all but the losses of the last call, which hang on its gradients."""
-        return {**self.__dict__, "_added_losses": []}
+        return {**super().__getstate__(), "_added_losses": []}
 
     def _flatten_layers(self, include_self: bool = True, recursive: bool = True) -> list[Layer]:
         """This layer and those inside it, under the name that packages around Keras walk them by."""

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch.utils import _pytree as pytree
 
-from lamella.data.batch import pack_x_y_sample_weight
 from lamella.engine import cluster, random
 from lamella.engine.batches import length
 from lamella.engine.device import device_of
@@ -21,7 +20,7 @@ from lamella.training import checks
 from lamella.training.batch_size import is_out_of_memory, too_large
 from lamella.training.callbacks import CallbackList, History, has_terminate_on_nan
 from lamella.training.progress import Progress, resolve_verbose
-from lamella.training.step import overridden
+from lamella.training.train_function import make_predict_function
 
 
 def train(
@@ -214,7 +213,7 @@ def _let_metrics_wait(model: Any, patient: bool) -> None:
 
 def predict_batches(model: Any, source: Any, callbacks: CallbackList, progress: Progress) -> Any:
     """The outputs for all batches of the source, joined, as NumPy arrays."""
-    own_step = overridden(model, "predict_step")
+    step = make_predict_function(model)
     begins = callbacks.listeners("on_predict_batch_begin")
     ends = callbacks.listeners("on_predict_batch_end")
     model.stop_predicting = False
@@ -225,7 +224,7 @@ def predict_batches(model: Any, source: Any, callbacks: CallbackList, progress: 
             for index, (x, y, weight) in enumerate(source.batches()):
                 if begins:
                     callbacks.call("on_predict_batch_begin", index, {})
-                output = model.predict_step(pack_x_y_sample_weight(x, y, weight)) if own_step else model(x)
+                output = step(x, y, weight)
                 parts.append(output)
                 progress.step(length(x))
                 if ends:

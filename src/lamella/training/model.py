@@ -294,7 +294,8 @@ class Model(Trainer, Layer):
 
     def __getstate__(self) -> dict[str, Any]:
         """What pickling and copying keep: all but the functions that `fit` makes anew."""
-        return {**super().__getstate__(), "_train_function": None, "_replay": None, "_quickest_way": None}
+        made_anew = ("_train_function", "_replay", "_quickest_way", "_jitted", "_compiled_call_impl")
+        return super().__getstate__() | dict.fromkeys(made_anew)
 
     # -- configuration --------------------------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
-"""The functions that `fit` and `evaluate` call for each batch, made of a model's layers, loss and metrics."""
+"""What `fit`, `evaluate` and `predict` call for each batch, made of a model's layers, loss and metrics."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -19,16 +20,35 @@ from lamella.engine.variable import whole
 from lamella.errors import NotCompiledError
 from lamella.layers.added_losses import pop_added_losses
 from lamella.training import checks, plain
+from lamella.training.jit import with_compiled_calls
 from lamella.training.step import overridden
 
+Step = Callable[[Any, Any, Any], None]
 
-def make_train_function(model: Any, recorded: bool = True) -> Any:
+
+def make_train_function(model: Any, recorded: bool = True) -> Step:
     """The function (x, y, sample_weight) -> None that trains on one batch.
 
     Args:
         model: A prepared model.
         recorded: Whether small steps are recorded and played (`model._replay`): it pays after some six batches.
     """
+    return with_compiled_calls(model, _train_function(model, recorded))
+
+
+def make_test_function(model: Any) -> Step:
+    """The function (x, y, sample_weight) -> None that evaluates one batch."""
+    return with_compiled_calls(model, _test_function(model))
+
+
+def make_predict_function(model: Any) -> Callable[[Any, Any, Any], Any]:
+    """The function (x, y, sample_weight) -> the outputs for one batch."""
+    if overridden(model, "predict_step"):
+        return with_compiled_calls(model, lambda *batch: model.predict_step(pack_x_y_sample_weight(*batch)))
+    return with_compiled_calls(model, lambda x, y, weight: model(x))
+
+
+def _train_function(model: Any, recorded: bool) -> Step:
     model._replay = None
     if overridden(model, "train_step") or overridden(model, "compute_metrics"):
         checks.not_in_parts(model)
@@ -36,7 +56,7 @@ def make_train_function(model: Any, recorded: bool = True) -> Any:
     parameters = model.trainable_weights
     if not parameters:
         return torch.no_grad()(engine_step.test_step(model, _loss_function(model), _observer(model)))
-    forward: Any = torch.compile(model) if model.jit_compile else model
+    forward: Any = model
     scale = model.optimizer.scale_loss if getattr(model.optimizer, "scales_loss", False) else None
     if cluster.active is not None:
         checks.mean_losses(model._compiled_loss)
@@ -54,8 +74,7 @@ def make_train_function(model: Any, recorded: bool = True) -> Any:
     return step
 
 
-def make_test_function(model: Any) -> Any:
-    """The function (x, y, sample_weight) -> None that evaluates one batch."""
+def _test_function(model: Any) -> Step:
     if any(overridden(model, method) for method in ("test_step", "compute_loss", "compute_metrics")):
         return _own(model, model.test_step)
     loss = _loss_function(model, required=model._compiled_loss is not None)  # layers alone may add one
@@ -91,7 +110,7 @@ def _state(model: Any) -> list[torch.Tensor | torch.Generator]:
     return [*model.parameters(), *model.buffers(), *seeds, *(v for v in held if isinstance(v, torch.Generator))]
 
 
-def _own(model: Any, step: Any) -> Any:
+def _own(model: Any, step: Any) -> Step:
     """A user's `train_step` or `test_step` as a function of (x, y, weight) that keeps what it returns."""
 
     def run(x: Any, y: Any, weight: Any) -> None:

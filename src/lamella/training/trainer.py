@@ -38,7 +38,7 @@ from lamella.training.preparation import (
 from lamella.training.progress import resolve_verbose
 from lamella.training.rematerialize import set_rematerialize
 from lamella.training.step import Step, overridden
-from lamella.training.train_function import make_test_function, make_train_function
+from lamella.training.train_function import make_predict_function, make_test_function, make_train_function
 
 
 class Trainer(Step):
@@ -61,6 +61,7 @@ class Trainer(Step):
         self._train_function: Any = None
         self._replay: Replay | Captured | None = None
         self._quickest_way: Any = None
+        self._jitted: Any = None  # its calls by `torch.compile`
         self._last_logs: dict[str, Any] | None = None  # what a step of the user's own returned
         self._accept_bad_loss = False
         self._trainable_when_compiled: set[str] | None = set()  # None for all, of a model that had no weights yet
@@ -93,7 +94,8 @@ class Trainer(Step):
             weighted_metrics: Metrics that count samples by `sample_weight` and `class_weight`.
             run_eagerly: Kept for Keras's signature: a step always runs eagerly unless `jit_compile`.
             steps_per_execution: Kept for Keras's signature; steps are never waited for.
-            jit_compile: True runs the forward pass and the loss through `torch.compile`.
+            jit_compile: True compiles the calls of the model in `fit`, `evaluate` and `predict` by `torch.compile`, and
+                in a step of your own those of the models in it. The first batch of each kind takes some seconds.
             auto_scale_loss: Whether the optimizer of a `"mixed_float16"` model is put into a `LossScaleOptimizer`.
             precision: `"accurate"`, or `"fast"`: products of float32 matrices may round their factors where the
                 hardware then is quicker (TF32, bfloat16 units). Weights, sums and all else stay float32.
@@ -369,7 +371,7 @@ class Trainer(Step):
         x = _one_batch(self, x).peek()[0]
         build_from(self, x)
         with torch.no_grad():
-            return pytree.tree_map(as_array, self(x))  # type: ignore[operator]
+            return pytree.tree_map(as_array, make_predict_function(self)(x, None, None))
 
     def _require_compiled(self, what: str) -> None:
         if not self.compiled:

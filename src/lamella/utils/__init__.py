@@ -1,9 +1,9 @@
 """Small tools around training, under Keras's names."""
 
+from lamella.backend.session import clear_session
 from lamella.data.batch import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from lamella.data.py_dataset import PyDataset, Sequence
 from lamella.engine.custom_objects import CustomObjectScope, custom_object_scope
-from lamella.engine.naming import clear_session
 from lamella.engine.random import set_random_seed
 from lamella.engine.registry import (
     deserialize_keras_object,
