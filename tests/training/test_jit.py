@@ -10,6 +10,7 @@ import torch
 
 import lamella
 from lamella import layers
+from lamella.engine import kernels
 from lamella.errors import ArgumentError, NonFiniteError
 
 X = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
@@ -166,3 +167,28 @@ def test_without_a_compiler(monkeypatch):
         model.fit(X, Y, verbose=0)
     np.testing.assert_equal(model.get_weights(), before)
     compiled(model, jit_compile=False).fit(X, Y, verbose=0)
+
+
+def test_not_with_rematerialize():
+    with pytest.raises(ArgumentError, match="do not go together"):
+        compiled(classifier(), rematerialize=True)
+
+
+def test_products_by_the_default_library(graphs):
+    """What the compiler makes of attention multiplies small blocks: by the other library in four times the time."""
+    chosen = []
+
+    class Look(layers.Layer):
+        def call(self, inputs):
+            torch.compiler.disable(lambda: chosen.append(kernels.chosen_matmul()))()
+            return inputs
+
+    for precision in ("accurate", "fast"):
+        model = lamella.Sequential([lamella.Input((4,)), Look(), layers.Dense(3, "softmax")])
+        compiled(model, precision=precision)
+        with kernels.best_matmul(torch.device("cpu"), precision):
+            outside = kernels.chosen_matmul()
+            model.fit(X, Y, verbose=0)
+            assert kernels.chosen_matmul() == outside
+        steps = chosen[-2:]  # before them the model was tried on two samples
+        assert set(steps) == {"none" if precision == "accurate" else outside}

@@ -118,6 +118,20 @@ def best_matmul(
             yield
 
 
+@contextmanager
+def default_matmul() -> Iterator[None]:
+    """Within it float32 products on the CPU run by torch's default library.
+
+    It is quick for small products too: those of fused attention, say, where it is compiled.
+    """
+    settings = _settings()
+    if settings is None:
+        yield
+    else:
+        with _precision("none", settings):
+            yield
+
+
 def _quicker(device: torch.device, fast: bool, multiplications: int | None = None) -> tuple[Any, str]:
     if device.type == "cuda" and fast:
         return torch.backends.cuda.matmul, "tf32"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from types import FunctionType
 from typing import Any
 
 import torch
 
+from lamella.engine.kernels import default_matmul
 from lamella.errors import ArgumentError
 from lamella.layers.recurrent import RNN
 
@@ -28,6 +30,8 @@ def with_compiled_calls(model: Any, step: Callable[..., Any]) -> Callable[..., A
             stacklevel=2,
         )
     models = [part for part in model.modules() if hasattr(part, "_jitted") and not any(_recurrent(part))]
+    if not models:
+        return step
     for each in models:
         each._jitted = each._jitted or _compiled(each)
 
@@ -36,7 +40,8 @@ def with_compiled_calls(model: Any, step: Callable[..., Any]) -> Callable[..., A
         try:
             for each in models:
                 each._compiled_call_impl = each._jitted
-            return step(*batch)
+            with default_matmul() if model.precision == "accurate" else nullcontext():
+                return step(*batch)
         except torch._dynamo.exc.TorchDynamoException as error:
             raise _told(model, error) from error
         finally:

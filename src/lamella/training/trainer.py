@@ -104,10 +104,16 @@ class Trainer(Step):
 
         Raises:
             UnknownNameError: A name that is not known; the message lists the nearest.
-            ArgumentError: Metrics in the place of `loss_weights`, another `precision`, or a layer that is not there.
+            ArgumentError: Metrics in the place of `loss_weights`, another `precision`, a layer that is not there, or
+                `rematerialize` with `jit_compile`.
         """
         if precision not in ("accurate", "fast"):
             raise ArgumentError(f"compile(): `precision` must be 'accurate' or 'fast'; got {precision!r}.")
+        if rematerialize and jit_compile is True:
+            raise ArgumentError(
+                "compile(): `rematerialize` and `jit_compile=True` do not go together: torch.compile chooses by itself "
+                "what it computes again for the gradients. Leave one of them out."
+            )
         checks.known_losses(loss)  # every name is checked here, before any data
         checks.are_weights(loss_weights)
         checks.known_metrics(metrics)
