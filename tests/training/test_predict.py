@@ -8,6 +8,8 @@ import lamella
 from lamella import layers
 from lamella.errors import DataError, ShapeError
 
+keras = pytest.importorskip("keras")
+
 
 def sequential():
     lamella.utils.set_random_seed(1)
@@ -69,3 +71,15 @@ def test_what_watches_is_not_passed_by():
 
     Own([lamella.Input((6,)), layers.Dense(1)]).predict(np.ones((2, 6), "float32"), verbose=0)
     assert "hook" in seen and seen[-1] == "step"
+
+
+@pytest.mark.parametrize("k", [lamella, keras], ids=["lamella", "keras"])
+def test_a_step_of_ones_own_predicts_single_batches_too(k):
+    class Twice(k.Sequential):
+        def predict_step(self, data):
+            return 2 * super().predict_step(data)
+
+    model, x = Twice([k.Input((6,)), k.layers.Dense(1)]), np.ones((2, 6), "float32")
+    expected = 2 * model(x).detach().numpy()
+    np.testing.assert_allclose(model.predict_on_batch(x), expected, rtol=1e-6)
+    np.testing.assert_allclose(model.predict(x, verbose=0), expected, rtol=1e-6)
