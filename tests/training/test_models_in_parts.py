@@ -83,6 +83,10 @@ def own_averages(folder):
     model.compile("sgd", "mse")
     with pytest.raises(ArgumentError, match=r"SpectralNormalization 'normed' changes a weight.*DataParallel"):
         model.fit(ROWS[..., 0], np.eye(3)[LABELS], 8, verbose=0)
+    model = lamella.Sequential([lamella.Input((6,)), layers.Dense(3)])
+    model.compile("sgd", "mse", jit_compile=True)
+    with pytest.raises(ArgumentError, match=r"FullyShardedDataParallel: .*jit_compile=False"):
+        model.fit(ROWS[..., 0], np.eye(3)[LABELS], 8, verbose=0)
 
 
 def test_moving_averages_agree_after_an_epoch_and_what_is_refused(tmp_path):

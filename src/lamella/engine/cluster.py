@@ -80,6 +80,12 @@ class Distribution:
         """The model as a function whose gradients are the mean over the processes."""
         raise NotImplementedError
 
+    def not_compiled(self, model: nn.Module) -> None:
+        """Refuses `compile(jit_compile=True)`: torch's compiler fails at what gathers weights that are in parts."""
+        if getattr(model, "jit_compile", False):
+            name = type(self).__name__
+            raise ArgumentError(f"{name}: weights in parts cannot be compiled yet; compile(..., jit_compile=False).")
+
     def gathered(
         self, gradients: Sequence[torch.Tensor | None], parameters: Sequence[torch.Tensor]
     ) -> list[torch.Tensor | None]:
@@ -193,7 +199,8 @@ class FullyShardedDataParallel(Distribution):
         auto_shard_dataset: Whether each process takes its rows of each batch; False: each has data of its own.
 
     Raises:
-        ArgumentError: While training starts: a layer that changes its weights as it computes (`SpectralNormalization`).
+        ArgumentError: While training starts: a layer that changes its weights as it computes (`SpectralNormalization`),
+            or `jit_compile=True`.
 
     Source: Rajbhandari et al., 2020 (ZeRO); Zhao et al., 2023 (PyTorch FSDP).
     """
@@ -228,6 +235,8 @@ class FullyShardedDataParallel(Distribution):
         fully_shard(model, mesh=mesh)
 
     def forward(self, model: nn.Module) -> Callable[[Any], Any]:
+        self.not_compiled(model)
+
         def whole_way(x: Any) -> Any:
             """The model; also the gradient of a cross-entropy, which goes to the logits at once, passes its outputs.
 

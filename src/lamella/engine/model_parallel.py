@@ -155,8 +155,7 @@ class ModelParallel(Distribution):
     # -- the computation -------------------------------------------------------------------------------
 
     def forward(self, model: nn.Module) -> Callable[[Any], Any]:
-        if getattr(model, "jit_compile", False):
-            raise ArgumentError("ModelParallel: layers in parts cannot be compiled yet; compile(jit_compile=False).")
+        self.not_compiled(model)
         states = [state.as_subclass(torch.Tensor) for state in model.buffers()] if self.parts > 1 else []
         first = dist.get_process_group_ranks(self.group)[0]
 
