@@ -74,8 +74,8 @@ def with_class_weight(y: Any, weight: Any, class_weight: Mapping[int, float] | N
     classes = y.argmax(dim=-1) if y.ndim == 2 and y.shape[-1] > 1 else y.reshape(-1).round().to(torch.int64)
     try:
         by_number = {int(index): float(value) for index, value in class_weight.items()}
-    except ValueError as error:
-        raise DataError(f"`class_weight` must map class numbers to weights; got {dict(class_weight)!r}.") from error
+    except (AttributeError, TypeError, ValueError) as error:
+        raise DataError(f"`class_weight` must map class numbers to weights; got {class_weight!r}.") from error
     present, place = classes.unique(return_inverse=True)  # class numbers may be negative, or far apart
     by_class = torch.tensor([by_number.get(c, 1.0) for c in present.tolist()], device=y.device)[place]
     return by_class if weight is None else weight * by_class.reshape(-1, *[1] * (weight.ndim - 1))

@@ -42,7 +42,7 @@ def categorical_crossentropy(
     """
     _check_axis("categorical_crossentropy", axis)
     y_true, y_pred = _one_hot_matched("categorical_crossentropy", y_true, y_pred)
-    y_true = _smoothed(y_true, label_smoothing)
+    y_true = _smoothed(y_true, label_smoothing, axis)
     return -(y_true * _log_probabilities(y_pred, from_logits, axis)).sum(dim=axis)
 
 
@@ -56,8 +56,8 @@ def _probabilities(y_pred: torch.Tensor, axis: int) -> torch.Tensor:
     return (y_pred / y_pred.sum(dim=axis, keepdim=True)).clamp(EPSILON, 1.0 - EPSILON)
 
 
-def _smoothed(y_true: torch.Tensor, smoothing: float) -> torch.Tensor:
-    return y_true * (1.0 - smoothing) + smoothing / y_true.shape[-1] if smoothing else y_true
+def _smoothed(y_true: torch.Tensor, smoothing: float, axis: int) -> torch.Tensor:
+    return y_true * (1.0 - smoothing) + smoothing / y_true.shape[axis] if smoothing else y_true
 
 
 def _one_hot_matched(name: str, y_true: Any, y_pred: Any) -> tuple[torch.Tensor, torch.Tensor]:
@@ -122,7 +122,7 @@ def categorical_focal_crossentropy(
     """
     _check_axis("categorical_focal_crossentropy", axis)
     y_true, y_pred = _one_hot_matched("categorical_focal_crossentropy", y_true, y_pred)
-    y_true = _smoothed(y_true, label_smoothing)
+    y_true = _smoothed(y_true, label_smoothing, axis)
     p = _probabilities(torch.softmax(y_pred, dim=axis) if from_logits else y_pred, axis)
     if not isinstance(alpha, (int, float)):
         alpha = torch.as_tensor(alpha, dtype=p.dtype, device=p.device)
@@ -193,7 +193,7 @@ class CategoricalCrossentropy(_OneHotLoss):
         if logits is None:
             return super().mean(y_true, y_pred)
         y_true, logits = _one_hot_matched(self.name, y_true, logits)
-        y_true = _smoothed(y_true, self.label_smoothing)
+        y_true = _smoothed(y_true, self.label_smoothing, self.axis)
         return F.cross_entropy(rows(logits, self.axis), rows(y_true, self.axis))
 
 

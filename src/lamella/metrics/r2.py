@@ -70,7 +70,7 @@ class R2Score(Metric):
         self.squared_sum.add_((y_true * y_true * w).sum(dim=0))
         self.total_mse.add_(((y_true - y_pred).square() * w).sum(dim=0))
         self.count.add_(w.sum(dim=0))
-        self.num_samples.add_(y_true.numel())
+        self.num_samples.add_((w != 0).any(dim=-1).sum())
 
     def result(self) -> torch.Tensor:
         self._needs_a_batch()

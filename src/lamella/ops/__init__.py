@@ -27,7 +27,7 @@ from lamella.ops.core import (
     shape,
     stop_gradient,
 )
-from lamella.ops.exponentials import erf, erfc, erfinv, rsqrt
+from lamella.ops.exponentials import erf, erfc, erfinv, gammainc, rsqrt
 from lamella.ops.indexing import scatter, scatter_update, slice, slice_update, unstack
 from lamella.ops.linalg import *
 from lamella.ops.linalg import logdet
@@ -70,6 +70,7 @@ __all__ = [
     "fft",
     "fft2",
     "fori_loop",
+    "gammainc",
     "ifft2",
     "image",
     "in_top_k",

@@ -217,6 +217,19 @@ def erfinv(x: Any) -> torch.Tensor:
 
 
 @op
+def gammainc(x1: Any, x2: Any) -> torch.Tensor:
+    """The regularized lower incomplete gamma function: the integral of t^(x1 - 1) e^-t from 0 to x2, over gamma(x1).
+
+    Example:
+        >>> gammainc([1.0], [2.0])
+        tensor([0.8647])
+    """
+    x1, x2 = promoted(x1, x2, to=float)
+    wide = x1.dtype in (torch.float16, torch.bfloat16)
+    return torch.special.gammainc(x1.float() if wide else x1, x2.float() if wide else x2).to(x1.dtype)
+
+
+@op
 def i0(x: Any) -> torch.Tensor:
     """The modified Bessel function of the first kind and order 0.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,6 +28,7 @@ __all__ = [
     "map_coordinates",
     "pad_images",
     "perspective_transform",
+    "reconstruct_patches",
     "resize",
     "rgb_to_grayscale",
     "rgb_to_hsv",
@@ -297,6 +299,72 @@ def extract_patches_3d(
         torch.Size([1, 2, 2, 2, 8])
     """
     return _patches("extract_patches_3d", volumes, size, strides, dilation_rate, padding, data_format, 3)
+
+
+@op
+def reconstruct_patches(
+    patches: Any,
+    size: Any,
+    output_size: Sequence[int],
+    strides: Any = None,
+    padding: str = "valid",
+    data_format: str | None = None,
+) -> torch.Tensor:
+    """The pictures that patches side by side were cut from: what `extract_patches` did, undone.
+
+    Args:
+        patches: As from `extract_patches`, (batch, rows, columns, height * width * channels) or those of one picture;
+            of volumes with one axis more.
+        size: (height, width) of a patch, (depth, height, width), or one number for pictures.
+        output_size: (height, width) of the pictures, or (depth, height, width).
+        strides: The step from patch to patch: none but the size.
+        padding: `"valid"`, or `"same"` where the patches were cut with it; what was added around is cut away.
+        data_format: `"channels_last"` (the default) or `"channels_first"`.
+
+    Raises:
+        ArgumentError: A size of another length, or patches that overlap.
+        ShapeError: Patches of another rank or size, or which do not cover `output_size`.
+
+    Example:
+        >>> pictures = torch.arange(32.0).reshape(1, 4, 4, 2)
+        >>> torch.equal(reconstruct_patches(extract_patches(pictures, 2), 2, (4, 4)), pictures)
+        True
+    """
+    rank = 2 if isinstance(size, int) else len(size)
+    if rank not in (2, 3) or len(output_size) != rank:
+        raise ArgumentError(
+            "`size` and `output_size` must be (height, width) or (depth, height, width), one as the other; "
+            f"got {size!r} and {output_size!r}."
+        )
+    window, output = sizes("size", size, rank), tuple(output_size)
+    if strides is not None and sizes("strides", strides, rank) != window:
+        raise ArgumentError(
+            f"reconstruct_patches: patches must lie side by side; got strides={strides!r}, size={size!r}."
+        )
+    data_format, padding = checked_data_format(data_format), check_padding(padding)
+    x = tensor(patches)
+    if x.ndim not in (rank + 1, rank + 2):
+        raise ShapeError(f"patches of {rank} axes have rank {rank + 1} or {rank + 2}; got shape {tuple(x.shape)}.")
+    batch = channels_first(x if x.ndim == rank + 2 else x.unsqueeze(0), data_format, "reconstruct_patches")
+    count, flat, *grid = batch.shape
+    covered = [rows * taps for rows, taps in zip(grid, window, strict=True)]
+    over = [have - wanted for have, wanted in zip(covered, output, strict=True)]
+    fits = all(0 <= extra < (taps if padding == "same" else 1) for extra, taps in zip(over, window, strict=True))
+    if flat % math.prod(window) or not fits:
+        raise ShapeError(
+            f"reconstruct_patches: patches of shape {tuple(x.shape)}, {window} each, cover {tuple(covered)}; "
+            f"with padding={padding!r} they do not make pictures of {output}."
+        )
+    parts = batch.reshape(count, *window, flat // math.prod(window), *grid)
+    channels = rank + 1
+    order = [0, channels]
+    for axis in range(rank):
+        order += [channels + 1 + axis, 1 + axis]
+    whole = parts.permute(order).reshape(count, -1, *covered)
+    for axis, (extra, wanted) in enumerate(zip(over, output, strict=True)):
+        whole = whole.narrow(axis + 2, extra // 2, wanted)
+    found = channels_back(whole, data_format)
+    return found if x.ndim == rank + 2 else found.squeeze(0)
 
 
 def _patches(

@@ -110,6 +110,18 @@ def vstack(xs: Sequence[Any]) -> torch.Tensor:
 
 
 @op
+def column_stack(xs: Sequence[Any]) -> torch.Tensor:
+    """Tensors joined along axis 1, vectors as columns.
+
+    Example:
+        >>> column_stack([[1, 2], [3, 4]])
+        tensor([[1, 3],
+                [2, 4]], dtype=torch.int32)
+    """
+    return torch.column_stack([tensor(x) for x in xs])
+
+
+@op
 def dstack(xs: Sequence[Any]) -> torch.Tensor:
     """Tensors joined one behind the other: along axis 2.
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from lamella.errors import ArgumentError, ShapeError
-from lamella.ops.base import op, registry, tensor
+from lamella.ops.base import floating, op, registry, tensor
 from lamella.ops.products import norm
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "jvp",
     "lstsq",
     "lu_factor",
+    "matrix_power",
     "matrix_rank",
     "norm",
     "pinv",
@@ -171,6 +172,25 @@ def matrix_rank(x: Any, tol: Any = None) -> torch.Tensor:
         tensor(1, dtype=torch.int32)
     """
     return torch.linalg.matrix_rank(_matrix("matrix_rank", x), atol=tol).to(torch.int32)
+
+
+@op
+def matrix_power(x: Any, n: int) -> torch.Tensor:
+    """Square matrices multiplied `n` times: 0 gives the identity, -1 the inverse.
+
+    Raises:
+        ArgumentError: An `n` that is no whole number, or a negative one and a matrix without an inverse.
+        ShapeError: Matrices that are not square.
+
+    Example:
+        >>> matrix_power([[1.0, 1.0], [0.0, 1.0]], 3)
+        tensor([[1., 3.],
+                [0., 1.]])
+    """
+    if not isinstance(n, int) or isinstance(n, bool):
+        raise ArgumentError(f"matrix_power: `n` must be a whole number; got {n!r}.")
+    x = _matrix("matrix_power", x, square=True)
+    return torch.linalg.matrix_power(x if n >= 0 else inv(floating(x)), abs(n))
 
 
 @op

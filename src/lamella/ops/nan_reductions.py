@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 
-from lamella.ops.arithmetic import nan_to_num
 from lamella.ops.base import axes_of, floating, floatx, op, tensor
 from lamella.ops.reductions import amax, amin, argmax, argmin, cumprod, cumsum, prod, quantiles, sum
 
@@ -59,7 +58,7 @@ def nancumsum(x: Any, axis: int | None = None, dtype: Any = None) -> torch.Tenso
         >>> nancumsum([1.0, float("nan"), 2.0])
         tensor([1., 1., 3.])
     """
-    return cumsum(nan_to_num(x), axis, dtype)
+    return cumsum(_filled(x, 0.0), axis, dtype)
 
 
 @op
@@ -70,7 +69,7 @@ def nancumprod(x: Any, axis: int | None = None, dtype: Any = None) -> torch.Tens
         >>> nancumprod([3.0, float("nan"), 2.0])
         tensor([3., 3., 6.])
     """
-    return cumprod(nan_to_num(x, nan=1.0), axis, dtype)
+    return cumprod(_filled(x, 1.0), axis, dtype)
 
 
 @op

@@ -152,6 +152,7 @@ def normalize(x: Any, axis: Any = -1, order: int = 2, epsilon: float | None = No
     epsilon = _EPSILON if epsilon is None else epsilon
     axes = axes_of(axis, x.ndim)
     if order == 2:
-        square = x.square().sum(dim=axes, keepdim=True)
-        return x * torch.clamp(torch.rsqrt(square), max=min(1.0 / epsilon, torch.finfo(x.dtype).max))
+        kind = torch.finfo(x.dtype)
+        least = max(epsilon * epsilon, kind.tiny * kind.eps)  # of the square: at 0 its root has no gradient
+        return x * torch.rsqrt(torch.clamp(x.square().sum(dim=axes, keepdim=True), min=least))
     return x / torch.clamp(torch.linalg.norm(x, ord=order, dim=axes, keepdim=True), min=epsilon)

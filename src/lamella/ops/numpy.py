@@ -85,6 +85,7 @@ from lamella.ops.indexing import get_item, nonzero, select, take, take_along_axi
 from lamella.ops.joining import (
     append,
     array_split,
+    column_stack,
     concatenate,
     dsplit,
     dstack,
@@ -267,6 +268,7 @@ __all__ = [
     "cbrt",
     "ceil",
     "clip",
+    "column_stack",
     "concatenate",
     "conj",
     "conjugate",

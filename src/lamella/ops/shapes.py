@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -183,13 +184,27 @@ def rot90(array: Any, k: int = 1, axes: Sequence[int] = (0, 1)) -> torch.Tensor:
 def roll(x: Any, shift: Any, axis: Any = None) -> torch.Tensor:
     """Moved along `axis` (of the flattened `x` for None); what falls out comes in at the other end.
 
+    Args:
+        x: The input.
+        shift: By how many places; several move one after the other along one axis, or each along its own.
+        axis: One axis or several; one `shift` moves along each of them.
+
+    Raises:
+        ArgumentError: Several shifts and another number of axes.
+
     Example:
         >>> roll([1, 2, 3], 1)
         tensor([3, 1, 2], dtype=torch.int32)
     """
-    if isinstance(axis, (list, tuple)) and isinstance(shift, int):
-        shift = (shift,) * len(axis)  # along each
-    return torch.roll(tensor(x), shift, axis)
+    x = tensor(x)
+    shifts = np.ravel(shift).tolist()
+    if axis is None:
+        return torch.roll(x, sum(shifts))
+    axes = np.ravel(axis).tolist()
+    if len(shifts) != len(axes) and 1 not in (len(shifts), len(axes)):
+        raise ArgumentError(f"roll: one `shift` for each axis, or one for all; got shift={shift!r}, axis={axis!r}.")
+    count = max(len(shifts), len(axes))
+    return torch.roll(x, shifts * (count // len(shifts)), axes * (count // len(axes)))
 
 
 @op

@@ -229,8 +229,15 @@ def _sized(x: torch.Tensor, size: int, axis: int, fill: Any) -> torch.Tensor:
 
 
 @op
-def top_k(x: Any, k: int, sorted: bool = True) -> Any:
+def top_k(x: Any, k: int, sorted: bool = True, is_stable: bool = True) -> Any:
     """The `k` largest along the last axis, and their indices.
+
+    Args:
+        x: Numbers.
+        k: How many.
+        sorted: Whether the largest come first; only `is_stable=False` may leave them as they are.
+        is_stable: Whether, of equal numbers, those that come first are taken, in their order. False is quicker
+            on long axes.
 
     Returns:
         `(values, indices)`, a named tuple.
@@ -240,17 +247,28 @@ def top_k(x: Any, k: int, sorted: bool = True) -> Any:
         >>> values.tolist(), indices.tolist()
         ([5.0, 3.0], [1, 2])
     """
-    return torch.topk(tensor(x), k, sorted=sorted)
+    x = tensor(x)
+    if not is_stable:
+        return torch.topk(x, k, sorted=sorted)
+    if x.ndim == 0 or not 0 <= k <= x.shape[-1]:
+        raise ArgumentError(f"top_k: `k` must be from 0 to the size of the last axis of {tuple(x.shape)}; got {k}.")
+    found = torch.sort(x, dim=-1, descending=True, stable=True)
+    return torch.return_types.topk((found.values[..., :k], found.indices[..., :k]))
 
 
 @op
 def in_top_k(targets: Any, predictions: Any, k: int) -> torch.Tensor:
     """Whether the target class is among the `k` with the largest predictions, for each row.
 
+    Args:
+        targets: Class numbers, (...).
+        predictions: One for each class, (..., classes).
+        k: How many count.
+
     Example:
         >>> in_top_k([1, 0], [[0.1, 0.7, 0.2], [0.1, 0.7, 0.2]], 2)
         tensor([ True, False])
     """
     predictions = tensor(predictions)
-    own = torch.take_along_dim(predictions, tensor(targets).long().to(predictions.device)[:, None], dim=-1)
+    own = torch.take_along_dim(predictions, tensor(targets).long().to(predictions.device).unsqueeze(-1), dim=-1)
     return torch.any(own >= torch.topk(predictions, k).values, dim=-1)

@@ -8,7 +8,7 @@ _CLASSES = {
         Abs Absolute Add All AllClose Amax Amin Angle Any Append Arange Arccos Arccosh Arcsin Arcsinh Arctan
         Arctan2 Arctanh Argmax Argmin Argpartition Argsort ArraySplit Average Bincount BitwiseAnd
         BitwiseInvert BitwiseLeftShift BitwiseNot BitwiseOr BitwiseRightShift BitwiseXor BroadcastTo Cbrt
-        Ceil Clip Concatenate Conj Conjugate Copy Corrcoef Correlate Cos Cosh CountNonzero Cross Cumprod
+        Ceil Clip ColumnStack Concatenate Conj Conjugate Copy Corrcoef Correlate Cos Cosh CountNonzero Cross Cumprod
         Cumsum Deg2rad Diag Diagflat Diagonal Diff Digitize Divide DivideNoNan Dot Dsplit Dstack Einsum
         EmptyLike Equal Exp Exp2 ExpandDims Expm1 Fabs Flip Fliplr Flipud Floor FloorDivide Fmax Fmin Fmod
         Full FullLike Gcd Geomspace GetItem Greater GreaterEqual Heaviside Histogram Hsplit Hstack Hypot I0
@@ -32,16 +32,16 @@ _CLASSES = {
         SparseSigmoid Sparsemax Squareplus TanhShrink Threshold Unfold
     """,
     "math": """
-        CDist Erf Erfc Erfinv ExtractSequences FFT FFT2 IFFT2 IRFFT ISTFT InTopK Logdet Logsumexp RFFT Rsqrt
+        CDist Erf Erfc Erfinv ExtractSequences FFT FFT2 Gammainc IFFT2 IRFFT ISTFT InTopK Logdet Logsumexp RFFT Rsqrt
         STFT SegmentMax SegmentMin SegmentProd SegmentSum TopK ViewAsComplex ViewAsReal
     """,
     "linalg": """
-        Cholesky CholeskyInverse Det Eig Eigh Inv Lstsq LuFactor MatrixRank Norm Pinv Qr SVD Solve
+        Cholesky CholeskyInverse Det Eig Eigh Inv Lstsq LuFactor MatrixPower MatrixRank Norm Pinv Qr SVD Solve
         SolveTriangular
     """,
     "image": """
         AffineTransform CropImages ElasticTransform ExtractPatches GaussianBlur HSVToRGB MapCoordinates
-        PadImages PerspectiveTransform RGBToGrayscale RGBToHSV Resize SSIM ScaleAndTranslate SobelEdges
+        PadImages PerspectiveTransform ReconstructPatches RGBToGrayscale RGBToHSV Resize SSIM ScaleAndTranslate SobelEdges
     """,
     "core": """
         Cast ConvertToTensor SaturateCast Scatter ScatterUpdate Slice SliceUpdate StopGradient Unstack
@@ -55,7 +55,7 @@ _CALLED_WITH = frozenset(
     """
         a abs_ angle array b beta bias condition constant_values coordinates data depthwise_kernel end_points
         false_fn fill_value gamma image1 image2 images indices inputs kernel key mask mean offset operands output
-        output_length pointwise_kernel predictions query scale segment_ids sequence_lengths sorted_sequence
+        output_length patches pointwise_kernel predictions query scale segment_ids sequence_lengths sorted_sequence
         start start_indices start_points step stop target target_length targets transform translation updates
         value values variance weights x x1 x2 xs y choicelist condlist default
     """.split()

@@ -127,7 +127,9 @@ def arguments(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> t
 def _by_letters() -> dict[str, Callable[..., Any]]:
     from lamella import ops  # loaded where it is needed: most models have none
 
-    return {name.replace("_", ""): getattr(ops, name) for name in ops.__all__}
+    found = {name: getattr(ops, name) for name in ops.__all__}
+    found |= {name: getattr(ops.image, name) for name in ops.image.__all__}
+    return {name.replace("_", ""): function for name, function in found.items()}
 
 
 def _op(name: str) -> Callable[..., Any] | None:
