@@ -120,6 +120,7 @@ CASES = {
         r"got shape \(100, 4, 4\)",
     ),
     "class weight by name": (lambda: make_source(X, Y, class_weight={"cat": 1.0}), DataError, "class numbers"),
+    "class weight in a list": (lambda: make_source(X, Y, class_weight=[1.0, 2.0]), DataError, r"got \[1.0, 2.0\]"),
     "four parts": (lambda: unpack_x_y_sample_weight((1, 2, 3, 4)), DataError, "got 4 parts"),
     "split of 0": (lambda: train_validation_split((X, Y, None), 0), ArgumentError, "between 0 and 1; got 0"),
     "split of 1": (lambda: train_validation_split((X, Y, None), 1), ArgumentError, "between 0 and 1; got 1"),

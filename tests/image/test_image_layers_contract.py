@@ -242,6 +242,18 @@ def test_cut_images_have_labels_by_area():
     assert torch.equal(out["segmentation_masks"], out["images"][..., :1])
 
 
+@pytest.mark.parametrize("make", [layers.RandomFlip, layers.CutMix])
+def test_masks_of_whole_numbers_stay_whole(make):
+    masks = torch.arange(8 * 6 * 6).reshape(8, 6, 6, 1).to(torch.uint8)
+    layer = make(seed=1)
+    out = layer({"images": masks.float(), "segmentation_masks": masks}, training=True)
+    assert out["segmentation_masks"].dtype is torch.uint8
+    assert torch.equal(out["segmentation_masks"].float(), out["images"]) and not torch.equal(
+        out["images"], masks.float()
+    )
+    assert layer({"images": masks.float(), "segmentation_masks": masks}, training=False)["segmentation_masks"] is masks
+
+
 def test_erased_rectangles_have_the_asked_size():
     x = torch.zeros(400, 40, 40, 3)
     erased = layers.RandomErasing((1, 1), scale=(0.09, 0.25), fill_value=(1, 2, 3), seed=1)(x, training=True)

@@ -6,7 +6,7 @@ import pytest
 
 import lamella
 from lamella import layers
-from lamella.errors import ArgumentTypeError
+from lamella.errors import ArgumentTypeError, ShapeError
 
 WRONG = [
     ("BatchNormalization", {"axis": (1.5, 2)}),
@@ -83,3 +83,18 @@ def test_reshape_of_unknown_sizes_says_the_type_of_its_policy():
     for library in (lamella, keras):
         layer = library.layers.Reshape((12,), dtype="mixed_float16")
         assert "float16" in str(layer(library.Input((None, 3))).dtype)
+
+
+def test_a_softmax_over_one_output_is_warned_of():
+    """It is always 1, so that nothing is learned: Keras warns when it is computed, here when the layer is made."""
+    for make in (lambda n: layers.Dense(n, activation="softmax"), lambda n: layers.Conv2D(n, 1, activation="softmax")):
+        with pytest.warns(UserWarning, match="the softmax of its one output is always 1.*activation='sigmoid'"):
+            make(1)
+        make(2)
+    layers.Dense(1, activation="sigmoid")
+    layers.Conv2D(1, 1, activation="softmax", data_format="channels_first")  # along the columns
+
+
+def test_an_axis_that_is_named_twice():
+    with pytest.raises(ShapeError, match="names one twice"):
+        layers.LayerNormalization(axis=(1, -1))(np.ones((2, 3), "float32"))

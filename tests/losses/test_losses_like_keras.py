@@ -386,3 +386,18 @@ def test_signatures(name):
         assert len(ours) == len(theirs)
     else:
         assert ours == theirs
+
+
+@pytest.mark.parametrize("name", ["CategoricalCrossentropy", "CategoricalFocalCrossentropy"])
+@pytest.mark.parametrize("from_logits", [False, True])
+def test_labels_are_smoothed_along_the_axis_of_the_classes(name, from_logits):
+    """Keras up to 3.15 divides by the size of the last axis, whatever the axis."""
+    arguments = {"label_smoothing": 0.3, "from_logits": from_logits, "reduction": "none"}
+    y_true = torch.eye(3)[torch.tensor([[0, 2], [1, 1], [2, 0], [0, 0]])]  # (batch, places, classes)
+    y_pred = torch.randn(4, 2, 3, generator=torch.Generator().manual_seed(0))
+    y_pred = y_pred if from_logits else y_pred.softmax(-1)
+    expected = getattr(losses, name)(**arguments)(y_true, y_pred)
+    found = getattr(losses, name)(**arguments, axis=1)(y_true.movedim(-1, 1), y_pred.movedim(-1, 1))
+    torch.testing.assert_close(found, expected)
+    mean = getattr(losses, name)(**{**arguments, "reduction": "sum_over_batch_size"}, axis=1)
+    torch.testing.assert_close(mean(y_true.movedim(-1, 1), y_pred.movedim(-1, 1)), expected.mean())

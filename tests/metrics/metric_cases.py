@@ -7,6 +7,10 @@ def numbers(rng):
     return rng.normal(size=(9, 4)).astype("float32"), rng.normal(size=(9, 4)).astype("float32")
 
 
+def one_number(rng):
+    return rng.normal(size=(9, 1)).astype("float32"), rng.normal(size=(9, 1)).astype("float32")
+
+
 def sequences(rng):
     return rng.normal(size=(4, 6, 3)).astype("float32"), rng.normal(size=(4, 6, 3)).astype("float32")
 
@@ -156,7 +160,8 @@ CASES = [
     ("OneHotMeanIoU", {"num_classes": 4}, one_hot),
     ("R2Score", {}, numbers),
     ("R2Score", {"class_aggregation": None}, numbers),
-    ("R2Score", {"class_aggregation": "variance_weighted_average", "num_regressors": 2}, numbers),
+    ("R2Score", {"class_aggregation": "variance_weighted_average"}, numbers),
+    ("R2Score", {"num_regressors": 2}, one_number),
 ]
 IDS = [f"{name}-{make.__name__}-{'-'.join(arguments) or 'plain'}" for name, arguments, make in CASES]
 

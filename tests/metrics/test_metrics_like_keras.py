@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from metric_cases import CASES, IDS, labels, numbers, sparse_steps, takes_fractional_weights
+from sklearn.metrics import r2_score
 
 from lamella import metrics
 from lamella.engine import masking
@@ -179,6 +180,17 @@ def test_f_scores_of_samples_with_nothing_predicted(average, threshold):
 def test_r2_of_targets_that_never_change():
     y, p = np.ones((4, 2), "float32"), np.array([[1, 2], [1, 1], [1, 0], [1, 1]], "float32")
     same(metrics.R2Score(class_aggregation=None)(y, p), keras.metrics.R2Score(class_aggregation=None)(y, p))
+
+
+def test_adjusted_r2_counts_samples_not_numbers(rng):
+    """Keras up to 3.15 counts those of all outputs; samples without weight do not count either."""
+    y, p = rng.normal(size=(12, 3)), rng.normal(size=(12, 3))
+    weight = np.ones(12)
+    weight[8:] = 0
+    for given, n in ((None, 12), (weight, 8)):
+        plain = r2_score(y, p, sample_weight=given, multioutput="raw_values")
+        found = metrics.R2Score(class_aggregation=None, num_regressors=2)(y, p, given)
+        np.testing.assert_allclose(found, 1 - (1 - plain) * (n - 1) / (n - 2 - 1), rtol=1e-5)
 
 
 def test_r2_falls_back_where_there_are_too_few_samples(rng):

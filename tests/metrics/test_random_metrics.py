@@ -44,10 +44,7 @@ METRICS = {
     "SparseCategoricalAccuracy": ({}, "sparse"),
     "SparseTopKCategoricalAccuracy": ({"k": [1, 2, 3]}, "sparse"),
     "SparseCategoricalCrossentropy": ({"from_logits": [True], "ignore_class": [0, 1]}, "sparse"),
-    "R2Score": (
-        {"class_aggregation": [None, "uniform_average", "variance_weighted_average"], "num_regressors": [0, 1]},
-        "numbers",
-    ),
+    "R2Score": ({"class_aggregation": [None, "uniform_average", "variance_weighted_average"]}, "numbers"),
     "CosineSimilarity": ({"axis": [0, 1]}, "numbers"),
     "PearsonCorrelation": ({}, "numbers"),
     "ConcordanceCorrelation": ({}, "numbers"),

@@ -5,6 +5,7 @@ import itertools
 import keras
 import numpy as np
 import pytest
+import scipy.special
 import torch
 from op_cases import floats, ints, words
 
@@ -56,6 +57,14 @@ def close(ours, reference, tolerance=1e-5):
         ("kaiser", (1, 3.0), {}),
         ("bartlett", (1,), {}),
         ("std", (F34,), {"axis": ()}),
+        ("roll", (F34, (1, 2)), {"axis": 0}),
+        ("roll", (F34, (1, 2)), {"axis": None}),
+        ("roll", (F34, [3]), {"axis": (0, 1)}),
+        ("roll", (F34, np.array([1, -2])), {"axis": (1, 0)}),
+        ("concatenate", ([F34, floats(2)],), {"axis": None}),
+        ("nancumsum", (np.float32([[np.nan, np.inf, 1], [np.nan, -np.inf, 2]]),), {"axis": 1}),
+        ("nancumprod", (np.float32([[np.nan, np.inf, 2], [3, -np.inf, 2]]),), {"axis": 1}),
+        ("column_stack", ([floats(3), floats(3, 2), ints(3)],), {}),
         ("signbit", (np.array([1, -1]),), {}),
     ],
 )
@@ -69,6 +78,70 @@ def test_like_numpy(name, args, kwargs):
     else:
         assert tuple(found.shape) == expected.shape
         close(found, expected)
+
+
+@pytest.mark.parametrize("n", [-2, -1, 0, 1, 5])
+def test_powers_of_matrices(n):
+    x = floats(2, 3, 3) + 3 * np.eye(3, dtype="float32")
+    close(ops.matrix_power(x, n), np.linalg.matrix_power(x.astype("float64"), n), 1e-4 * max(1, np.abs(x).max() ** n))
+    whole = np.array([[1, 2], [3, 5]])
+    found = ops.linalg.matrix_power(whole, n)
+    assert found.is_floating_point() == (n < 0)
+    close(found, np.linalg.matrix_power(whole if n >= 0 else whole.astype("float64"), n), 1e-4)
+
+
+def test_the_incomplete_gamma_function():
+    a, x = np.abs(floats(4, 1)) + 0.1, np.abs(floats(5))
+    close(ops.gammainc(a, x), scipy.special.gammainc(a, x))
+    close(ops.gammainc(1, x), 1 - np.exp(-x))
+    half = ops.gammainc(torch.tensor(a).half(), torch.tensor(x).half())
+    assert half.dtype is torch.float16
+    close(half.float(), scipy.special.gammainc(a, x), 1e-2)
+
+
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize(("size", "space"), [(2, (8, 7)), ((3, 2), (9, 8)), ((3, 5), (10, 12)), ((2, 3, 2), (5, 7, 6))])
+def test_patches_become_pictures_again(size, space, data_format, padding):
+    window = (size, size) if isinstance(size, int) else size
+    kept = tuple(n if padding == "same" else n // w * w for n, w in zip(space, window, strict=True))
+    x = torch.tensor(floats(3, *space, 2))
+    part = x[(slice(None), *map(slice, kept))]
+    if data_format == "channels_first":
+        x, part = x.movedim(-1, 1), part.movedim(-1, 1)
+    patches = ops.image.extract_patches(x, size, padding=padding, data_format=data_format)
+    for given, expected in ((patches, part), (patches[0], part[0])):
+        found = ops.image.reconstruct_patches(given, size, kept, padding=padding, data_format=data_format)
+        assert torch.equal(found, expected)
+    symbol = symbolic_input((None, *patches.shape[1:]))
+    found = ops.image.reconstruct_patches(symbol, size, kept, padding=padding, data_format=data_format)
+    assert found.shape == (None, *part.shape[1:])
+    assert torch.equal(evaluate([symbol], found, patches), part)
+
+
+def test_of_equal_numbers_the_first_are_the_largest():
+    x = np.tile(np.float32([1, 2, 2, 0, 2, 1]), 20)
+    for k in (1, 5, 60):
+        values, places = ops.top_k(x, k)
+        assert places.tolist() == np.argsort(-x, kind="stable")[:k].tolist()
+        close(values, np.sort(x)[::-1][:k])
+        close(ops.top_k(x, k, is_stable=False).values, values)
+
+
+def test_targets_of_any_shape_are_looked_for_among_the_largest():
+    predictions, targets = floats(2, 3, 5), np.random.default_rng(0).integers(0, 5, (2, 3))
+    found = ops.in_top_k(targets, predictions, 2)
+    expected = [
+        [t in np.argsort(-p)[:2] for t, p in zip(*row, strict=True)] for row in zip(targets, predictions, strict=True)
+    ]
+    assert found.tolist() == expected
+
+
+def test_the_gradient_of_a_vector_of_zeros_is_a_number():
+    x = torch.tensor([[0.0, 0.0, 0.0], [3.0, 4.0, 0.0]], requires_grad=True)
+    (gradient,) = torch.autograd.grad(ops.normalize(x)[:, 1].sum(), x)
+    assert gradient.isfinite().all()
+    close(gradient[1], [-0.096, 0.072, 0.0])
 
 
 def test_the_step_of_linspace():
@@ -531,6 +604,15 @@ def test_every_op_is_in_the_registry():
         (lambda: ops.image.map_coordinates(F34, floats(2, 2), 3), "`order` must be 0 or 1"),
         (lambda: ops.image.scale_and_translate(F34, (2, 2), [1.0], [0.0], (0,), "box"), "`method` must be"),
         (lambda: ops.image.extract_patches(floats(1, 4, 4, 1), (1,)), "`size` must be"),
+        (lambda: ops.image.reconstruct_patches(floats(1, 2, 2, 4), 2, (5, 4)), r"cover \(4, 4\); with padding='valid'"),
+        (lambda: ops.image.reconstruct_patches(floats(1, 2, 2, 3), 2, (4, 4)), "do not make pictures"),
+        (lambda: ops.image.reconstruct_patches(floats(1, 2, 2, 4), 2, (4, 4), strides=1), "side by side"),
+        (lambda: ops.image.reconstruct_patches(floats(2, 2), 2, (4, 4)), "have rank 3 or 4"),
+        (lambda: ops.roll(F34, (1, 2, 3), (0, 1)), "one `shift` for each axis"),
+        (lambda: ops.top_k(F34, 5), "from 0 to the size of the last axis"),
+        (lambda: ops.matrix_power(F34, 2), "expected square matrices"),
+        (lambda: ops.matrix_power(np.zeros((2, 2)), -1), "no inverse"),
+        (lambda: ops.matrix_power(np.eye(2), 0.5), "must be a whole number"),
     ],
 )
 def test_errors_say_what_is_wrong(make, message):

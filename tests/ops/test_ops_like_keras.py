@@ -135,13 +135,17 @@ def symbolic_complex(x):
     return SymbolicTensor(tuple(torch.empty(x.shape, dtype=torch.complex64, device="meta") for _ in range(2)))
 
 
+NEWER_ARGUMENTS = {("top_k", "is_stable")}
+NEWER = {"column_stack", "gammainc", "matrix_power", "reconstruct_patches"}  # from Keras 3.16 on
+
+
 def test_every_public_name_is_there_and_tested():
     for room in ("", "nn", "numpy", "linalg", "image"):
         theirs = getattr(keras.ops, room) if room else keras.ops
         ours = getattr(ops, room) if room else ops
         names = {name for name in dir(theirs) if not name.startswith("_")}
         assert names - set(dir(ours)) == set()
-        assert set(ours.__all__) == names
+        assert set(ours.__all__) - names <= NEWER
     tested = {name for _, name, _, _ in ALL}
     elsewhere = op_cases.words(
         """associative_scan cond convert_to_numpy custom_gradient dtype empty empty_like fori_loop is_tensor jvp map
@@ -163,7 +167,7 @@ def test_arguments_are_keras_s(room):
             [(p.name, p.default, p.kind) for p in inspect.signature(getattr(module, name)).parameters.values()]
             for module in (ours, theirs)
         )
-        assert one == other, name
+        assert [each for each in one if (name, each[0]) not in NEWER_ARGUMENTS] == other, name
 
 
 def test_a_model_of_ops(rng):

@@ -153,6 +153,44 @@ def test_the_archive_is_as_keras_writes_it(tmp_path):
         assert len(layer["inbound_nodes"]) == len(reference["inbound_nodes"])
 
 
+IMAGE_OPS = {
+    "resize": lambda ops, x: ops.image.resize(x, (3, 4), interpolation="nearest"),
+    "rgb_to_grayscale": lambda ops, x: ops.image.rgb_to_grayscale(x),
+    "rgb_to_hsv": lambda ops, x: ops.image.rgb_to_hsv(x),
+    "extract_patches": lambda ops, x: ops.image.extract_patches(x, 2),
+    "pad_images": lambda ops, x: ops.image.pad_images(x, 1, 2, 1, 0),
+    "crop_images": lambda ops, x: ops.image.crop_images(x, 1, 0, 1, 0),
+    "gaussian_blur": lambda ops, x: ops.image.gaussian_blur(x, (3, 3), (1.0, 1.0)),
+}
+
+
+@pytest.mark.parametrize("name", IMAGE_OPS)
+def test_models_that_change_pictures_go_both_ways(name, tmp_path):
+    x = np.random.default_rng(0).uniform(size=(2, 6, 5, 3)).astype("float32")
+    for library, other in ((lamella, keras), (keras, lamella)):
+        inputs = library.Input((6, 5, 3))
+        model = library.Model(inputs, IMAGE_OPS[name](library.ops, inputs))
+        model.save(tmp_path / "m.keras")
+        for reader in (library, other):
+            again = reader.models.load_model(tmp_path / "m.keras")
+            np.testing.assert_allclose(again.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-5, atol=1e-5)
+
+
+def test_models_of_the_newest_ops_are_kept(tmp_path):
+    x = lamella.Input((4, 4, 3))
+    pictures = lamella.ops.image.reconstruct_patches(lamella.ops.image.extract_patches(x, 2), 2, (4, 4))
+    flat = lamella.ops.reshape(pictures, (-1, 48))
+    columns = lamella.ops.column_stack([flat, lamella.ops.gammainc(2.0, lamella.ops.relu(flat))])
+    powers = lamella.ops.matrix_power(pictures[:, :3, :3, 0], 2)
+    model = lamella.Model(x, [pictures, powers, lamella.ops.top_k(columns, 3)[0]])
+    model.save(tmp_path / "m.keras")
+    again = lamella.models.load_model(tmp_path / "m.keras")
+    data = np.random.default_rng(0).uniform(size=(2, 4, 4, 3)).astype("float32")
+    for one, other in zip(model.predict(data, verbose=0), again.predict(data, verbose=0), strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(model.predict(data, verbose=0)[0], data)
+
+
 def test_json_goes_both_ways():
     ours, theirs = nested(lamella), nested(keras)
     assert lamella.models.model_from_json(theirs.to_json()).count_params() == theirs.count_params()

@@ -17,7 +17,7 @@ from lamella import activations, constraints, initializers, regularizers
 from lamella.engine import winograd
 from lamella.errors import ArgumentError, ShapeError
 from lamella.layers.base import InputSpec, registry
-from lamella.layers.dense import positive_int
+from lamella.layers.dense import positive_int, warn_of_one_choice
 from lamella.layers.input_spec import check_shape
 from lamella.layers.lora import AdaptableLayer, AdaptedWeight, KeptWeight
 from lamella.layers.windows import (
@@ -180,6 +180,8 @@ class Convolution(AdaptableLayer, WindowedConvolution):
                 f"{type(self).__name__} {self.name!r}: `filters` ({filters}) must be a multiple of `groups` ({groups})."
             )
         self._set_output(activation, use_bias, bias_initializer, bias_regularizer, bias_constraint)
+        if self.channels_last:
+            warn_of_one_choice(self, self.filters)
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
         self.kernel_constraint = constraints.get(kernel_constraint)

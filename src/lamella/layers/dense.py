@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import partial
 from typing import Any
 
@@ -75,6 +76,7 @@ class Dense(QuantizableLayer):
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.units = positive_int(self, "units", units)
         self.activation = activations.get(activation)
+        warn_of_one_choice(self, self.units)
         self.use_bias = use_bias
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
@@ -175,3 +177,13 @@ def positive_int(layer: Layer, name: str, value: Any) -> int:
             f"{type(layer).__name__} {layer.name!r}: `{name}` must be a positive whole number; got {value!r}."
         )
     return int(value)
+
+
+def warn_of_one_choice(layer: Layer, outputs: int) -> None:
+    """Warns where a softmax chooses among one number, so that the layer's output is always 1."""
+    if outputs == 1 and layer.activation is activations.softmax:
+        warnings.warn(
+            f"{type(layer).__name__} {layer.name!r}: the softmax of its one output is always 1, whatever it learns. "
+            f"For two classes with one output use activation='sigmoid' and loss='binary_crossentropy'.",
+            stacklevel=3,
+        )

@@ -101,6 +101,10 @@ class LayerNormalization(Layer):
                 f"got {tuple(input_shape)}."
             )
         self._axes = [axis % rank for axis in axes]
+        if len(set(self._axes)) < len(axes):
+            raise ShapeError(
+                f"LayerNormalization {self.name!r}: axis {self.axis} of {tuple(input_shape)} names one twice."
+            )
         self._shape = [input_shape[axis] for axis in self._axes]
         self._is_last = self._axes == list(range(rank - len(axes), rank))
         if self.scale or self.rms_scaling:

@@ -32,7 +32,8 @@ def tversky(y_true: Any, y_pred: Any, alpha: float = 0.5, beta: float = 0.5, axi
     Args:
         y_true: Targets.
         y_pred: Predictions.
-        alpha: What a target that was not predicted costs (Keras's meaning).
+        alpha: What a target that was not predicted costs, as Keras computes it up to 3.15; its next version will take
+            the two the other way round, as the paper.
         beta: What a prediction off target costs.
         axis: The axes summed over; all by default.
 

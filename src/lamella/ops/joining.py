@@ -52,14 +52,15 @@ def tile(x: Any, repeats: Any) -> torch.Tensor:
 
 
 @op
-def concatenate(xs: Sequence[Any], axis: int = 0) -> torch.Tensor:
-    """Tensors joined along an axis that they have.
+def concatenate(xs: Sequence[Any], axis: int | None = 0) -> torch.Tensor:
+    """Tensors joined along an axis that they have (all flattened for None).
 
     Example:
         >>> concatenate([[1, 2], [3]])
         tensor([1, 2, 3], dtype=torch.int32)
     """
-    return torch.cat([tensor(x) for x in xs], dim=axis)
+    xs = [tensor(x) for x in xs]
+    return torch.cat([x.reshape(-1) for x in xs]) if axis is None else torch.cat(xs, dim=axis)
 
 
 @op

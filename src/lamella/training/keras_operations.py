@@ -41,7 +41,8 @@ _CLASSES = {
     """,
     "image": """
         AffineTransform CropImages ElasticTransform ExtractPatches GaussianBlur HSVToRGB MapCoordinates
-        PadImages PerspectiveTransform ReconstructPatches RGBToGrayscale RGBToHSV Resize SSIM ScaleAndTranslate SobelEdges
+        PadImages PerspectiveTransform RGBToGrayscale RGBToHSV ReconstructPatches Resize SSIM ScaleAndTranslate
+        SobelEdges
     """,
     "core": """
         Cast ConvertToTensor SaturateCast Scatter ScatterUpdate Slice SliceUpdate StopGradient Unstack

@@ -60,7 +60,9 @@ class CutMix(BaseImageAugmentation):
     def transform_segmentation_masks(
         self, segmentation_masks: torch.Tensor, transformation: Any, training: bool = True
     ) -> torch.Tensor:
-        return self.transform_images(segmentation_masks, transformation, training)
+        if self._leaves_alone(transformation, training):
+            return segmentation_masks
+        return self.change_images(segmentation_masks, transformation, "nearest")
 
     def transform_bounding_boxes(
         self, bounding_boxes: dict[str, Any], transformation: Any, training: bool = True

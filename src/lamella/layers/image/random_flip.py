@@ -73,4 +73,6 @@ class RandomFlip(BaseImageAugmentation):
     def transform_segmentation_masks(
         self, segmentation_masks: torch.Tensor, transformation: Any, training: bool = True
     ) -> torch.Tensor:
-        return self.transform_images(segmentation_masks, transformation, training)
+        if self._leaves_alone(transformation, training):
+            return segmentation_masks
+        return self.change_images(segmentation_masks, transformation, "nearest")
