@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 from lamella.engine.device import default_device
 from lamella.engine.strings import holds_strings, is_string
 from lamella.engine.symbolic import SymbolicTensor
+from lamella.engine.watched import watched
 from lamella.errors import ArgumentError, DataError
 from lamella.layers.backend_view import BackendView
 from lamella.layers.base import Layer
@@ -110,7 +111,7 @@ def _flattened(inputs: Any, layer: Layer) -> tuple[list[Any], tuple[int, ...]]:
 
 
 def each_batch(data: Any, steps: int | None, is_batch: Callable[[Any], bool]) -> Iterator[Any]:
-    """The batches of x in what a user passes to `adapt`.
+    """The batches of x in what a user passes to `adapt`; those of an iterable beside a bar, if they take long.
 
     Args:
         data: One array (as `is_batch` says), or an iterable of batches of x, (x, y) or (x, y, weight).
@@ -130,8 +131,17 @@ def each_batch(data: Any, steps: int | None, is_batch: Callable[[Any], bool]) ->
             f"adapt() takes an array, a list, or an iterable of batches (a generator, a DataLoader, a PyDataset); "
             f"got {data!r} ({type(data).__name__})."
         )
-    for batch in islice(iter(data), steps):
+    known = [count for count in (_length(data), steps) if count is not None]
+    for batch in watched(islice(iter(data), steps), "adapt", min(known, default=None)):
         yield x_of(batch)
+
+
+def _length(data: Any) -> int | None:
+    """How many batches there are; None where only counting them would tell."""
+    try:
+        return len(data)
+    except (AttributeError, NotImplementedError, TypeError):
+        return None
 
 
 def x_of(batch: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from lamella.engine import cluster, marks
+from lamella.engine.watched import somebody_watches
 
 INTERVAL = 0.25
 """Seconds between two readings of the metrics while training."""
@@ -50,7 +51,7 @@ class Progress:
                 dynamic_ncols=True,
                 bar_format=_BAR if total else _COUNT,
                 # Where nobody watches (a file, a pipe) one line an epoch is enough.
-                delay=0 if sys.stdout.isatty() or _in_notebook() else 1e9,
+                delay=0 if somebody_watches() else 1e9,
             )
         elif verbose == 2 and title:
             print(title)
@@ -145,10 +146,6 @@ def _number(value: Any) -> str:
     except (TypeError, ValueError):
         return str(value)
     return f"{value:.4f}" if value == 0 or abs(value) >= 1e-3 else f"{value:.4e}"
-
-
-def _in_notebook() -> bool:
-    return "ipykernel" in sys.modules
 
 
 def resolve_verbose(verbose: Any) -> int:
