@@ -98,7 +98,8 @@ def symbolic_cases():
     for room, name, args, kwargs in ALL:
         inputs = [x for x in leaves((args, kwargs)) if isinstance(x, np.ndarray)]
         sized_by_data = (name == "where" and len(args) == 1) or (name == "segment_sum" and not kwargs)
-        if inputs and name not in FROM_DATA and not sized_by_data:
+        known = name not in FROM_DATA and name != "extract_patches_3d"  # which is extract_patches with another size
+        if inputs and known and not sized_by_data:
             yield room, name, args, kwargs
 
 

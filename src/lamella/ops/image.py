@@ -278,10 +278,9 @@ def extract_patches(
     if not isinstance(size, int) and len(size) not in (2, 3):
         raise ArgumentError(f"`size` must be one number, (height, width) or (depth, height, width); got {size!r}.")
     rank = 2 if isinstance(size, int) else len(size)
-    return _patches("extract_patches", images, size, strides, dilation_rate, padding, data_format, rank)
+    return _patches(images, size, strides, dilation_rate, padding, data_format, rank)
 
 
-@op
 def extract_patches_3d(
     volumes: Any,
     size: Any,
@@ -298,7 +297,7 @@ def extract_patches_3d(
         >>> extract_patches_3d(torch.ones(1, 4, 4, 4, 1), 2).shape
         torch.Size([1, 2, 2, 2, 8])
     """
-    return _patches("extract_patches_3d", volumes, size, strides, dilation_rate, padding, data_format, 3)
+    return extract_patches(volumes, sizes("size", size, 3), strides, dilation_rate, padding, data_format)
 
 
 @op
@@ -368,17 +367,17 @@ def reconstruct_patches(
 
 
 def _patches(
-    name: str, images: Any, size: Any, strides: Any, dilation: Any, padding: str, data_format: Any, rank: int
+    images: Any, size: Any, strides: Any, dilation: Any, padding: str, data_format: Any, rank: int
 ) -> torch.Tensor:
     data_format, padding = checked_data_format(data_format), check_padding(padding)
     x = tensor(images)
     if x.ndim not in (rank + 1, rank + 2):
-        raise ShapeError(f"{name} takes inputs of rank {rank + 1} or {rank + 2}; got shape {tuple(x.shape)}.")
+        raise ShapeError(f"extract_patches takes inputs of rank {rank + 1} or {rank + 2}; got shape {tuple(x.shape)}.")
     batch = x if x.ndim == rank + 2 else x.unsqueeze(0)
     window = sizes("size", size, rank)
     steps = sizes("strides", strides or size, rank)
     spread = sizes("dilation_rate", dilation, rank)
-    batch = channels_first(batch, data_format, name)
+    batch = channels_first(batch, data_format, "extract_patches")
     if padding == "same":
         batch = padded(batch, same_padding(batch.shape[2:], window, steps, spread))
     for axis, (taps, step, gap) in enumerate(zip(window, steps, spread, strict=True)):

@@ -5,7 +5,7 @@ A class and the function of `keras.ops` that it computes have the same letters: 
 
 _CLASSES = {
     "numpy": """
-        Abs Absolute Add All AllClose Amax Amin Angle Any Append Arange Arccos Arccosh Arcsin Arcsinh Arctan
+        Abs Absolute Add All AllClose Amax Amin Angle Any Append Arange Array Arccos Arccosh Arcsin Arcsinh Arctan
         Arctan2 Arctanh Argmax Argmin Argpartition Argsort ArraySplit Average Bincount BitwiseAnd
         BitwiseInvert BitwiseLeftShift BitwiseNot BitwiseOr BitwiseRightShift BitwiseXor BroadcastTo Cbrt
         Ceil Clip ColumnStack Concatenate Conj Conjugate Copy Corrcoef Correlate Cos Cosh CountNonzero Cross Cumprod
@@ -24,7 +24,7 @@ _CLASSES = {
         ZerosLike
     """,
     "nn": """
-        AdaptiveAveragePool AdaptiveMaxPool AveragePool BatchNorm BinaryCrossentropy CTCLoss
+        AdaptiveAveragePool AdaptiveMaxPool AveragePool BatchNorm BinaryCrossentropy CTCDecode CTCLoss
         CategoricalCrossentropy Celu Conv ConvTranspose DepthToSpace DepthwiseConv DotProductAttention Elu
         Fold Gelu Glu HardShrink HardSigmoid HardSilu HardTanh LayerNorm LeakyRelu LogSigmoid LogSoftmax
         MaxPool Moments MultiHot Normalize OneHot PSNR Polar RMSNorm Relu Relu6 Selu SeparableConv Sigmoid
@@ -44,6 +44,7 @@ _CLASSES = {
         PadImages PerspectiveTransform RGBToGrayscale RGBToHSV ReconstructPatches Resize SSIM ScaleAndTranslate
         SobelEdges
     """,
+    "einops": "Rearrange",
     "core": """
         Cast ConvertToTensor SaturateCast Scatter ScatterUpdate Slice SliceUpdate StopGradient Unstack
     """,
@@ -67,7 +68,13 @@ _MADE_WITH = frozenset(
     + [(name, "fill_value") for name in ("Unique", "Resize", "AffineTransform", "MapCoordinates")]
     + [(name, "fill_value") for name in ("PerspectiveTransform", "ElasticTransform")]
 )
-_ALSO_CALLED_WITH = frozenset([("Digitize", "bins"), ("GetItem", "key"), ("Isclose", "atol"), ("Isclose", "rtol")])
+_ALSO_CALLED_WITH = frozenset(
+    [("Digitize", "bins"), ("GetItem", "key"), ("Isclose", "atol"), ("Isclose", "rtol"), ("StopGradient", "variable")]
+    + [(name, "q") for name in ("Nanpercentile", "Nanquantile", "Percentile", "Quantile")]
+    + [("Rearrange", "tensor"), ("Rearrange", "pattern"), ("ScaleAndTranslate", "output_shape")]
+)
+CALLED_WITH_ALL = frozenset(["BatchNorm", "LayerNorm", "RMSNorm"])
+"""Classes whose arguments of a call may not be left out, where their functions' may."""
 
 MODULES = {name: f"keras.src.ops.{module}" for module, names in _CLASSES.items() for name in names.split()}
 """From the name of a class to its module."""

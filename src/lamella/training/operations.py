@@ -10,6 +10,7 @@ import inspect
 import operator
 from collections.abc import Callable
 from functools import cache
+from itertools import takewhile
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ import torch
 from lamella.engine.registry import deserialize, serialize
 from lamella.engine.symbolic import Node, symbolic_leaves
 from lamella.errors import FileError, UnknownNameError
-from lamella.training.keras_operations import FUNCTIONS, MODULES, class_of, is_call_argument
+from lamella.training.keras_operations import CALLED_WITH_ALL, FUNCTIONS, MODULES, class_of, is_call_argument
 
 _OPERATORS: dict[Any, str] = {
     operator.add: "Add",
@@ -41,7 +42,15 @@ _OPERATORS: dict[Any, str] = {
     operator.invert: "LogicalNot",
     operator.getitem: "GetItem",
 }
-_FROM_OPERATORS = {name: function for function, name in _OPERATORS.items()}
+_AS_FUNCTIONS = {"Absolute", "LogicalAnd", "LogicalOr", "LogicalXor", "LogicalNot", "Matmul"}
+_FROM_OPERATORS = {name: function for function, name in _OPERATORS.items() if name not in _AS_FUNCTIONS}
+"""The functions of `ops` with the other names compute more than the operators: of numbers as truths, of two types."""
+_BITWISE = {
+    operator.and_: "BitwiseAnd",
+    operator.or_: "BitwiseOr",
+    operator.xor: "BitwiseXor",
+    operator.invert: "BitwiseInvert",
+}
 
 
 def to_config(node: Node) -> tuple[dict[str, Any], list[Any], dict[str, Any]]:
@@ -49,11 +58,12 @@ def to_config(node: Node) -> tuple[dict[str, Any], list[Any], dict[str, Any]]:
     function = node.function
     if callable(getattr(function, "get_config", None)):  # an `Operation` that a user wrote
         return serialize(function), list(node.args), dict(node.kwargs)
-    name = _OPERATORS.get(function) or (class_of(function.__name__) if _is_op(function) else None)
-    if name in _FROM_OPERATORS and function in _OPERATORS:
+    if function in _OPERATORS:
+        of_truths = any(symbol.dtype is torch.bool for symbol in symbolic_leaves(node.args))
+        name = _OPERATORS[function] if of_truths else _BITWISE.get(function, _OPERATORS[function])
         return _config(MODULES[name], name, {"name": node.name}), list(node.args), dict(node.kwargs)
-    if name is not None:
-        return _as_keras_class(node, name)
+    if _is_op(function) and (known := class_of(function.__name__)) is not None:
+        return _as_keras_class(node, known)
     path = _torch_names().get(function)
     if path is None:
         raise FileError(
@@ -65,19 +75,33 @@ def to_config(node: Node) -> tuple[dict[str, Any], list[Any], dict[str, Any]]:
 
 def _as_keras_class(node: Node, name: str) -> tuple[dict[str, Any], list[Any], dict[str, Any]]:
     bound = inspect.signature(node.function).bind(*node.args, **node.kwargs)
-    config: dict[str, Any] = {"name": node.name}
-    args: list[Any] = []
+    if name in CALLED_WITH_ALL:
+        bound.arguments = {**dict.fromkeys(_called_with(name, node.function)), **bound.arguments}
+    leading = takewhile(lambda argument: argument in bound.arguments, _called_with(name, node.function))
+    args: list[Any] = [bound.arguments.pop(argument) for argument in leading]
     kwargs: dict[str, Any] = {}
+    config: dict[str, Any] = {"name": node.name}
     for argument, value in bound.arguments.items():
-        if bound.signature.parameters[argument].kind is inspect.Parameter.VAR_POSITIONAL:
+        kind = bound.signature.parameters[argument].kind
+        if kind is inspect.Parameter.VAR_POSITIONAL:
             args.extend(value)
-        elif is_call_argument(name, argument):
-            args.append(value)
-        elif symbolic_leaves(value):
+        elif kind is inspect.Parameter.VAR_KEYWORD:
+            kwargs.update(value)
+        elif is_call_argument(name, argument) or symbolic_leaves(value):
             kwargs[argument] = value
         else:
-            config[argument] = serialize(value)
+            config[argument] = serialize([value] if argument == "newshape" and isinstance(value, int) else value)
     return _config(MODULES[name], name, config), args, kwargs
+
+
+def _called_with(name: str, function: Callable[..., Any]) -> list[str]:
+    """The arguments that a class is called with, in their order, but for those of any number."""
+    parameters = inspect.signature(function).parameters.values()
+    return [
+        each.name
+        for each in parameters
+        if each.kind is each.POSITIONAL_OR_KEYWORD and is_call_argument(name, each.name)
+    ]
 
 
 def _config(module: str, name: str, config: dict[str, Any]) -> dict[str, Any]:
@@ -115,12 +139,12 @@ def arguments(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> t
     if not _is_op(function) or not kwargs or not args:
         return args, kwargs
     name = class_of(function.__name__) or ""
-    parameters = inspect.signature(function).parameters
-    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters.values()):
-        leading = [kwargs.pop(argument) for argument in list(parameters) if argument in kwargs]
+    parameters = inspect.signature(function).parameters.values()
+    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
+        before = takewhile(lambda parameter: parameter.kind is not parameter.VAR_POSITIONAL, parameters)
+        leading = [kwargs.pop(parameter.name) for parameter in before if parameter.name in kwargs]
         return (*leading, *args), kwargs
-    called = [argument for argument in parameters if is_call_argument(name, argument)]
-    return (), {**dict(zip(called, args, strict=False)), **kwargs}
+    return (), {**dict(zip(_called_with(name, function), args, strict=False)), **kwargs}
 
 
 @cache
