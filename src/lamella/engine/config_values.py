@@ -34,6 +34,15 @@ def to_config(value: Any) -> Any:
     return None
 
 
+def exactly(value: Any) -> Any:
+    """The config of a data type, or of a tensor without axes, for functions that take no name and no number instead."""
+    if isinstance(value, torch.dtype):
+        return _written("dtype", value=dtype_name(value))
+    if isinstance(value, torch.Tensor) and not value.ndim:
+        return _written("tensor", value=value.item(), dtype=dtype_name(value.dtype))
+    return to_config(value)
+
+
 def _written(kind: str, **config: Any) -> dict[str, Any]:
     return {"class_name": f"__{kind}__", "config": config}
 
@@ -64,5 +73,6 @@ _READ: dict[str, Callable[[dict[str, Any]], Any]] = {
     "__tensor__": lambda config: torch.tensor(
         config["value"], dtype=torch_dtype(config["dtype"]), device=default_device()
     ),
+    "__dtype__": lambda config: torch_dtype(config["value"]),
     "__numpy__": lambda config: np.array(config["value"], dtype=config["dtype"]),
 }

@@ -24,6 +24,7 @@ from lamella.engine.device import brought_to, default_device
 from lamella.engine.dtypes import dtype_name, torch_dtype
 from lamella.engine.naming import auto_name
 from lamella.engine.on_meta import OnMeta, off_meta, to_meta
+from lamella.engine.own_sizes import SIZED, with_sizes_known
 from lamella.engine.unknown_sizes import proposals
 from lamella.errors import ArgumentError, ShapeError
 
@@ -260,7 +261,7 @@ def record(
 
     Where the call fails on meta tensors, the outputs are what `declared(args, kwargs)` gives, unless that is None.
     """
-    node = Node(function, args, kwargs)
+    node = Node(function, with_sizes_known(args) if function in SIZED else args, kwargs)
     node.name = name or node.name
     try:
         runs = [_run_on_probes(node, run, lambda tensor, run=run: tensor.probes[run]) for run in (0, 1)]  # type: ignore[misc]

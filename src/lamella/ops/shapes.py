@@ -18,7 +18,8 @@ _tensor = tensor
 
 @op
 def reshape(x: Any, newshape: Any) -> torch.Tensor:
-    """The same numbers in another shape; one size may be -1 (or None), which stands for what is left.
+    """The same numbers in another shape; one size may be -1 (or None), which stands for what is left. Beside another
+    such size, None is the size that `x` has there.
 
     Example:
         >>> reshape([1, 2, 3, 4], (2, -1))
@@ -26,12 +27,17 @@ def reshape(x: Any, newshape: Any) -> torch.Tensor:
                 [3, 4]], dtype=torch.int32)
     """
     sizes = newshape if isinstance(newshape, (list, tuple)) else (newshape,)
-    shape = tuple(-1 if size is None else size for size in sizes)  # None is an unknown size of a symbolic tensor
     x = tensor(x)
+    own = sum(size in (None, -1) for size in sizes) > 1  # None is an unknown size of a symbolic tensor
+    shape = tuple((_size(x, i) if own else -1) if size is None else size for i, size in enumerate(sizes))
     try:
         return torch.reshape(x, shape)
     except RuntimeError as error:
         raise ShapeError(f"reshape: shape {tuple(x.shape)} cannot become {shape}. {error}") from error
+
+
+def _size(x: torch.Tensor, axis: int) -> int:
+    return x.shape[axis] if axis < x.ndim else -1
 
 
 @op

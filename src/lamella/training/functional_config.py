@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch.utils import _pytree as pytree
 
+from lamella.engine import config_values
 from lamella.engine.device import default_device
 from lamella.engine.dtypes import dtype_name, torch_dtype
 from lamella.engine.graph import Graph
@@ -72,12 +73,13 @@ def _maker_config(maker: Node, calls: list[Node], history: Any) -> dict[str, Any
         config["inbound_nodes"] = [_call_config(node.args, node.kwargs, history) for node in calls if node.inputs]
     else:
         config, args, kwargs = operations.to_config(maker)
-        config["inbound_nodes"] = [_call_config(args, kwargs, history)]
+        exact = config["module"] == "torch"
+        config["inbound_nodes"] = [_call_config(args, kwargs, history, exact)]
     config["name"] = maker.name
     return config
 
 
-def _call_config(args: Any, kwargs: Any, history: Any) -> dict[str, Any]:
+def _call_config(args: Any, kwargs: Any, history: Any, exact: bool = False) -> dict[str, Any]:
     def plain(value: Any) -> Any:
         if isinstance(value, SymbolicTensor):
             config = {"shape": value.shape, "dtype": dtype_name(value.dtype), "keras_history": history(value)}
@@ -86,6 +88,8 @@ def _call_config(args: Any, kwargs: Any, history: Any) -> dict[str, Any]:
             return {key: plain(each) for key, each in value.items()}
         if isinstance(value, (list, tuple)):
             return [plain(each) for each in value]
+        if exact and (config := config_values.exactly(value)) is not None:
+            return config
         return serialize(value) if not isinstance(value, torch.dtype) else dtype_name(value)
 
     return {"args": plain(args), "kwargs": plain(kwargs), _AS_WRITTEN: True}

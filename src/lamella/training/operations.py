@@ -172,9 +172,11 @@ def _torch_names() -> dict[Any, str]:
     for module, functions in torch.overrides.get_overridable_functions().items():
         place = getattr(module, "__name__", "torch")
         prefix = "torch.Tensor" if module is torch.Tensor else place
-        for function in functions:
-            name = getattr(function, "__name__", None)
-            if name and getattr(module, name, None) is function:
+        own = set(map(id, functions))
+        for name in dir(module):  # `torch.linalg.norm` calls itself `linalg_norm`
+            function = getattr(module, name)
+            if id(function) in own:
                 found.setdefault(function, f"{prefix}.{name}")
+    found[torch.Tensor.unflatten] = "torch.Tensor.unflatten"
     found[getattr] = "getattr"
     return found
