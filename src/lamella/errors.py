@@ -78,6 +78,10 @@ class FileError(LamellaError, ValueError):
     """A saved model or weights that are damaged, of another model, or of another format."""
 
 
+class ExportError(LamellaError, RuntimeError):
+    """A model that the format that was asked for has no words for."""
+
+
 class NoFileError(FileError, FileNotFoundError):
     """A file that is to be loaded, and is not there."""
 

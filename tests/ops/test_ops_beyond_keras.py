@@ -119,13 +119,31 @@ def test_patches_become_pictures_again(size, space, data_format, padding):
     assert torch.equal(evaluate([symbol], found, patches), part)
 
 
-def test_of_equal_numbers_the_first_are_the_largest():
-    x = np.tile(np.float32([1, 2, 2, 0, 2, 1]), 20)
-    for k in (1, 5, 60):
+KINDS = [torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int32, torch.int64, torch.int8, torch.uint8]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_of_equal_numbers_the_first_are_the_largest(kind):
+    source = torch.Generator().manual_seed(0)
+    x = torch.randint(0, 6, (40, 30), generator=source).to(kind)
+    if kind.is_floating_point:
+        special = torch.tensor([np.nan, -np.nan, np.inf, -np.inf, 0.0, -0.0]).to(kind)
+        x[20:, ::4] = special[torch.randint(0, 6, (20, 8), generator=source)]
+    elif kind.is_signed:
+        x[20:, ::4] = torch.tensor([torch.iinfo(kind).max, torch.iinfo(kind).min])[torch.randint(0, 2, (20, 8))].to(
+            kind
+        )
+    for k in (0, 1, 5, 30):
         values, places = ops.top_k(x, k)
-        assert places.tolist() == np.argsort(-x, kind="stable")[:k].tolist()
-        close(values, np.sort(x)[::-1][:k])
-        close(ops.top_k(x, k, is_stable=False).values, values)
+        expected = torch.sort(x, descending=True, stable=True)
+        assert torch.equal(places, expected.indices[:, :k])
+        torch.testing.assert_close(values, expected.values[:, :k], equal_nan=True, rtol=0, atol=0)
+        torch.testing.assert_close(ops.top_k(x, k, is_stable=False).values, values, equal_nan=True, rtol=0, atol=0)
+
+
+def test_gradients_of_the_largest_go_where_they_are():
+    x = torch.tensor([[1.0, 3.0, 3.0, 2.0]], requires_grad=True)
+    assert torch.autograd.grad(ops.top_k(x, 2)[0].sum(), x)[0].tolist() == [[0.0, 1.0, 1.0, 0.0]]
 
 
 def test_targets_of_any_shape_are_looked_for_among_the_largest():

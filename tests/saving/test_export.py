@@ -27,7 +27,7 @@ from model_zoo import (
 )
 
 import lamella
-from lamella.errors import ArgumentError, NotBuiltError
+from lamella.errors import ArgumentError, ExportError, NotBuiltError
 
 # Each export to ONNX pays for its table of operations: the models of one kind of data go into one file.
 TOGETHER = {
@@ -213,6 +213,33 @@ def test_what_cannot_be_exported(tmp_path):
         dense(lamella).export(tmp_path / "m.onnx", format="openvino")
     with pytest.raises(NotBuiltError, match="no weights yet"):
         lamella.Sequential([lamella.layers.Dense(2)]).export(tmp_path / "m")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_orders_in_onnx_and_what_it_has_nothing_for(tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    inputs = lamella.Input((9,))
+    ops = lamella.ops
+    model = lamella.Model(inputs, [*ops.top_k(inputs, 4), ops.argsort(inputs), ops.sort(inputs)])
+    model.export(tmp_path / "m.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    x = np.random.default_rng(0).integers(0, 3, (20, 9)).astype("float32")  # of equal numbers the first
+    for one, other in zip(session.run(None, {"input_layer": x}), model.predict(x, verbose=0), strict=True):
+        np.testing.assert_array_equal(one, other)
+    wrong = lamella.Model(inputs, ops.erfinv(inputs), name="wrong")
+    with pytest.raises(ExportError, match=r"'wrong' cannot be exported as 'onnx': .*erf_?inv.*format='torch'"):
+        wrong.export(tmp_path / "w.onnx")
+    assert not (tmp_path / "w.onnx").exists()
+    wrong.export(tmp_path / "w.pt2", format="torch")
+
+    class Turns(lamella.Model):
+        def call(self, x):
+            return x if x.sum() > 0 else -x
+
+    turns = Turns(name="turns")
+    turns.predict(x, verbose=0)
+    with pytest.raises(ExportError, match=r"'turns' cannot be exported as 'torch': .*data-dependent"):
+        turns.export(tmp_path / "t.pt2", format="torch")
 
 
 @pytest.mark.filterwarnings("ignore")  # torch's own, while it exports loops

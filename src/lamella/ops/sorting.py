@@ -11,6 +11,8 @@ from lamella.engine.on_meta import OnMeta
 from lamella.errors import ArgumentError, ShapeError
 from lamella.ops.base import axes_of, op, result_dtype, tensor
 
+_OF_32_BITS = (torch.float32, torch.float16, torch.bfloat16, torch.int32, torch.int16, torch.int8, torch.uint8)
+
 
 def _ordered(x: torch.Tensor) -> torch.Tensor:
     return x.to(torch.uint8) if x.dtype is torch.bool else x  # torch orders no truths everywhere
@@ -43,6 +45,8 @@ def argsort(x: Any, axis: int | None = -1) -> torch.Tensor:
     if axis is None:
         x, axis = x.reshape(-1), 0
     (axis,) = axes_of(axis, x.ndim) if x.ndim else (-1,)
+    if torch.onnx.is_in_onnx_export():  # ONNX's own order is stable
+        return torch.argsort(_ordered(x), dim=axis).to(torch.int32)
     return torch.argsort(_ordered(x), dim=axis, stable=True).to(torch.int32)
 
 
@@ -248,12 +252,27 @@ def top_k(x: Any, k: int, sorted: bool = True, is_stable: bool = True) -> Any:
         ([5.0, 3.0], [1, 2])
     """
     x = tensor(x)
-    if not is_stable:
+    if not is_stable or torch.onnx.is_in_onnx_export():  # ONNX's own TopK is stable
         return torch.topk(x, k, sorted=sorted)
     if x.ndim == 0 or not 0 <= k <= x.shape[-1]:
         raise ArgumentError(f"top_k: `k` must be from 0 to the size of the last axis of {tuple(x.shape)}; got {k}.")
+    if x.dtype in _OF_32_BITS:  # six times as quick as to sort, where there are many
+        places = _first_largest(x, k)
+        return torch.return_types.topk((x.gather(-1, places), places))
     found = torch.sort(x, dim=-1, descending=True, stable=True)
     return torch.return_types.topk((found.values[..., :k], found.indices[..., :k]))
+
+
+def _first_largest(x: torch.Tensor, k: int) -> torch.Tensor:
+    """Where the `k` largest are, of equal ones the first: by whole numbers with the place in their lower half."""
+    size = x.shape[-1]
+    numbers = x.detach()
+    if numbers.is_floating_point():
+        bits = (numbers.float() + 0.0).view(torch.int32)  # + 0.0: -0.0 is as large as 0.0
+        bits = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits)  # in the order of the floats
+        numbers = torch.where(numbers.isnan(), 0x7FFFFFFF, bits)  # the largest, as where torch sorts
+    keys = (numbers.long() << 32) + torch.arange(size - 1, -1, -1, device=x.device)
+    return size - 1 - (torch.topk(keys, k).values & 0xFFFFFFFF)
 
 
 @op

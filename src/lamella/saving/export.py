@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
-from lamella.errors import ArgumentError, NotBuiltError
+from lamella.errors import ArgumentError, ExportError, NotBuiltError
 from lamella.saving.atomic import written_aside
 from lamella.saving.export_inputs import Example, dynamic_axes, examples_of
 
@@ -43,6 +43,7 @@ def export(
 
     Raises:
         ArgumentError: Another format, another ending, or inputs that cannot be made up.
+        ExportError: The model computes something that the format has nothing for; the message says what.
         NotBuiltError: The model has no weights yet.
         ImportError: What the format needs is not installed; the message says what.
     """
@@ -67,10 +68,22 @@ def export(
     module = _Plain(model, names, nesting).eval()
     try:
         write(module, examples, path, options)
+    except RuntimeError as error:  # whatever the exporters say; none has a class that is meant to be caught
+        raise ExportError(
+            f"Model {model.name!r} cannot be exported as {format!r}: {_cause(error)} Write that part by other functions"
+            + ("." if format == "torch" else ", or export with format='torch', which knows more of them.")
+        ) from error
     finally:
         model.train(was_training)
     if verbose:
         print(f"Saved {model.name!r} at {path}.")
+
+
+def _cause(error: BaseException) -> str:
+    """The first line of what an exporter stumbled over."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{str(error).splitlines()[0].rstrip('.')}." if str(error) else f"{type(error).__name__}."
 
 
 class _Plain(nn.Module):
