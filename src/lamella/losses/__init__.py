@@ -29,6 +29,7 @@ from lamella.losses.hinge import (
     hinge,
     squared_hinge,
 )
+from lamella.losses.of_torch import LossOfTorch, is_of_torch
 from lamella.losses.overlap import Dice, Tversky, dice, tversky
 from lamella.losses.regression import (
     CosineSimilarity,
@@ -186,7 +187,7 @@ def as_loss(identifier: Any) -> Loss:
     """The loss object for whatever `compile(loss=...)` takes.
 
     A built-in function becomes its class, whose mean is one kernel where torch has one and which can check
-    targets; any other function is wrapped.
+    targets; losses of torch are called as torch calls them, (prediction, target); any other function is wrapped.
 
     Raises:
         UnknownNameError: A name that is not known; the message lists the nearest.
@@ -201,6 +202,8 @@ def as_loss(identifier: Any) -> Loss:
         return found
     if isfunction(found) and found in _CLASSES:
         return _CLASSES[found]()
+    if is_of_torch(found):
+        return LossOfTorch(found)
     if callable(found):
         return LossFunctionWrapper(found)
     raise ArgumentError(f"A loss is a name, a function or a Loss; got {identifier!r}.")

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+
 from lamella.engine import registry as _names
 from lamella.errors import ArgumentError
 from lamella.optimizers import legacy, schedules
@@ -57,6 +59,12 @@ def get(identifier: Any) -> Any:
         return None
     if isinstance(identifier, str) and identifier.lower() in registry:
         identifier = identifier.lower()
+    if isinstance(identifier, torch.optim.Optimizer):
+        name = type(identifier).__name__
+        raise ArgumentError(
+            f"torch.optim.{name} holds its own parameters, and compile() gives them: write optimizer=lamella."
+            f"optimizers.{name}(...) if there is one, or use torch's in a train_step or loop of your own."
+        )
     optimizer = deserialize(identifier) if isinstance(identifier, dict) else registry.get(identifier)
     if not hasattr(optimizer, "apply"):
         raise ArgumentError(
