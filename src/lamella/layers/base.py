@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,7 @@ from lamella.layers.kept_states import note_states
 from lamella.layers.layer_config import arguments_of, config_of, from_config
 from lamella.layers.mixed import call_mixed
 from lamella.layers.modes import in_mode, is_other_mode
+from lamella.layers.own_forward import take_as_call
 from lamella.layers.shapes import (
     as_tuples,
     declared_shape,
@@ -57,6 +58,7 @@ from lamella.layers.shapes import (
     of_any_batch,
     shapes_of,
 )
+from lamella.layers.state_names import with_own_names
 from lamella.layers.stateless import Stateless
 from lamella.layers.tracking import children_in_order
 
@@ -129,6 +131,7 @@ class Layer(HoldsWeights, HoldsSublayers, HasPolicy, CanRematerialize, Stateless
         super().__init_subclass__(**kwargs)
         if "build" in vars(cls):
             cls.build = prepared(vars(cls)["build"])  # type: ignore[method-assign]
+        take_as_call(cls)
 
     def __init__(
         self,
@@ -219,6 +222,10 @@ class Layer(HoldsWeights, HoldsSublayers, HasPolicy, CanRematerialize, Stateless
     def __getstate__(self) -> dict[str, Any]:
         """What pickling and copying keep: all but the losses of the last call, which hang on its gradients."""
         return {**super().__getstate__(), "_added_losses": []}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """As in torch; names that differ only in default names' numbers (`dense_3` for `dense_1`) are the same."""
+        return super().load_state_dict(with_own_names(self.state_dict(), state_dict), strict, assign)
 
     def _flatten_layers(self, include_self: bool = True, recursive: bool = True) -> list[Layer]:
         """This layer and those inside it, under the name that packages around Keras walk them by."""

@@ -45,7 +45,7 @@ def first_value(
     _spend(layer, shape)
     if initializer is None:
         initializer = "glorot_uniform" if kind.is_floating_point else "zeros"
-    with off_meta(), torch.no_grad():
+    with off_meta(), torch.inference_mode(False), torch.no_grad():
         value = torch.as_tensor(initializers.get(initializer)(shape, dtype=kind))
         return _in_memory_order(value.to(default_device(), kind), memory_order)
 

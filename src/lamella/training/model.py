@@ -99,10 +99,9 @@ class Model(Trainer, Layer):
                 raise ArgumentError(f"Two layers of the model are named {name!r}; every name must be unique.")
         for layer in layers.values():
             self._modules[layer.name.replace(".", "_")] = layer
-        for node in graph.nodes:  # weights that stand in an operation directly, as in torch.matmul(h, weight)
-            for leaf in pytree.tree_leaves((node.args, node.kwargs)):
-                if isinstance(leaf, nn.Parameter):
-                    self._parameters[f"parameter_{id(leaf)}"] = leaf
+        leaves = pytree.tree_leaves([(node.args, node.kwargs) for node in graph.nodes])
+        weights = {id(leaf): leaf for leaf in leaves if isinstance(leaf, nn.Parameter)}  # as in torch.matmul(h, weight)
+        self._parameters.update({f"parameter_{number}": weight for number, weight in enumerate(weights.values())})
         return list(layers.values())
 
     def _names(self, graph: Graph) -> list[str]:
@@ -286,6 +285,11 @@ class Model(Trainer, Layer):
                 self.built = False
                 raise
             self._build_config = {"input_shape": input_shape}
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, local_metadata: Any, *rest: Any) -> None:
+        if self._graph is not None:  # its own weights stand in the graph: they take the numbers, and stay who they are
+            local_metadata = {**local_metadata, "assign_to_params_buffers": False}
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *rest)
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Model:
         self._on_cpu = None
