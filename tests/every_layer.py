@@ -134,7 +134,7 @@ ELSEWHERE = {
     "LSTMCell": "inside RNN",
     "SimpleRNNCell": "inside RNN",
     "StackedRNNCells": "inside RNN",
-    "TorchModuleWrapper": "holds a module that has no config",
+    "TorchModuleWrapper": "holds any module: tests/layers/test_torch_config",
     "FlaxLayer": "not here",
     "JaxLayer": "not here",
     "TFSMLayer": "not here",

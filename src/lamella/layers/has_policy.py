@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import nn
 
 from lamella import dtype_policies
-from lamella.engine.dtypes import torch_dtype
+from lamella.engine.dtypes import dtype_name, torch_dtype
 from lamella.errors import ArgumentError
+
+_FLOATS = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
 
 
 class HasPolicy(nn.Module):
@@ -64,6 +68,23 @@ class HasPolicy(nn.Module):
             self._use_policy(before)
             raise
         self._settle()
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Any:
+        policy = self._policy_after(fn)
+        super()._apply(fn, recurse)
+        if policy is not self._policy:
+            self._use_policy(policy)
+            self._settle()
+        return self
+
+    def _policy_after(self, fn: Callable[[torch.Tensor], torch.Tensor]) -> dtype_policies.DTypePolicy:
+        """The policy of a layer whose weights go through `fn`: that of `layer.half()` is "float16"."""
+        before = torch_dtype(self._dtype)
+        kind = fn(torch.empty((), dtype=before)).dtype
+        if kind is before or kind not in _FLOATS:
+            return self._policy
+        mode = self._policy.quantization_mode and self._policy.name.partition("_from_")[0]
+        return dtype_policies.get(f"{mode}_from_{dtype_name(kind)}" if mode else dtype_name(kind))
 
     def _policy_was_set(self) -> None:
         """What a layer does that follows its policy."""

@@ -8,8 +8,10 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_leaves, tree_map_only
 
+from lamella.engine.registry import serialize
 from lamella.errors import ArgumentError
 from lamella.layers.base import Layer, registry
+from lamella.layers.torch_config import module_config, module_from, no_config
 from lamella.layers.torch_state import TorchState
 
 
@@ -68,10 +70,24 @@ class TorchModule(Layer):
         TorchState(self.module, with_layers=True).load_own_variables(store)
 
     def get_config(self) -> dict[str, Any]:
-        raise ArgumentError(
-            f"TorchModule {self.name!r} holds a module of your own, which has no config. Save its weights "
-            f"(state_dict), or write it as a Layer with get_config()."
-        )
+        """How it is made, with the arguments of the module: one of `torch.nn`, or one with a `get_config`.
+
+        Raises:
+            ArgumentError: Any other module.
+        """
+        held = module_config(self.module)
+        if held is None:
+            raise no_config(self.name, self.module)
+        return {
+            "name": self.name,
+            "trainable": self._trainable,
+            "dtype": serialize(self._given_policy),
+            "module": held,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Layer:
+        return super().from_config({**config, "module": module_from(config["module"])})
 
 
 TorchModuleWrapper = TorchModule

@@ -42,7 +42,7 @@ def first_value(
             f"Layer {layer!r} cannot make a weight of shape {shape}: every dimension must be known. "
             f"Give the sizes that are None in Input(shape=...)."
         )
-    _spend(layer, shape)
+    spend(layer, shape)
     if initializer is None:
         initializer = "glorot_uniform" if kind.is_floating_point else "zeros"
     with off_meta(), torch.inference_mode(False), torch.no_grad():
@@ -50,7 +50,8 @@ def first_value(
         return _in_memory_order(value.to(default_device(), kind), memory_order)
 
 
-def _spend(layer: str, shape: tuple[int, ...]) -> None:
+def spend(layer: str, shape: tuple[int, ...]) -> None:
+    """Counts a weight of a layer against what a file that is being read has numbers for."""
     if not _allowance:
         return
     _allowance[-1] -= 4 * math.prod(shape)
