@@ -134,7 +134,7 @@ ELSEWHERE = {
     "LSTMCell": "inside RNN",
     "SimpleRNNCell": "inside RNN",
     "StackedRNNCells": "inside RNN",
-    "TorchModuleWrapper": "holds any module: tests/layers/test_torch_config",
+    "TorchModuleWrapper": "holds any module: tests/layers/test_torch_modules_in_files",
     "FlaxLayer": "not here",
     "JaxLayer": "not here",
     "TFSMLayer": "not here",

@@ -1,5 +1,7 @@
 """Losses of `torch.nn` in `compile`: called as torch calls them."""
 
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -26,6 +28,7 @@ CASES = {
     "KLDivLoss": (nn.KLDivLoss(reduction="batchmean"), SCORES.softmax(-1), SCORES.log_softmax(-1)),
     "SmoothL1Loss, a sum": (nn.SmoothL1Loss(reduction="sum", beta=0.3), SCORES * 0.9, SCORES),
     "a function": (nn.functional.cross_entropy, NUMBERS, SCORES),
+    "with arguments": (functools.partial(nn.functional.cross_entropy, label_smoothing=0.2), NUMBERS, SCORES),
     "another": (nn.functional.poisson_nll_loss, SHARES, SCORES[:, :1]),
 }
 
@@ -47,6 +50,33 @@ def test_a_classifier_learns_with_one(labels):
     assert accuracy > 0.9
     expected = nn.functional.cross_entropy(torch.as_tensor(model.predict(x, verbose=0)), torch.as_tensor(y).long())
     assert loss == pytest.approx(expected.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        nn.CrossEntropyLoss(torch.tensor([1.0, 2.0, 3.0]), ignore_index=1, label_smoothing=0.1),
+        nn.functional.cross_entropy,
+        {"scores": nn.MultiMarginLoss(p=2, margin=0.5)},
+        [nn.CrossEntropyLoss(reduction="sum")],
+    ],
+)
+def test_a_compiled_model_is_kept(loss, rng, tmp_path):
+    inputs = lamella.Input((4,))
+    model = lamella.Model(
+        inputs,
+        {"scores": lamella.layers.Dense(3, name="scores")(inputs)}
+        if isinstance(loss, dict)
+        else lamella.layers.Dense(3)(inputs),
+    )
+    model.compile("adam", loss, metrics=[nn.functional.cross_entropy] if callable(loss) else None)
+    x, y = rng.normal(size=(32, 4)).astype("float32"), rng.integers(0, 3, 32)
+    y = {"scores": y} if isinstance(loss, dict) else y
+    model.fit(x, y, verbose=0)
+    model.save(tmp_path / "model.keras")
+    again = lamella.saving.load_model(tmp_path / "model.keras")
+    assert again.evaluate(x, y, verbose=0) == model.evaluate(x, y, verbose=0)
+    again.fit(x, y, verbose=0)
 
 
 def test_one_output_takes_whole_numbers_without_an_axis():

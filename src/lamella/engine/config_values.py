@@ -1,4 +1,7 @@
-"""Values in configs that JSON has no form for: arrays, tensors, bytes, slices and `...`, in the form of Keras."""
+"""Values in configs that JSON has no form for: arrays, tensors, bytes, slices and `...`, in the form of Keras.
+
+And functions of torch, in a form of the same kind.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from lamella.engine import torch_functions
 from lamella.engine.device import default_device
 from lamella.engine.dtypes import dtype_name, torch_dtype
 
@@ -31,6 +35,8 @@ def to_config(value: Any) -> Any:
         return _written("tensor", value=value.tolist(), dtype=dtype_name(value.dtype)) if value.ndim else value.item()
     if isinstance(value, (np.ndarray, np.generic)):
         return _written("numpy", value=value.tolist(), dtype=str(value.dtype)) if value.ndim else value.item()
+    if callable(value) and (name := torch_functions.name_of(value)):
+        return _written("torch_function", name=name)
     return None
 
 
@@ -75,4 +81,5 @@ _READ: dict[str, Callable[[dict[str, Any]], Any]] = {
     ),
     "__dtype__": lambda config: torch_dtype(config["value"]),
     "__numpy__": lambda config: np.array(config["value"], dtype=config["dtype"]),
+    "__torch_function__": lambda config: torch_functions.function_named(config["name"]),
 }

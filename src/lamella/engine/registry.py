@@ -14,7 +14,9 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
-from lamella.engine import code, config_values, shared_objects
+from torch import nn
+
+from lamella.engine import code, config_values, shared_objects, torch_modules
 from lamella.errors import ArgumentError, ConfigError, UnknownClassError, UnsafeError, unknown_name
 
 T = TypeVar("T")
@@ -108,6 +110,10 @@ class Registry:
             f"a config dict, a class, an object or a function."
         )
 
+
+_TORCH_MODULE = "__torch_module__"
+_AS_IN_TORCH = frozenset("relu relu6 elu selu celu gelu silu mish softplus softsign sigmoid tanh".split())
+"""Functions of torch that are Keras's of the same names: configs have the names alone, which Keras can read."""
 
 _REGISTRIES: dict[str, Registry] = {}
 _BUILT_IN: dict[Any, tuple[str, str]] = {}
@@ -219,12 +225,18 @@ def serialize(obj: Any) -> Any:
             found = getattr(obj, f"get_{extra}", lambda: None)()
             if found is not None:
                 config[extra] = serialize(found)
-        number = shared_objects.number_of(obj)
-        return config if number is None else {**config, shared_objects.ID: number}
+        return _numbered(obj, config)
+    if isinstance(obj, nn.Module) and (parts := torch_modules.parts_of(obj)) is not None:
+        return _numbered(obj, {"class_name": _TORCH_MODULE, "config": serialize(parts)})
     raise ArgumentError(
         f"Cannot write {obj!r} ({type(obj).__name__}) to a config: it has no get_config() method. "
         f"Add one, and register the class with register_keras_serializable()."
     )
+
+
+def _numbered(obj: Any, config: dict[str, Any]) -> dict[str, Any]:
+    number = shared_objects.number_of(obj)
+    return config if number is None else {**config, shared_objects.ID: number}
 
 
 def _plain_config(value: Any) -> Any:
@@ -239,6 +251,8 @@ def _plain_config(value: Any) -> Any:
 def _serialize_function(function: Any) -> Any:
     if function in _BUILT_IN:
         return _BUILT_IN[function][1]
+    if function.__name__ not in _AS_IN_TORCH and (of_torch := config_values.to_config(function)) is not None:
+        return of_torch
     return {
         "module": "builtins",
         "class_name": "function",
@@ -271,6 +285,13 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None, re
         return config_values.from_config(config)
     if name == "__lambda__":
         return _unsafe_function(inner)
+    known = shared_objects.known(config)
+    if known is not None:
+        return known
+    if name == _TORCH_MODULE:
+        module = torch_modules.made_of(deserialize(inner, custom_objects))
+        shared_objects.remember(config, module)
+        return module
     if name == "function":
         return _function(inner, config, custom_objects, registry)
     obj = _find(name, config, custom_objects, registry)
@@ -278,9 +299,6 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None, re
         return obj
     if not isinstance(inner, dict):
         raise ConfigError(f"The config of a {name!r} holds its arguments by their names; found {inner!r}.")
-    known = shared_objects.known(config)
-    if known is not None:
-        return known
     made = _made(obj, inner, custom_objects)
     shared_objects.remember(config, made)
     if config.get("build_config") and hasattr(made, "build_from_config"):

@@ -47,7 +47,7 @@ class Lambda(Layer):
         self._mask = mask
         self._arguments = dict(arguments or {})
         self.supports_masking = mask is not None
-        self._takes = frozenset(inspect.signature(function).parameters)
+        self._takes = _arguments_of(function)
         self.built = True
 
     def call(self, inputs: Any, mask: Any = None, training: bool | None = None) -> Any:
@@ -87,6 +87,13 @@ class Lambda(Layer):
                 if isinstance(config.get(name), (dict, str)):
                     config[name] = deserialize(_by_name(config[name]), custom_objects)
         return cls(**config)
+
+
+def _arguments_of(function: Callable[..., Any]) -> frozenset[str]:
+    try:
+        return frozenset(inspect.signature(function).parameters)
+    except ValueError:  # compiled ones, such as torch.erf, do not tell
+        return frozenset()
 
 
 def _by_name(config: Any) -> Any:

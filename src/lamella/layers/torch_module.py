@@ -8,10 +8,9 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-from lamella.engine.registry import serialize
-from lamella.errors import ArgumentError
+from lamella.engine.registry import deserialize, serialize
+from lamella.errors import ArgumentError, ConfigError
 from lamella.layers.base import Layer, registry
-from lamella.layers.torch_config import module_config, module_from, no_config
 from lamella.layers.torch_state import TorchState
 
 
@@ -75,19 +74,28 @@ class TorchModule(Layer):
         Raises:
             ArgumentError: Any other module.
         """
-        held = module_config(self.module)
-        if held is None:
-            raise no_config(self.name, self.module)
+        try:
+            module = serialize(self.module)
+        except ArgumentError as error:
+            raise ArgumentError(
+                f"TorchModule {self.name!r} holds a {type(self.module).__name__}, of which a file cannot tell how it "
+                f"is made. Give the class a get_config() that returns the arguments of its __init__ and register it "
+                f"with lamella.saving.register_keras_serializable(), or save the weights alone: "
+                f"model.save_weights(...). ({error})"
+            ) from error
         return {
             "name": self.name,
             "trainable": self._trainable,
             "dtype": serialize(self._given_policy),
-            "module": held,
+            "module": module,
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Layer:
-        return super().from_config({**config, "module": module_from(config["module"])})
+        module = deserialize(config["module"])
+        if not isinstance(module, nn.Module):
+            raise ConfigError(f"A TorchModule holds a torch.nn.Module; the file has {config['module']!r}.")
+        return super().from_config({**config, "module": module})
 
 
 TorchModuleWrapper = TorchModule

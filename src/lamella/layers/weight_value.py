@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
 from lamella import initializers
+from lamella.engine.allowance import spend
 from lamella.engine.device import default_device
 from lamella.engine.on_meta import off_meta
-from lamella.errors import FileError, ShapeError
-
-_allowance: list[int] = []
-
-
-@contextmanager
-def weights_within(number: int) -> Iterator[None]:
-    """Within it layers may make weights of so many bytes together; a file that asks for more lies about itself."""
-    _allowance.append(number)
-    try:
-        yield
-    finally:
-        _allowance.pop()
+from lamella.errors import ShapeError
 
 
 def first_value(
@@ -48,17 +35,6 @@ def first_value(
     with off_meta(), torch.inference_mode(False), torch.no_grad():
         value = torch.as_tensor(initializers.get(initializer)(shape, dtype=kind))
         return _in_memory_order(value.to(default_device(), kind), memory_order)
-
-
-def spend(layer: str, shape: tuple[int, ...]) -> None:
-    """Counts a weight of a layer against what a file that is being read has numbers for."""
-    if not _allowance:
-        return
-    _allowance[-1] -= 4 * math.prod(shape)
-    if _allowance[-1] < 0:
-        raise FileError(
-            f"Layer {layer!r} would have a weight of shape {shape}, far more than the file has numbers for."
-        )
 
 
 def _in_memory_order(value: torch.Tensor, order: Sequence[int] | None) -> torch.Tensor:

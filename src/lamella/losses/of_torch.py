@@ -21,7 +21,8 @@ def is_of_torch(loss: Any) -> bool:
         >>> is_of_torch(torch.nn.MSELoss()), is_of_torch(torch.nn.functional.l1_loss), is_of_torch(lambda y, z: y - z)
         (True, True, False)
     """
-    return isinstance(loss, _Loss) or (isfunction(loss) and loss.__module__ == "torch.nn.functional")
+    function = loss.func if isinstance(loss, partial) else loss
+    return isinstance(loss, _Loss) or (isfunction(function) and function.__module__ == "torch.nn.functional")
 
 
 class LossOfTorch(LossFunctionWrapper):
@@ -39,7 +40,7 @@ class LossOfTorch(LossFunctionWrapper):
     _takes_class_numbers = True  # `call` sees the targets' own type
 
     def __init__(self, fn: Callable[..., torch.Tensor]) -> None:
-        super().__init__(fn, name=None if isfunction(fn) else type(fn).__name__)
+        super().__init__(fn, name=name_of(fn))
         self._of_each: Callable[..., torch.Tensor] = partial(fn, reduction="none")
         if isinstance(fn, torch.nn.Module):
             self._of_each = copy.copy(fn)
@@ -48,12 +49,21 @@ class LossOfTorch(LossFunctionWrapper):
     def call(self, y_true: Any, y_pred: Any) -> torch.Tensor:
         return self.fn(y_pred, _targets(y_true, y_pred))
 
+    def of_each(self, y_true: Any, y_pred: Any) -> torch.Tensor:
+        """The losses before they are reduced."""
+        return self._of_each(y_pred, _targets(y_true, y_pred))
+
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> torch.Tensor:
         if sample_weight is None:
             return super().__call__(y_true, y_pred)
         of_each = copy.copy(self)
         of_each.fn = self._of_each
         return LossFunctionWrapper.__call__(of_each, y_true, y_pred, sample_weight)
+
+
+def name_of(fn: Any) -> str:
+    """What bars and histories call it: `cross_entropy`, `CrossEntropyLoss`."""
+    return getattr(fn.func if isinstance(fn, partial) else fn, "__name__", type(fn).__name__)
 
 
 def _targets(y_true: torch.Tensor, y_pred: torch.Tensor) -> torch.Tensor:

@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 from lamella.engine.registry import snake_case
-from lamella.losses import Loss
+from lamella.losses import Loss, LossOfTorch, is_of_torch
 from lamella.metrics.accuracy import BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy
 from lamella.metrics.base import Metric, registry
 from lamella.metrics.from_losses import (
@@ -51,6 +51,9 @@ def resolve(identifier: Any, y_true_shape: Shape, y_pred_shape: Shape) -> Metric
         loss.reduction = "none"
         loss._averages = False
         return MeanMetricWrapper(loss, name=metric.name)
+    if is_of_torch(metric):
+        loss = LossOfTorch(metric)
+        return MeanMetricWrapper(loss.of_each, snake_case(loss.name))
     name = identifier if isinstance(identifier, str) else getattr(metric, "name", None)
     return MeanMetricWrapper(metric, name or snake_case(getattr(metric, "__name__", type(metric).__name__)))
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lamella.engine.allowance import weights_within
 from lamella.engine.registry import code_allowed
 from lamella.errors import FileError, LamellaError
-from lamella.layers.weight_value import weights_within
 
 LARGE = 1 << 26
 """Bytes that are allowed whatever a file says: layers may start with weights that are not in it."""

@@ -1,17 +1,17 @@
-"""Configs of torch's own modules: the arguments that make one again, read from its attributes."""
+"""Modules of `torch.nn` as plain data: the arguments that make one again, read from its attributes."""
 
 from __future__ import annotations
 
+import copy
 import inspect
 from typing import Any
 
 import torch
 from torch import nn
 
+from lamella.engine.allowance import spend
 from lamella.engine.dtypes import dtype_name, torch_dtype
-from lamella.engine.registry import deserialize, serialize
-from lamella.errors import ArgumentError, ConfigError
-from lamella.layers.weight_value import spend
+from lamella.errors import ConfigError
 
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 _OTHER_NAMES: dict[type, dict[str, str]] = {
@@ -44,73 +44,77 @@ _OTHER_NAMES[nn.TransformerDecoderLayer] = _OTHER_NAMES[nn.TransformerEncoderLay
 _MISSING = object()
 
 
-def module_config(module: nn.Module) -> dict[str, Any] | None:
-    """A module of `torch.nn`, or one with a `get_config` of its own, as plain data; None where that cannot be.
+def parts_of(module: nn.Module) -> dict[str, Any] | None:
+    """What makes a module of `torch.nn` again; None where that cannot be told. Modules inside it stand as they are.
 
     Example:
-        >>> module_config(torch.nn.Linear(3, 2, bias=False))
-        {'torch': 'Linear', 'arguments': {'in_features': 3, 'out_features': 2, 'bias': False}}
-        >>> type(module_from(module_config(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.LSTM(3, 2)))))
-        <class 'torch.nn.modules.container.Sequential'>
+        >>> parts_of(torch.nn.Linear(3, 2, bias=False))
+        {'class': 'Linear', 'arguments': {'in_features': 3, 'out_features': 2, 'bias': False}}
+        >>> made_of(parts_of(torch.nn.LSTM(3, 2)))
+        LSTM(3, 2)
     """
-    if hasattr(module, "get_config"):
-        return {"object": serialize(module)}
+    parts: dict[str, Any] = {"class": type(module).__name__}
     if type(module) in _CONTAINERS:
-        inside = {name: module_config(child) for name, child in module._modules.items() if child is not None}
-        whole = len(inside) == len(module._modules) and all(inside.values())
-        return {"torch": type(module).__name__, "modules": inside} if whole else None
+        return {**parts, "modules": [list(each) for each in module._modules.items()]}
     is_lazy = any(map(nn.parameter.is_lazy, [*module.parameters(), *module.buffers()]))
     if getattr(nn, type(module).__name__, None) is not type(module) or is_lazy:
         return None
-    config = {"torch": type(module).__name__, "arguments": _arguments(module)}
+    parts["arguments"] = _arguments(module)
     kinds = {tensor.dtype for tensor in module.state_dict().values() if tensor.is_floating_point()}
     if len(kinds) == 1 and (kind := kinds.pop()) is not torch.float32:
-        config["dtype"] = dtype_name(kind)
-    return config if _makes_again(config, module) else None
+        parts["dtype"] = dtype_name(kind)
+    return parts if _makes_again(parts, module) else None
 
 
-def module_from(config: dict[str, Any]) -> nn.Module:
-    """The module that `module_config` told of, with weights drawn anew. Runs no code of a file.
+def made_of(parts: Any) -> nn.Module:
+    """The module that `parts_of` told of, with weights drawn anew. Runs no code of a file.
 
     Raises:
         ConfigError: What is no module of torch.nn, or arguments that it does not take.
+        FileError: Larger weights than a file that is being read has numbers for.
     """
-    if not isinstance(config, dict) or not all(
-        isinstance(config.get(key, {}), dict) for key in ("arguments", "modules")
-    ):
-        raise ConfigError(f"A TorchModule is told of by a class of torch.nn and its arguments; found {config!r}.")
-    if "object" in config:
-        made = deserialize(config["object"])
-        if not isinstance(made, nn.Module):
-            raise ConfigError(f"A TorchModule holds a torch.nn.Module; the file has {made!r}.")
-        return made
-    name = config.get("torch")
+    name = parts.get("class") if isinstance(parts, dict) else None
     cls: Any = getattr(nn, name, None) if isinstance(name, str) else None
     if not (inspect.isclass(cls) and issubclass(cls, nn.Module) and cls.__module__.startswith("torch.nn.modules.")):
         raise ConfigError(f"There is no module {name!r} in torch.nn (torch {torch.__version__}).")
-    if "modules" in config:
-        container = cls()
-        for key, inside in config["modules"].items():
-            container.add_module(key, module_from(inside))
-        return container  # type: ignore[no-any-return]
-    with torch.device("meta"):
-        for weight in _made(cls, config).state_dict().values():
-            spend(cls.__name__, tuple(weight.shape))
-    return _made(cls, config)
+    if cls in _CONTAINERS:
+        return _filled(cls(), parts.get("modules"))
+    for weight in _on_meta(cls, parts).state_dict().values():
+        spend(cls.__name__, tuple(weight.shape))
+    return _made(cls, parts)
 
 
-def _made(cls: Any, config: dict[str, Any]) -> nn.Module:
-    kind = torch_dtype(config.get("dtype", "float32"))
+def _filled(container: nn.Module, modules: Any) -> nn.Module:
     try:
-        arguments = {name: _argument(value) for name, value in config["arguments"].items()}
+        for name, module in modules:
+            container.add_module(name, module)
+    except (TypeError, ValueError, KeyError) as error:
+        raise ConfigError(f"torch.nn.{type(container).__name__} cannot hold {modules!r}: {error}") from error
+    return container
+
+
+def _made(cls: Any, parts: dict[str, Any]) -> nn.Module:
+    kind, arguments = torch_dtype(parts.get("dtype", "float32")), parts.get("arguments")
+    if not isinstance(arguments, dict):
+        raise ConfigError(f"torch.nn.{cls.__name__} is made of arguments by their names; found {arguments!r}.")
+    try:
         module: nn.Module = cls(**arguments)
     except (TypeError, ValueError, AttributeError, KeyError, RuntimeError, AssertionError) as error:
-        raise ConfigError(f"torch.nn.{cls.__name__} cannot be made of {config.get('arguments')}: {error}") from error
+        raise ConfigError(f"torch.nn.{cls.__name__} cannot be made of {arguments}: {error}") from error
     return module.to(kind)
 
 
-def _argument(value: Any) -> Any:
-    return module_from(value) if isinstance(value, dict) else value
+def _on_meta(cls: Any, parts: dict[str, Any]) -> nn.Module:
+    """The module without data, and without copies of the data of those that it is made of."""
+    arguments = parts.get("arguments")
+    if isinstance(arguments, dict):
+        arguments = {name: _without_data(value) for name, value in arguments.items()}
+    with torch.device("meta"):
+        return _made(cls, {**parts, "arguments": arguments})
+
+
+def _without_data(value: Any) -> Any:
+    return copy.deepcopy(value).to("meta") if isinstance(value, nn.Module) else value
 
 
 def _parameters(cls: type) -> dict[str, inspect.Parameter]:
@@ -135,9 +139,7 @@ def _arguments(module: nn.Module) -> dict[str, Any]:
             continue  # the class is the mode; a GRU does not know projections
         if isinstance(parameter.default, bool) and value is not _MISSING and not isinstance(value, bool):
             value = value is not None  # `bias`: whether there is one
-        if isinstance(value, nn.Module):
-            value = module_config(value)
-        if _is_plain(value) or isinstance(value, dict):
+        if _is_plain(value) or isinstance(value, (nn.Module, torch.Tensor)):  # a tensor: the weights of classes
             found[parameter.name] = value
     if isinstance(module, nn.RNN):
         found["nonlinearity"] = module.nonlinearity
@@ -150,14 +152,12 @@ def _is_plain(value: Any) -> bool:
     return value is None or isinstance(value, (bool, int, float, str))
 
 
-def _makes_again(config: dict[str, Any], module: nn.Module) -> bool:
-    """Whether the config makes such a module: nothing that its author set later would be lost."""
+def _makes_again(parts: dict[str, Any], module: nn.Module) -> bool:
+    """Whether the parts make such a module: nothing that its author set later would be lost."""
     try:
-        with torch.device("meta"):
-            again = _made(type(module), config)
+        return _looks(_on_meta(type(module), parts)) == _looks(module)
     except ConfigError:
         return False
-    return _looks(again) == _looks(module)
 
 
 def _looks(module: nn.Module) -> list[Any]:
@@ -169,12 +169,3 @@ def _looks(module: nn.Module) -> list[Any]:
             for part in module.modules()
         ],
     ]
-
-
-def no_config(name: str, module: nn.Module) -> ArgumentError:
-    """The error of a model that is to be saved with a module that has no config."""
-    return ArgumentError(
-        f"TorchModule {name!r} holds a {type(module).__name__}, of which a file cannot tell how it is made. Give the "
-        f"class a get_config() that returns the arguments of its __init__ and register it with "
-        f"lamella.saving.register_keras_serializable(), or save the weights alone: model.save_weights(...)."
-    )

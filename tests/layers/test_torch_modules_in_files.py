@@ -10,9 +10,9 @@ from torch.nn.utils.parametrizations import weight_norm
 
 import lamella
 from lamella import layers
+from lamella.engine.allowance import weights_within
+from lamella.engine.registry import deserialize, serialize
 from lamella.errors import ArgumentError, ConfigError, FileError
-from lamella.layers.torch_config import module_config, module_from
-from lamella.layers.weight_value import weights_within
 
 ROWS, PICTURE, STEPS = (3, 8), (3, 4, 6, 6), (3, 5, 8)
 MODULES = [
@@ -59,7 +59,7 @@ def test_a_module_is_made_again(make, shape):
     kind = next((weight.dtype for weight in module.parameters()), torch.float32)
     inputs = [torch.rand(each, dtype=kind) for each in shapes]
     expected = module(*[each.clone() for each in inputs])
-    again = module_from(json.loads(json.dumps(module_config(module)))).eval()
+    again = deserialize(json.loads(json.dumps(serialize(module)))).eval()
     again(*[each.clone() for each in inputs])
     again.load_state_dict(module.state_dict())
     torch.testing.assert_close(again(*inputs), expected)
@@ -121,24 +121,72 @@ def test_what_cannot_be_told_is_an_error_with_the_mend(make):
 @pytest.mark.parametrize(
     "config",
     [
-        {"torch": "utils"},
-        {"torch": "Linear.__init__"},
-        {"torch": 3},
+        {"class": "utils"},
+        {"class": "Linear.__init__"},
+        {"class": 3},
         "Linear",
-        {"torch": "Linear", "arguments": [3]},
-        {"torch": "Linear", "arguments": {"size": 3}},
-        {"torch": "Linear", "arguments": {"in_features": "a", "out_features": 2}},
-        {"torch": "DataParallel", "arguments": {"module": {"torch": "Linear"}}},
-        {"torch": "Sequential", "modules": [3]},
-        {"object": 3},
+        {"class": "Linear", "arguments": [3]},
+        {"class": "Linear"},
+        {"class": "Linear", "arguments": {"size": 3}},
+        {"class": "Linear", "arguments": {"in_features": "a", "out_features": 2}},
+        {"class": "DataParallel", "arguments": {"module": {"class": "Linear"}}},
+        {"class": "Sequential", "modules": [3]},
+        {"class": "Sequential", "modules": [["0", "os.system"]]},
+        {"class": "Sequential", "modules": {"a": 1}},
+        {"class": "Sequential"},
     ],
 )
 def test_a_damaged_config_is_an_error(config):
     with pytest.raises(ConfigError):
-        module_from(config)
+        deserialize({"class_name": "__torch_module__", "config": config})
+
+
+def test_a_torch_module_holds_a_module():
+    with pytest.raises(ConfigError, match=r"torch\.nn\.Module"):
+        layers.TorchModule.from_config({"module": 3})
+
+
+@pytest.mark.parametrize("name", ["torch.load", "torch.from_file", "os.system", "torch.nn.functional", "erf", 3, None])
+def test_what_is_no_function_of_tensors_is_not_found(name):
+    with pytest.raises(ConfigError, match="no function"):
+        deserialize({"class_name": "__torch_function__", "config": {"name": name}})
 
 
 def test_a_file_cannot_ask_for_more_memory_than_it_has_numbers_for():
-    config = {"torch": "Linear", "arguments": {"in_features": 10**6, "out_features": 10**6}}
+    config = {"class": "Linear", "arguments": {"in_features": 10**6, "out_features": 10**6}}
     with weights_within(1000), pytest.raises(FileError, match="Linear"):
-        module_from(config)
+        deserialize({"class_name": "__torch_module__", "config": config})
+
+
+@pytest.mark.parametrize(
+    "activation",
+    [
+        nn.functional.leaky_relu,
+        nn.functional.hardtanh,
+        nn.functional.gelu,
+        torch.erf,
+        torch.special.expit,
+        torch.tanh,
+        nn.GELU("tanh"),
+        nn.Softmax(-1),
+        nn.PReLU(),
+    ],
+)
+def test_activations_of_torch_are_kept(activation, tmp_path):
+    """`leaky_relu` has a slope of 0.01 in torch and of 0.2 in Keras, `gelu` is the same in both."""
+    model = lamella.Sequential([lamella.Input((4,)), layers.Dense(3, activation), layers.Lambda(torch.erf)])
+    for weight in model.parameters():
+        weight.data.normal_(generator=torch.Generator().manual_seed(0))
+    model.save(tmp_path / "model.keras")
+    again, x = lamella.saving.load_model(tmp_path / "model.keras"), torch.randn(5, 4)
+    torch.testing.assert_close(again(x), model(x))
+    torch.testing.assert_close(again.layers[0].activation(x), activation(x))
+    assert repr(lamella.models.clone_model(again).layers[0].activation) == repr(again.layers[0].activation)
+
+
+def test_a_module_in_two_places_is_one_in_the_file_too(tmp_path):
+    linear = nn.Linear(4, 4)
+    model = lamella.Sequential([lamella.Input((4,)), nn.Sequential(linear, nn.Tanh(), linear)])
+    model.save(tmp_path / "model.keras")
+    again = lamella.saving.load_model(tmp_path / "model.keras").layers[0].module
+    assert again[0] is again[2]
