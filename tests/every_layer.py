@@ -134,7 +134,7 @@ ELSEWHERE = {
     "LSTMCell": "inside RNN",
     "SimpleRNNCell": "inside RNN",
     "StackedRNNCells": "inside RNN",
-    "TorchModuleWrapper": "holds any module: tests/layers/test_torch_modules_in_files",
+    "TorchModuleWrapper": "holds any module: tests/layers/test_arguments_of_torch_modules",
     "FlaxLayer": "not here",
     "JaxLayer": "not here",
     "TFSMLayer": "not here",
