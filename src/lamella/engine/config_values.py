@@ -1,6 +1,6 @@
 """Values in configs that JSON has no form for: arrays, tensors, bytes, slices and `...`, in the form of Keras.
 
-And functions of torch, in a form of the same kind.
+Functions of torch are written in a form of the same kind.
 """
 
 from __future__ import annotations

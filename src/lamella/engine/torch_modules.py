@@ -119,10 +119,10 @@ def _without_data(value: Any) -> Any:
 
 def _parameters(cls: type) -> dict[str, inspect.Parameter]:
     """The arguments of a class; of one that hands all of them on (`LSTM`), those of its base."""
-    own = inspect.signature(cls.__init__).parameters  # type: ignore[misc]
+    own = inspect.signature(cls).parameters
     handed_on = any(each.kind is each.VAR_POSITIONAL for each in own.values())
-    base = inspect.signature(cls.__bases__[0].__init__).parameters if handed_on else {}  # type: ignore[misc]
-    return {name: each for name, each in {**base, **own}.items() if name not in ("self", "device", "dtype")}
+    base = inspect.signature(cls.__bases__[0]).parameters if handed_on else {}
+    return {name: each for name, each in {**base, **own}.items() if name not in ("device", "dtype")}
 
 
 def _arguments(module: nn.Module) -> dict[str, Any]:

@@ -21,7 +21,7 @@ def is_of_torch(loss: Any) -> bool:
         >>> is_of_torch(torch.nn.MSELoss()), is_of_torch(torch.nn.functional.l1_loss), is_of_torch(lambda y, z: y - z)
         (True, True, False)
     """
-    function = loss.func if isinstance(loss, partial) else loss
+    function = _function(loss)
     return isinstance(loss, _Loss) or (isfunction(function) and function.__module__ == "torch.nn.functional")
 
 
@@ -40,7 +40,7 @@ class LossOfTorch(LossFunctionWrapper):
     _takes_class_numbers = True  # `call` sees the targets' own type
 
     def __init__(self, fn: Callable[..., torch.Tensor]) -> None:
-        super().__init__(fn, name=name_of(fn))
+        super().__init__(fn, name=getattr(_function(fn), "__name__", type(fn).__name__))
         self._of_each: Callable[..., torch.Tensor] = partial(fn, reduction="none")
         if isinstance(fn, torch.nn.Module):
             self._of_each = copy.copy(fn)
@@ -61,9 +61,9 @@ class LossOfTorch(LossFunctionWrapper):
         return LossFunctionWrapper.__call__(of_each, y_true, y_pred, sample_weight)
 
 
-def name_of(fn: Any) -> str:
-    """What bars and histories call it: `cross_entropy`, `CrossEntropyLoss`."""
-    return getattr(fn.func if isinstance(fn, partial) else fn, "__name__", type(fn).__name__)
+def _function(loss: Any) -> Any:
+    """The loss without the arguments that `functools.partial` gives it."""
+    return loss.func if isinstance(loss, partial) else loss
 
 
 def _targets(y_true: torch.Tensor, y_pred: torch.Tensor) -> torch.Tensor:
