@@ -6,6 +6,7 @@ config written by one can be read by the other.
 
 from __future__ import annotations
 
+import copy
 import importlib
 import inspect
 import re
@@ -203,8 +204,7 @@ def serialize(obj: Any) -> Any:
         return {key: serialize(value) for key, value in obj.items()}
     alive = _alive.get()
     if alive is not None and inspect.isfunction(obj) and obj not in _BUILT_IN:
-        alive.append(obj)
-        return {"class_name": "__lambda__", "config": {"alive": len(alive) - 1}}
+        return _kept_alive(obj, alive)
     if inspect.isfunction(obj) and obj.__name__ == "<lambda>":
         return {"class_name": "__lambda__", "config": {"value": code.dump(obj)}}
     if inspect.isfunction(obj) or inspect.isbuiltin(obj):
@@ -228,10 +228,17 @@ def serialize(obj: Any) -> Any:
         return _numbered(obj, config)
     if isinstance(obj, nn.Module) and (parts := torch_modules.parts_of(obj)) is not None:
         return _numbered(obj, {"class_name": _TORCH_MODULE, "config": serialize(parts)})
+    if alive is not None and isinstance(obj, nn.Module):
+        return _kept_alive(copy.deepcopy(obj), alive)
     raise ArgumentError(
         f"Cannot write {obj!r} ({type(obj).__name__}) to a config: it has no get_config() method. "
         f"Add one, and register the class with register_keras_serializable()."
     )
+
+
+def _kept_alive(obj: Any, alive: list[Any]) -> dict[str, Any]:
+    alive.append(obj)
+    return {"class_name": "__lambda__", "config": {"alive": len(alive) - 1}}
 
 
 def _numbered(obj: Any, config: dict[str, Any]) -> dict[str, Any]:
@@ -396,12 +403,18 @@ _alive: ContextVar[list[Any] | None] = ContextVar("alive", default=None)
 
 @contextmanager
 def functions_as_they_are() -> Iterator[None]:
-    """Within it configs hold functions of users themselves: for copies within a program, which no file brings."""
+    """Within it configs hold functions of users themselves, and copies of modules of torch that tell no arguments: for
+    copies within a program, which no file brings."""
     token = _alive.set([])
     try:
         yield
     finally:
         _alive.reset(token)
+
+
+def copies_within_a_program() -> bool:
+    """Whether it is in `functions_as_they_are`."""
+    return _alive.get() is not None
 
 
 def _unsafe_function(config: Any) -> Any:

@@ -86,6 +86,7 @@ from lamella.metrics.from_losses import (
     pearson_correlation,
 )
 from lamella.metrics.iou import BinaryIoU, IoU, MeanIoU, OneHotIoU, OneHotMeanIoU
+from lamella.metrics.of_torch import MetricOfTorch, is_metric_of_torch
 from lamella.metrics.r2 import R2Score
 from lamella.metrics.reduction import Mean, MeanMetricWrapper, Sum, function_of
 from lamella.metrics.resolve import resolve
@@ -122,6 +123,7 @@ __all__ = [
     "MeanSquaredError",
     "MeanSquaredLogarithmicError",
     "Metric",
+    "MetricOfTorch",
     "OneHotIoU",
     "OneHotMeanIoU",
     "PearsonCorrelation",
@@ -154,6 +156,7 @@ __all__ = [
     "get",
     "hinge",
     "huber",
+    "is_metric_of_torch",
     "kl_divergence",
     "kld",
     "kullback_leibler_divergence",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -202,6 +202,20 @@ class Metric:
         exchange.put(states, values, "metric_variables")
         with exchange:
             yield {id(state) for state in self.variables}
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was counted, by names."""
+        return {str(i): state for i, state in enumerate(self.variables)}
+
+    @torch.no_grad()
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Puts back what `state_dict` gave."""
+        for own, value in zip(self.variables, state.values(), strict=True):
+            own.copy_(value)
+
+    def gathered(self, group: Any) -> AbstractContextManager[None]:
+        """Within it, what the processes of a group counted besides `variables`, which are sums, is that of all."""
+        return nullcontext()
 
     def with_inner(self) -> list[Metric]:
         """This metric, and those that it is made of."""

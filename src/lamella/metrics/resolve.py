@@ -14,6 +14,7 @@ from lamella.metrics.from_losses import (
     CategoricalCrossentropy,
     SparseCategoricalCrossentropy,
 )
+from lamella.metrics.of_torch import MetricOfTorch, is_function_of_torch, is_metric_of_torch, prediction_first
 from lamella.metrics.reduction import MeanMetricWrapper
 
 Shape = tuple[int, ...] | None
@@ -41,6 +42,8 @@ def resolve(identifier: Any, y_true_shape: Shape, y_pred_shape: Shape) -> Metric
             y_true_shape,
             y_pred_shape,
         )(name=identifier)
+    if is_metric_of_torch(identifier):
+        return MetricOfTorch(identifier)
     metric = registry.get(identifier)
     if isinstance(metric, Metric):
         if isinstance(identifier, str):
@@ -54,6 +57,8 @@ def resolve(identifier: Any, y_true_shape: Shape, y_pred_shape: Shape) -> Metric
     if is_of_torch(metric):
         loss = LossOfTorch(metric)
         return MeanMetricWrapper(loss.of_each, snake_case(loss.name))
+    if is_function_of_torch(metric):
+        return MeanMetricWrapper(prediction_first(metric), snake_case(getattr(metric, "func", metric).__name__))
     name = identifier if isinstance(identifier, str) else getattr(metric, "name", None)
     return MeanMetricWrapper(metric, name or snake_case(getattr(metric, "__name__", type(metric).__name__)))
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from lamella import losses, metrics, optimizers
-from lamella.engine.registry import custom_function, serialize
+from lamella.engine.registry import copies_within_a_program, custom_function, serialize
 
 _ARGUMENTS = ("optimizer", "loss", "loss_weights", "metrics", "weighted_metrics", "run_eagerly")
 
@@ -13,12 +14,31 @@ _ARGUMENTS = ("optimizer", "loss", "loss_weights", "metrics", "weighted_metrics"
 def compile_config(model: Any) -> dict[str, Any]:
     """The arguments of a compiled model, with Keras's keys."""
     arguments = {"optimizer": model.optimizer, **model._compile_arguments}
+    if not copies_within_a_program():
+        for name in ("metrics", "weighted_metrics"):
+            arguments[name] = _without_metrics_of_torch(arguments.get(name))
     return {
         **{name: serialize(value) for name, value in arguments.items()},
         "run_eagerly": model.run_eagerly,
         "steps_per_execution": model.steps_per_execution,
         "jit_compile": "auto",  # a matter of the machine that it is loaded on
     }
+
+
+def _without_metrics_of_torch(given: Any) -> Any:
+    """Metrics without those of torchmetrics, which do not tell how they are made: a model is saved all the same."""
+    if isinstance(given, dict):
+        return {name: _without_metrics_of_torch(each) for name, each in given.items()}
+    if isinstance(given, (list, tuple)):
+        return [_without_metrics_of_torch(each) for each in given]  # None is passed over by compile()
+    if not metrics.is_metric_of_torch(given):
+        return given
+    warnings.warn(
+        f"The metric {type(given).__name__} is left out of the saved model: metrics of torchmetrics do not tell "
+        f"how they are made. Call compile() again, with it, after loading.",
+        stacklevel=2,
+    )
+    return None
 
 
 def arguments_of(config: dict[str, Any]) -> dict[str, Any]:

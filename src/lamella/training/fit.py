@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -248,7 +249,12 @@ def read_all_metrics(model: Any) -> dict[str, Any]:
     """The metrics over the samples of all processes."""
     if cluster.active is None:
         return read_metrics(model)
-    with torch.no_grad(), cluster.active.summed([sums for metric in model.metrics for sums in metric.variables]):
+    with ExitStack() as stack:
+        stack.enter_context(torch.no_grad())
+        stack.enter_context(cluster.active.summed([sums for metric in model.metrics for sums in metric.variables]))
+        for metric in model.metrics:
+            for each in metric.with_inner():
+                stack.enter_context(each.gathered(cluster.active.group))
         return read_metrics(model)
 
 

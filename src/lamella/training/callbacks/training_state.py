@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils._pytree import tree_map
 
 from lamella.data.plain_values import plain, unplain
 from lamella.engine.variable import copy_into, whole
@@ -46,7 +47,16 @@ def _tensors_of(model: nn.Module) -> list[torch.Tensor]:
 def copies(tensors: Iterable[torch.Tensor]) -> list[torch.Tensor]:
     """Plain copies on the CPU, each in the memory order of its original."""
     together = [whole(t.detach()) for t in tensors]
-    return [t.as_subclass(torch.Tensor).to("cpu", copy=True) for t in together]
+    return [_copy(t) for t in together]
+
+
+def _copy(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.detach().as_subclass(torch.Tensor).to("cpu", copy=True)
+
+
+def _metrics(model: Any) -> list[Any]:
+    """The metrics, and those that they are made of."""
+    return [each for metric in model.metrics for each in metric.with_inner()]
 
 
 def model_state(model: Any) -> dict[str, Any]:
@@ -54,7 +64,7 @@ def model_state(model: Any) -> dict[str, Any]:
     return {
         "weights": copies(_tensors_of(model)),
         "optimizer": {} if model.optimizer is None else model.optimizer.state_dict(),
-        "metrics": [copies(metric.variables) for metric in model.metrics],
+        "metrics": [tree_map(_copy, metric.state_dict()) for metric in _metrics(model)],
     }
 
 
@@ -85,12 +95,11 @@ def set_metrics(model: Any, state: dict[str, Any], where: str) -> None:
     Raises:
         DataError: The sums of other metrics.
     """
-    own = [metric.variables for metric in model.metrics]
-    if [len(sums) for sums in own] != [len(sums) for sums in state["metrics"]]:
+    own = _metrics(model)
+    if [list(metric.state_dict()) for metric in own] != [list(saved) for saved in state["metrics"]]:
         raise DataError(f"The backup in {where} was made with other metrics: compile() with the same as before.")
-    for sums, saved in zip(own, state["metrics"], strict=True):
-        for tensor, value in zip(sums, saved, strict=True):
-            tensor.copy_(value)
+    for metric, saved in zip(own, state["metrics"], strict=True):
+        metric.load_state_dict(saved)
 
 
 def callback_state(callback: Any) -> dict[str, Any]:
