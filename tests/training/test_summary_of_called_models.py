@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 import lamella
 from lamella import layers
@@ -92,3 +93,33 @@ def test_a_model_that_was_built_for_any_batch_shows_no_size_of_it(capsys):
     model.summary()
     shown = capsys.readouterr().out
     assert "(None, 26, 26, 4)" in shown and "(None, 2)" in shown
+
+
+def test_modules_of_torch_have_rows_where_they_stand(capsys):
+    class Mixed(lamella.Model):
+        def __init__(self):
+            super().__init__()
+            self.stem = torch.nn.Linear(4, 3)
+            self.act = torch.nn.ReLU()
+            self.head = layers.Dense(2, name="head")
+            self.blocks = torch.nn.ModuleList([torch.nn.Linear(2, 2), layers.Dense(5, name="inner")])
+            for weight in self.stem.parameters():
+                weight.requires_grad_(False)
+
+        def forward(self, x):
+            h = self.head(self.act(self.stem(x)))
+            for block in self.blocks:
+                h = block(h)
+            return h
+
+    model = Mixed()
+    model(torch.zeros(1, 4))
+    model.summary(show_trainable=True)
+    rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in capsys.readouterr().out.splitlines()]
+    assert [row for row in rows if len(row) == 4] == [
+        ["stem (Linear)", "?", "15", "no"],
+        ["head (Dense)", "(1, 2)", "8", "yes"],
+        ["blocks.0 (Linear)", "?", "6", "yes"],
+        ["inner (Dense)", "(1, 5)", "15", "yes"],
+    ]
+    assert [layer.name for layer in model.layers] == ["head", "inner"]

@@ -44,7 +44,7 @@ def default_device() -> torch.device:
     if _chosen.device is not None:
         return _chosen.device
     default = torch.empty(()).device if traced else torch.get_default_device()
-    if default.type not in ("cpu", "meta"):
+    if default.type != "cpu":
         return default
     kind = accelerator()
     if kind is None or traced:

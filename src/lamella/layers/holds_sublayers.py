@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
 from lamella.engine.device import bring_parameter, bring_weights, brought_to, default_device
-from lamella.engine.variable import State
+from lamella.engine.variable import State, Weight
 from lamella.layers.tracking import (
     TrackedDict,
     TrackedList,
@@ -83,10 +83,24 @@ class HoldsSublayers(nn.Module):
             self._modules[f"{name}_layer"] = module
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Any:
-        before = dict(self._buffers)
+        before = {**self._parameters, **self._buffers}
         super()._apply(fn, recurse)
-        for name, buffer in self._buffers.items():  # moving a State gives a plain tensor
-            if buffer is not None and not isinstance(buffer, State):
-                self._buffers[name] = moved = State(buffer)
-                moved.path = getattr(before[name], "path", "")
+        self._keep_kinds(before)
         return self
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, local_metadata: Any, *rest: Any) -> None:
+        before = {**self._parameters, **self._buffers}
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *rest)
+        self._keep_kinds(before)
+
+    def _keep_kinds(self, before: Mapping[str, torch.Tensor | None]) -> None:
+        """Weights are weights still where torch has put plain tensors in their places: `to_empty`, `assign=True`."""
+        for held in (self._parameters, self._buffers):
+            for name, now in held.items():
+                was = before.get(name)
+                if now is None or not isinstance(was, (Weight, State)) or isinstance(now, type(was)):
+                    continue
+                made: Any = type(was)(now) if isinstance(was, State) else type(was)(now, now.requires_grad)
+                made.path, made.grad = was.path, now.grad
+                made.regularizer, made.constraint = was.regularizer, was.constraint
+                held[name] = made  # type: ignore[assignment]

@@ -107,7 +107,8 @@ class Metric:
         shape = (shape,) if isinstance(shape, int) else tuple(shape)
         kind = torch_dtype(dtype) if dtype is not None else torch.float64
         initializer = "zeros" if initializer is None else initializer
-        state = State(torch.as_tensor(initializers.get(initializer)(shape, dtype=kind)).to(kind))
+        with torch.device("cpu"):  # they follow the first batch; a model may be made on meta
+            state = State(torch.as_tensor(initializers.get(initializer)(shape, dtype=kind)).to(kind))
         if self._variables:  # a sum made at the first batch joins those that were moved
             state = _moved(state, self._variables[0].device)
         zero = initializer == "zeros" or isinstance(initializer, initializers.Zeros)

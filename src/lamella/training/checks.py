@@ -12,7 +12,7 @@ from lamella import metrics
 from lamella.engine import cluster
 from lamella.engine.batches import length, rows
 from lamella.engine.non_finite import first_non_finite, has_non_finite, name_of
-from lamella.errors import ArgumentError, DataError, LamellaError, NonFiniteError, NotCompiledError
+from lamella.errors import ArgumentError, DataError, LamellaError, NonFiniteError, NotBuiltError, NotCompiledError
 from lamella.layers.kept_states import states_kept
 from lamella.optimizers.rate import steps_of, with_rates
 from lamella.training.loss_of_output import loss_of_output
@@ -58,6 +58,15 @@ def has_optimizer(model: Any) -> None:
         raise NotCompiledError(
             f"{type(model).__name__} {model.name!r} was compiled with optimizer=None: it can be evaluated, but not "
             f"trained. Call compile() with an optimizer, such as 'adam'."
+        )
+
+
+def has_data(model: Any, device: torch.device) -> None:
+    """Raises NotBuiltError for a model whose weights are shapes alone."""
+    if device.type == "meta":
+        raise NotBuiltError(
+            f"The weights of {type(model).__name__} {model.name!r} have no data: they are on the device 'meta'. "
+            f"Call model.to_empty(device='cpu') and then load_weights(), or load_state_dict(state, assign=True)."
         )
 
 

@@ -23,7 +23,9 @@ from lamella.training.step import overridden
 def source_of(model: Any, x: Any, y: Any = None, sample_weight: Any = None, **options: Any) -> Source:
     """The batches of data of any kind, where the model is and in the type that it takes: see `make_source`."""
     options["steps"] = limits.limited("steps_per_epoch", options.get("steps"), limits.steps_per_epoch)
-    return make_source(x, y, sample_weight, device=device_of(model), dtype=data_dtype(model), **options)
+    device = device_of(model)
+    checks.has_data(model, device)
+    return make_source(x, y, sample_weight, device=device, dtype=data_dtype(model), **options)
 
 
 def evaluation_source(model: Any, x: Any, y: Any = None, sample_weight: Any = None, **options: Any) -> Source:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from torch import nn
 from torch.utils import _pytree as pytree
 
 from lamella.engine.symbolic import SymbolicTensor
 from lamella.errors import ArgumentError
+from lamella.layers import Layer
+from lamella.layers.tracking import children_in_order
 
 Row = tuple[str, ...]
 
@@ -52,15 +55,41 @@ def print_summary(
 
 
 def _rows(model: Any, expand: bool, show_trainable: bool, depth: int) -> Iterator[Row]:
-    for layer in model.layers:
+    for name, layer in _parts(model):
+        if isinstance(layer, Layer):
+            shape, built, weights, trained = _output_shape(layer), layer.built, layer.weights, layer.trainable
+        else:
+            shape, built, weights = "?", True, list(layer.parameters())
+            trained = any(weight.requires_grad for weight in weights)
         row: Row = (
-            f"{'  ' * depth}{layer.name} ({type(layer).__name__})",
-            _output_shape(layer),
-            f"{_count(layer.weights):,}" if layer.built else "not built",
+            f"{'  ' * depth}{name} ({type(layer).__name__})",
+            shape,
+            f"{_count(weights):,}" if built else "not built",
         )
-        yield (*row, "yes" if layer.trainable else "no") if show_trainable else row
+        yield (*row, "yes" if trained else "no") if show_trainable else row
         if expand and hasattr(layer, "layers"):
             yield from _rows(layer, expand, show_trainable, depth + 1)
+
+
+def _parts(model: Any) -> Iterator[tuple[str, nn.Module]]:
+    """The layers with their names, and where a model is code, modules of torch under those of its attributes."""
+    layers = {id(layer): layer for layer in model.layers}
+    if getattr(model, "_graph", None) is None:
+        names = {id(child): name for name, child in model.named_modules()}
+        yield from _in_order(model, layers, names)
+    yield from ((layer.name, layer) for layer in layers.values())
+
+
+def _in_order(module: nn.Module, layers: dict[int, Any], names: dict[int, str]) -> Iterator[tuple[str, nn.Module]]:
+    """What is inside a module; takes out of `layers` those that it gives."""
+    for child in children_in_order(module):
+        if isinstance(child, Layer):
+            if layers.pop(id(child), None) is not None:
+                yield child.name, child
+        elif any(isinstance(inner, Layer) for inner in child.modules()):
+            yield from _in_order(child, layers, names)
+        elif any(True for _ in child.parameters()):
+            yield names[id(child)], child
 
 
 def _output_shape(layer: Any) -> str:
