@@ -83,3 +83,11 @@ def test_a_model_that_has_no_data_yet_says_so(method):
     x, y = np.zeros((4, 6, 4), "f"), np.zeros((4, 2), "f")
     with pytest.raises(NotBuiltError, match="to_empty"):
         getattr(model, method)(x, *([y] if method != "predict" else []), verbose=0)
+
+
+def test_a_weight_is_made_again_of_its_attributes():
+    """As `accelerate.init_empty_weights` moves parameters: type(parameter)(data, requires_grad, **vars(parameter))."""
+    weight = a_model().layers[-1].kernel
+    made = type(weight)(weight.to("meta"), requires_grad=False, **vars(weight))
+    assert (type(made), made.path, made.is_meta, made.requires_grad) == (Weight, weight.path, True, False)
+    assert (made.regularizer, made.constraint) == (weight.regularizer, weight.constraint)

@@ -77,6 +77,12 @@ class _Assignable:
 class Weight(_Assignable, nn.Parameter):
     """A trainable weight: a `torch.nn.Parameter` with Keras's variable methods."""
 
+    def __new__(cls, data: Any = None, requires_grad: bool = True, **attributes: Any) -> Weight:
+        """`attributes` are those of another weight (accelerate makes parameters so, on another device)."""
+        made: Weight = super().__new__(cls, data, requires_grad)
+        made.__dict__.update(attributes)
+        return made
+
     @property
     def trainable(self) -> bool:
         """Whether gradients flow to it."""
