@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch.utils import _pytree as pytree
 
 from lamella.engine import cluster, random
 from lamella.engine.batches import length
+from lamella.engine.denormals import denormals_as_zeros
 from lamella.engine.device import device_of
 from lamella.engine.kernels import best_matmul, keep_freed_memory, matmul_choices
 from lamella.engine.quickest import QuickestWay
@@ -49,7 +50,7 @@ def train(
         )
     try:
         largest = _largest_product(model, source) if on_cpu and random.seeded else None
-        with best_matmul(device, model.precision, largest):
+        with best_matmul(device, model.precision, largest), denormals_as_zeros() if on_cpu else nullcontext():
             fit_epochs(model, source, validation, run, epochs, verbose, validation_freq)
     except Exception as error:
         run.call("on_train_error", error)
