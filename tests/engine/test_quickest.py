@@ -125,3 +125,24 @@ def test_what_was_found_holds_for_the_next_training(two_threads, clock, monkeypa
     monkeypatch.setattr(random, "seeded", True)
     seeded = quickest.QuickestWay(step, likeness=32, earlier=first.trial)
     assert not seeded.trial.open and not seeded.trial.settled
+
+
+def test_what_was_found_on_a_disturbed_machine_is_mended(two_threads, clock):
+    used, disturbed = [], True
+
+    def step(x, y, weight):
+        used.append(torch.get_num_threads())
+        clock.sleep(1e-4 if (torch.get_num_threads() == 1) == disturbed else 1e-3)
+
+    way = quickest.QuickestWay(step)
+    for _ in range(1000):
+        way(None, None, None)
+    assert used[-1] == 1
+    disturbed = False
+    for _ in range(2000):
+        way(None, None, None)
+    assert used[-500:] == [2] * 500
+    for _ in range(40000):
+        way(None, None, None)
+    assert used[3000:].count(1) == 2 * 48  # the next looks are rare: after 6,000 steps and 18,000
+    way.restore()

@@ -29,6 +29,8 @@ _FRESH, _FRESH_LONG = 60.0, 600.0
 """Seconds for which what was found holds: later, other things may run on the machine. Long steps notice them less."""
 _WORTH = 1.05
 """All threads for less than that are not worth it: they wait for each other longer as soon as anything else runs."""
+_AGAIN = 2000
+"""Small steps until it is tried anew, and three times as many each time after: the machine may have been disturbed."""
 _SMALL = 2e-3
 """Seconds; longer steps have enough work for every thread."""
 
@@ -43,6 +45,7 @@ class Trial:
 
     def __init__(self, likeness: Any, choices: Sequence[Choice]) -> None:
         self.likeness = likeness
+        self.choices = choices
         self.open = list(choices)
         self.settled: list[tuple[Callable[[Any], None], Any]] = []
         self.long = False
@@ -50,6 +53,7 @@ class Trial:
         self.seconds: tuple[list[float], list[float]] = ([], [])
         self.warm_up: list[float] = []
         self.found_at = math.inf
+        self.pause = self.until_next = _AGAIN
 
     def fits(self, likeness: Any) -> bool:
         """Whether it goes on, or holds, for steps of this likeness."""
@@ -83,6 +87,14 @@ class Trial:
             self.settled.append((choose, ways[0] if first * worth <= second else ways[1]))
             self.turn, self.seconds = 0, ([], [])
         self._go_on()
+
+    def pass_by(self) -> None:
+        """Counts a step that is not timed; after many small ones, all choices are open again."""
+        self.until_next -= 1
+        if self.until_next == 0 and not self.long:
+            self.pause = self.until_next = 3 * self.pause
+            self.open, self.settled = list(self.choices), []
+            self.choose()
 
     def _go_on(self) -> None:
         if not self.open:
@@ -127,6 +139,7 @@ class QuickestWay:
             self.trial.choose()
         if not self.trial.open:
             self.step(x, y, weight)
+            self.trial.pass_by()
             return
         start = time.perf_counter()
         self.step(x, y, weight)
