@@ -80,6 +80,27 @@ def test_values_of_regression(targets):
     assert found["mean_absolute_percentage_error"] == pytest.approx(percentage, rel=1e-4)
 
 
+def test_a_metric_with_a_network_of_its_own_gets_targets_as_they_are():
+    class Distance(torchmetrics.Metric):  # as those that compare pictures by what a network makes of them
+        def __init__(self):
+            super().__init__()
+            self.network = torch.nn.Identity()
+            self.add_state("seen", torch.tensor(0.0), "sum")
+
+        def update(self, preds, target):
+            assert preds.shape == target.shape
+            assert target.dtype is torch.float32
+            self.seen = self.seen + (self.network(preds) - self.network(target)).abs().sum()
+
+        def compute(self):
+            return self.seen
+
+    x = np.ones((4, 3), "f")
+    model = lamella.Sequential([lamella.Input((3,)), layers.Dense(3, kernel_initializer="zeros")])
+    model.compile("sgd", "mse", metrics=[Distance()])
+    assert model.evaluate(x, x, verbose=0, return_dict=True)["distance"] == 12
+
+
 def test_classes_of_pixels_stand_last_as_in_lamella():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(6, 5, 4, 2)).astype("f"), rng.integers(0, 3, (6, 5, 4))

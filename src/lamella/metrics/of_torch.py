@@ -182,5 +182,6 @@ def _asking(part: Any, others: list[Any]) -> Iterator[None]:
 
 def _names(metric: Any, module: str, prefix: str) -> bool:
     """Whether all classes that the metric is made of are of such a module and have such names."""
-    leaves = [type(part) for part in metric.modules() if is_metric_of_torch(part) and not list(part.children())]
+    parts = [part for part in metric.modules() if is_metric_of_torch(part)]
+    leaves = [type(part) for part in parts if sum(inner in parts for inner in part.modules()) == 1]
     return all(leaf.__module__.startswith(module) and leaf.__name__.startswith(prefix) for leaf in leaves)
