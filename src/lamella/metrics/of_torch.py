@@ -183,5 +183,5 @@ def _asking(part: Any, others: list[Any]) -> Iterator[None]:
 def _names(metric: Any, module: str, prefix: str) -> bool:
     """Whether all classes that the metric is made of are of such a module and have such names."""
     parts = [part for part in metric.modules() if is_metric_of_torch(part)]
-    leaves = [type(part) for part in parts if sum(inner in parts for inner in part.modules()) == 1]
+    leaves = [type(part) for part in parts if sum(map(is_metric_of_torch, part.modules())) == 1]
     return all(leaf.__module__.startswith(module) and leaf.__name__.startswith(prefix) for leaf in leaves)
