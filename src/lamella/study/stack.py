@@ -19,6 +19,7 @@ from torch import nn
 from torch.func import functional_call, vmap
 from torch.utils import _pytree as pytree
 
+from lamella.engine.denormals import denormals_as_zeros
 from lamella.engine.kernels import keep_freed_memory
 from lamella.engine.replay import Replay
 from lamella.layers import Dropout
@@ -173,6 +174,7 @@ class Stack:
 
     # -- training -------------------------------------------------------------------------------------
 
+    @denormals_as_zeros()
     def train(self) -> Trained:
         """Trains all copies to the end."""
         keep_freed_memory()
