@@ -1,9 +1,11 @@
 """Work in several processes that find each other as those of torchrun do."""
 
+import faulthandler
 import gc
 import multiprocessing
 import os
 import socket
+import sys
 
 import pytest
 import torch
@@ -28,6 +30,7 @@ def start(count, work, *arguments):
         address = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "MASTER_PORT": port}
 
         def begin(address=address):
+            faulthandler.dump_traceback_later(100, file=sys.__stderr__)  # `ended` waits for 120: say where it hangs
             gc.freeze()  # what other tests left may have threads, which stayed behind: it would wait for them
             os.environ |= {name: str(value) for name, value in address.items()} | {"MASTER_ADDR": "127.0.0.1"}
             torch.set_num_threads(1)
