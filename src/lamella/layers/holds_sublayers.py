@@ -100,7 +100,7 @@ class HoldsSublayers(nn.Module):
                 was = before.get(name)
                 if now is None or not isinstance(was, (Weight, State)) or isinstance(now, type(was)):
                     continue
-                made: Any = type(was)(now) if isinstance(was, State) else type(was)(now, now.requires_grad)
-                made.path, made.grad = was.path, now.grad
-                made.regularizer, made.constraint = was.regularizer, was.constraint
-                held[name] = made  # type: ignore[assignment]
+                made: Any = State(now) if isinstance(was, State) else Weight(now, now.requires_grad)
+                made.__dict__.update(vars(was))
+                made.grad = now.grad
+                held[name] = made

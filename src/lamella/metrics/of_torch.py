@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import nn
@@ -137,10 +137,8 @@ class MetricOfTorch(Metric):
         """The metrics that it is made of."""
         return [part for part in self.metric.modules() if is_metric_of_torch(part)]
 
-    @contextmanager
-    def _holding(self, values: Sequence[Any]) -> Iterator[set[int]]:
+    def _holding(self, values: Sequence[Any]) -> NoReturn:
         raise ArgumentError(f"{self.name}: a metric of torchmetrics keeps its own state, and has no stateless methods.")
-        yield set()
 
 
 def prediction_first(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:

@@ -253,9 +253,8 @@ def read_all_metrics(model: Any) -> dict[str, Any]:
     with ExitStack() as stack:
         stack.enter_context(torch.no_grad())
         stack.enter_context(cluster.active.summed([sums for metric in model.metrics for sums in metric.variables]))
-        for metric in model.metrics:
-            for each in metric.with_inner():
-                stack.enter_context(each.gathered(cluster.active.group))
+        for metric in model._metrics_and_inner():
+            stack.enter_context(metric.gathered(cluster.active.group))
         return read_metrics(model)
 
 

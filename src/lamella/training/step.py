@@ -164,7 +164,7 @@ class Step:
             The loss, and the three lists with the values that states have after it.
         """
         fixed, sums = self.non_trainable_variables, self.metrics_variables  # type: ignore[attr-defined]
-        holders = [*self.modules(), *(each for metric in self._plain_metrics() for each in metric.with_inner())]  # type: ignore[attr-defined]
+        holders = [*self.modules(), *self._metrics_and_inner()]  # type: ignore[attr-defined]
         exchange = Exchange(holders)
         exchange.put(self.trainable_variables, trainable_variables, "trainable_variables")  # type: ignore[attr-defined]
         exchange.put(fixed, non_trainable_variables, "non_trainable_variables")
@@ -181,6 +181,10 @@ class Step:
     def _plain_metrics(self) -> list[Metric]:
         found = (metric.metrics if isinstance(metric, CompileMetrics) else [metric] for metric in self.metrics)
         return [metric for several in found for metric in several]
+
+    def _metrics_and_inner(self) -> list[Metric]:
+        """The metrics one by one, and those that they are made of."""
+        return [each for metric in self._plain_metrics() for each in metric.with_inner()]
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
         """Adds a batch to the metrics of `compile`; their values so far."""

@@ -51,12 +51,7 @@ def copies(tensors: Iterable[torch.Tensor]) -> list[torch.Tensor]:
 
 
 def _copy(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.detach().as_subclass(torch.Tensor).to("cpu", copy=True)
-
-
-def _metrics(model: Any) -> list[Any]:
-    """The metrics, and those that they are made of."""
-    return [each for metric in model.metrics for each in metric.with_inner()]
+    return tensor.as_subclass(torch.Tensor).to("cpu", copy=True)
 
 
 def model_state(model: Any) -> dict[str, Any]:
@@ -64,7 +59,7 @@ def model_state(model: Any) -> dict[str, Any]:
     return {
         "weights": copies(_tensors_of(model)),
         "optimizer": {} if model.optimizer is None else model.optimizer.state_dict(),
-        "metrics": [tree_map(_copy, metric.state_dict()) for metric in _metrics(model)],
+        "metrics": [tree_map(_copy, metric.state_dict()) for metric in model._metrics_and_inner()],
     }
 
 
@@ -95,7 +90,7 @@ def set_metrics(model: Any, state: dict[str, Any], where: str) -> None:
     Raises:
         DataError: The sums of other metrics.
     """
-    own = _metrics(model)
+    own = model._metrics_and_inner()
     if [list(metric.state_dict()) for metric in own] != [list(saved) for saved in state["metrics"]]:
         raise DataError(f"The backup in {where} was made with other metrics: compile() with the same as before.")
     for metric, saved in zip(own, state["metrics"], strict=True):
